@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError
 
 from dsq.core.errors import SettingsError, UsageError, close_matches
 from dsq.core.model import Address
@@ -77,7 +77,7 @@ class GridConfig(_Strict):
     user: KeySettings | None = None
     operator: KeySettings | None = None
     providers: tuple[KeySettings, ...] = ()
-    wallet: KeyRef | None = None
+    wallet: InstanceOf[KeyRef] | None = None
 
     @property
     def metascheduler_address(self) -> Address:
@@ -214,7 +214,7 @@ def load_grid(
         grid = None if home else env.get("DSQ_GRID") or None
     if home is not None:
         config = read_grid_json(home.expanduser().absolute())
-        return config if by_flag else _overridden(config.model_dump(), env, config.name)
+        return config if by_flag else _overridden(dict(config), env, config.name)
     settings = load_settings(env)
     name = (
         grid
@@ -237,7 +237,7 @@ def load_grid(
     used_env = {} if by_flag else env
     if table.home is not None:
         local = read_grid_json(table.home.expanduser().absolute())
-        return _overridden({**local.model_dump(), "name": name}, used_env, name)
+        return _overridden({**dict(local), "name": name}, used_env, name)
     values = {**table.model_dump(exclude_none=True), "name": name}
     return _overridden({**values, **_wallet_of(table, settings)}, used_env, name)
 

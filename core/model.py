@@ -67,7 +67,8 @@ class Address(bytes):
         return f"{text[:6]}…{text[-4:]}"
 
     def __str__(self) -> str:
-        from eth_utils import to_checksum_address
+        # Late: the library takes a while to load, and most commands never show an address.
+        from eth_utils.address import to_checksum_address
 
         return to_checksum_address(bytes(self))
 
