@@ -1,0 +1,243 @@
+"""Clients of the log service: providers write, customers read.
+
+A log is named by its job's hex id and belongs to the job's customer. Lines have
+numbers from 0, so that both sides can go on where they stopped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dsq.core.errors import UnreachableError
+from dsq.core.model import Address
+from dsq.core.rpc.channel import Endpoint, as_dsq_error, open_channel
+from dsq.core.rpc.signing import (
+    ADDRESS_HEADER,
+    SIGNATURE_METADATA,
+    TIMESTAMP_HEADER,
+    read_text,
+    watch_list_text,
+    write_text,
+)
+from dsq.core.wallet import Wallet
+
+SERVICE = "the log service"
+
+RECONNECT_ATTEMPTS = 5
+"""How often in a row a broken read is taken up again before the reader gives up."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line of a job's output.
+
+    Attributes:
+        data: The line without its end.
+        timestamp_ns: When it was written, in Unix nanoseconds.
+        line: Its number in the log, from 0 (set by readers; writers need not).
+    """
+
+    data: bytes
+    timestamp_ns: int = 0
+    line: int = -1
+
+    @property
+    def text(self) -> str:
+        """The line as text; bytes that are no UTF-8 are replaced."""
+        return self.data.decode(errors="replace")
+
+
+class _Client:
+    def __init__(self, endpoint: str, wallet: Wallet) -> None:
+        self._endpoint = Endpoint.parse(endpoint)
+        self._wallet = wallet
+        self._open: Any = None
+
+    async def close(self) -> None:
+        """Closes the connection."""
+        if self._open is not None:
+            await self._open.close()
+            self._open = None
+
+    def _stub(self) -> Any:
+        from dsq.core.rpc.gen.logger.v1alpha1 import logger_pb2_grpc
+
+        if self._open is None:
+            self._open = open_channel(self._endpoint)
+        return logger_pb2_grpc.LoggerAPIStub(self._open)  # type: ignore[no-untyped-call]
+
+
+class LogWriter(_Client):
+    """Writes the logs of a provider's jobs.
+
+    Args:
+        endpoint: ``host:port`` or a URL (see :class:`~dsq.core.rpc.channel.Endpoint`).
+        wallet: The provider's: it signs each append.
+        timeout: Seconds for one append.
+    """
+
+    def __init__(self, endpoint: str, wallet: Wallet, *, timeout: float = 30.0) -> None:
+        super().__init__(endpoint, wallet)
+        self._timeout = timeout
+
+    async def append(
+        self,
+        customer: Address,
+        log_name: str,
+        lines: Sequence[LogLine],
+        *,
+        first_index: int,
+        end: bool = False,
+    ) -> int:
+        """Stores lines at the end of a log; returns when the service has stored them.
+
+        A repeat after an error is safe: lines whose number this writer sent before are
+        skipped.
+
+        Args:
+            customer: The job's customer.
+            log_name: The job's hex id.
+            lines: At most 1 MiB each.
+            first_index: Number of the first line among all that this wallet writes to the log.
+            end: The log is complete; readers that follow it end. May come with no lines.
+
+        Returns:
+            The number that the service expects next from this writer.
+
+        Raises:
+            UnreachableError: The service, or its view of the chain, does not answer.
+            WalletError: The job is not this provider's, or not that customer's.
+            UsageError: The log's name is malformed, a line is too long, or the log is complete.
+        """
+        import grpc.aio
+
+        if not lines and not end:
+            return first_index
+        milliseconds = time.time_ns() // 10**6
+        signature = self._wallet.sign_text(write_text(customer, log_name, milliseconds))
+        metadata = (
+            (ADDRESS_HEADER, self._wallet.address.lower),
+            (TIMESTAMP_HEADER, str(milliseconds)),
+            (SIGNATURE_METADATA, signature),
+        )
+        requests = _write_requests(customer.lower, log_name, lines, first_index, end)
+        try:
+            reply = await self._stub().Write(requests, metadata=metadata, timeout=self._timeout)
+        except grpc.aio.AioRpcError as error:
+            raise as_dsq_error(error, SERVICE, self._endpoint.target) from error
+        return int(reply.next_index)
+
+
+def _write_requests(
+    user: str, log_name: str, lines: Sequence[LogLine], first_index: int, end: bool
+) -> Iterator[Any]:
+    from dsq.core.rpc.gen.logger.v1alpha1.logger_pb2 import WriteRequest
+
+    for offset, line in enumerate(lines):
+        yield WriteRequest(
+            log_name=log_name,
+            user=user,
+            data=line.data,
+            timestamp=line.timestamp_ns,
+            line_index=first_index + offset,
+        )
+    if end:
+        yield WriteRequest(log_name=log_name, user=user, end=True)
+
+
+class LogReader(_Client):
+    """Reads the logs of a customer's jobs.
+
+    Args:
+        endpoint: ``host:port`` or a URL (see :class:`~dsq.core.rpc.channel.Endpoint`).
+        wallet: The customer's: it signs each read.
+    """
+
+    async def read(
+        self, log_name: str, *, follow: bool = True, from_line: int = 0
+    ) -> AsyncIterator[LogLine]:
+        """Yields the lines of a log.
+
+        With ``follow`` new lines come as they are written, and the iteration ends when the
+        log is complete, or its job has ended and nothing more came. A connection that
+        breaks on the way is taken up again where it broke.
+
+        Args:
+            log_name: The job's hex id.
+            follow: Wait for more lines; else end with the last one that is there.
+            from_line: Number of the first line wanted, from 0.
+
+        Raises:
+            UnreachableError: The service does not answer, or not any more.
+            WalletError: The log is not this wallet's.
+            UsageError: The log's name is malformed.
+        """
+        failures = 0
+        while True:
+            try:
+                async for line in self._read_once(log_name, follow, from_line):
+                    failures, from_line = 0, line.line + 1
+                    yield line
+                return
+            except UnreachableError:
+                failures += 1
+                if failures > RECONNECT_ATTEMPTS or (from_line == 0 and failures > 1):
+                    raise
+                await asyncio.sleep(min(0.2 * 2**failures, 5.0))
+
+    async def _read_once(
+        self, log_name: str, follow: bool, from_line: int
+    ) -> AsyncIterator[LogLine]:
+        import grpc.aio
+
+        from dsq.core.rpc.gen.logger.v1alpha1.logger_pb2 import ReadRequest
+
+        milliseconds = time.time_ns() // 10**6
+        address = self._wallet.address
+        request = ReadRequest(
+            address=address.lower,
+            log_name=log_name,
+            timestamp=milliseconds,
+            signed_hash=self._wallet.sign_text(read_text(address, log_name, milliseconds)),
+            from_line=from_line,
+            no_follow=not follow,
+        )
+        call = self._stub().Read(request)
+        try:
+            async for reply in call:
+                yield LogLine(reply.data, reply.timestamp, reply.line)
+        except grpc.aio.AioRpcError as error:
+            raise as_dsq_error(error, SERVICE, self._endpoint.target) from error
+        finally:
+            call.cancel()
+
+    async def watch_list(self) -> AsyncIterator[tuple[str, ...]]:
+        """Yields the names of this wallet's logs: at once, and every few seconds again.
+
+        Raises:
+            UnreachableError: The service does not answer, or not any more.
+            WalletError: The signature was refused.
+        """
+        import grpc.aio
+
+        from dsq.core.rpc.gen.logger.v1alpha1.logger_pb2 import WatchListRequest
+
+        milliseconds = time.time_ns() // 10**6
+        address = self._wallet.address
+        request = WatchListRequest(
+            address=address.lower,
+            timestamp=milliseconds,
+            signed_hash=self._wallet.sign_text(watch_list_text(address, milliseconds)),
+        )
+        call = self._stub().WatchList(request)
+        try:
+            async for reply in call:
+                yield tuple(reply.log_names)
+        except grpc.aio.AioRpcError as error:
+            raise as_dsq_error(error, SERVICE, self._endpoint.target) from error
+        finally:
+            call.cancel()
