@@ -1,0 +1,91 @@
+# What there is to do: make help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export UV_PYTHON_DOWNLOADS := never
+# Where programs fetched from npm (anvil) are kept; the default is the user's cache.
+export DSQ_CACHE_DIR
+
+.PHONY: help setup dev demo check format lint types imports contracts contracts-check proto \
+	docs test unit integration test-slow bench clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit("dsq needs Python 3.11 or newer") if sys.version_info < (3, 11) else None'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt uv || true
+
+# uv is quick; pip is there when uv cannot reach the index that pip is set up for.
+define install
+	@$(BIN)/uv pip install -q -p $(BIN)/python -c constraints.txt $(1) --reinstall-package dsq -e . 2>.uv.log \
+	|| $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt $(2) \
+	   --config-settings editable_mode=strict -e . || { cat .uv.log; exit 1; }
+	@rm -f .uv.log
+endef
+
+setup: $(BIN)/python ## make .venv with dsq in it
+	$(call install,,)
+
+dev: $(BIN)/python ## the same with the tools for development
+	$(call install,--group dev,$(shell $(BIN)/python tests/support/dev_group.py 2>/dev/null))
+
+demo: setup ## a job's whole course on a throwaway grid
+	@$(BIN)/dsq demo
+
+check: dev ## format, lint, types, import rules, generated files
+	$(BIN)/ruff format --check -q .
+	$(BIN)/ruff check -q .
+	$(MAKE) -s types imports contracts-check
+
+format: dev ## format the code and mend what can be mended
+	$(BIN)/ruff check -q --fix .
+	$(BIN)/ruff format -q .
+
+types:
+	$(BIN)/mypy --no-error-summary -p dsq.contracts -p dsq.core -p dsq.sbatch -p dsq.supervisor \
+		-p dsq.console -p dsq.themes
+
+imports:
+	$(BIN)/lint-imports --no-cache
+
+contracts/node_modules: contracts/package-lock.json
+	cd contracts && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+contracts: dev contracts/node_modules ## compile the contracts into contracts/artifacts
+	node contracts/compile.cjs
+
+contracts-check: contracts/node_modules
+	node contracts/compile.cjs --check
+
+proto: dev ## generate the gRPC code from core/rpc/protos
+	$(BIN)/python core/rpc/generate.py
+
+docs: dev ## regenerate the references in docs/ that come from code
+	$(BIN)/python -m tests.support.generate_docs
+
+unit: dev ## unit tests only, in under a minute
+	$(BIN)/pytest -q -n 2 tests/unit
+
+integration: dev
+	@$(BIN)/python -m tests.support.prepare
+	$(BIN)/pytest -q -m "not slow" tests/integration tests/e2e
+
+test: dev ## unit tests, and those on real Slurm, sshd and anvil; sets up what it can
+	@$(BIN)/python -m tests.support.prepare
+	$(BIN)/pytest -q -n 2 tests/unit
+	$(BIN)/pytest -q -m "not slow" tests/integration tests/e2e
+
+test-slow: dev ## the long rest
+	@$(BIN)/python -m tests.support.prepare
+	$(BIN)/pytest -q -m slow tests
+
+bench: dev ## the benchmarks; each prints a table
+	@$(BIN)/python -m tests.support.prepare
+	@for file in tests/benchmarks/bench_*.py; do $(BIN)/python -m tests.benchmarks.$$(basename $$file .py) || exit 1; done
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info contracts/node_modules

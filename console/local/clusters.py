@@ -1,0 +1,158 @@
+"""The providers of a local grid: their settings files, and clusters that live in the home."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import psutil
+import tomli_w
+
+from dsq.console.local.home import Home, Options, State, jobs_root, own_by, write_atomically
+from dsq.console.local.ledger import Ledger
+from dsq.console.local.minislurm import MiniSlurm
+from dsq.core.errors import SettingsError
+from dsq.core.wallet import KeyRef
+
+PRICES = {"gpu_per_min": "8.5", "cpu_per_min": "0.95", "mem_per_min": "0.00008"}
+"""The reference's published prices, in credits."""
+
+MINI_SLURM_NODES = 2
+MINI_SLURM_CPUS = 8
+MINI_SLURM_GPUS = 2
+
+
+def default_cluster() -> str:
+    """The cluster of a home that was not asked for one.
+
+    Never the site's own Slurm: a try-out must not send jobs to a real cluster unasked.
+    """
+    return "local" if MiniSlurm.missing() else "mini-slurm"
+
+
+def default_job_user(options: Options) -> str:
+    """Jobs never run as root: a grid that root starts runs them as nobody."""
+    if options.job_user or options.is_ssh or os.geteuid() != 0:
+        return options.job_user
+    return "nobody"
+
+
+def mini_slurm(home: Home, name: str) -> MiniSlurm:
+    """The throwaway Slurm of a provider."""
+    memory = psutil.virtual_memory().total // (1 << 20)
+    return MiniSlurm(
+        home.provider(name) / "slurm",
+        nodes=MINI_SLURM_NODES,
+        cpus=MINI_SLURM_CPUS,
+        mem_mb=max(memory, 8000),
+        gpus=MINI_SLURM_GPUS,
+    )
+
+
+def check_cluster(options: Options) -> None:
+    """Says at once when a cluster cannot be had here.
+
+    Raises:
+        SettingsError: A program is missing.
+    """
+    if options.cluster == "mini-slurm" and (reason := MiniSlurm.missing()):
+        raise SettingsError(
+            f"A mini-slurm cannot be started: {reason}.",
+            hint="Install Slurm ('apt-get install slurm-wlm munge') or use --cluster local.",
+        )
+    if options.cluster == "slurm" and shutil.which("sbatch") is None:
+        raise SettingsError(
+            "There is no sbatch on PATH.", hint="Use --cluster local, mini-slurm or USER@HOST."
+        )
+
+
+async def start_clusters(home: Home, options: Options, names: list[str]) -> None:
+    """Starts the clusters that live in the home."""
+    if options.cluster == "mini-slurm":
+        for name in names:
+            await mini_slurm(home, name).start()
+
+
+async def stop_clusters(home: Home, options: Options, names: list[str]) -> None:
+    """Stops the clusters that live in the home."""
+    if options.cluster == "mini-slurm":
+        for name in names:
+            await mini_slurm(home, name).stop()
+
+
+def write_provider(home: Home, state: State, ledger: Ledger, name: str) -> None:
+    """Writes ``provider.toml``, unless its owner has edited it."""
+    options = state.options
+    folder = home.provider(name)
+    folder.mkdir(parents=True, exist_ok=True)
+    user = default_job_user(options)
+    root = own_by(jobs_root(home, state, user) / name, user)
+    key: KeyRef = home.key_ref(f"provider-{name}")
+    settings: dict[str, Any] = {
+        "state_dir": str(folder / "state"),
+        "chain": {
+            "rpc_url": ledger.rpc_url,
+            "chain_id": ledger.chain_id,
+            "metascheduler": str(ledger.metascheduler),
+        },
+        "services": {
+            "sbatch_grpc": f"127.0.0.1:{state.ports['grpc']}",
+            "logger_grpc": f"127.0.0.1:{state.ports['grpc']}",
+        },
+        "wallet": {"key_file": str(key.key_file), "passphrase_file": str(key.passphrase_file)},
+        "cluster": {
+            **_cluster(home, options, name, user),
+            "cache_root": str(root / "cache"),
+            "scratch_root": str(root / "scratch"),
+        },
+        "labels": {"name": name},
+    }
+    if not options.is_ssh:
+        settings["cluster"]["workdir"] = str(root / "jobs")
+    settings["prices"] = PRICES
+    path = home.provider_config(name)
+    if path.exists():
+        settings = _keep_edits(path, settings)
+    write_atomically(path, tomli_w.dumps(settings))
+
+
+def _keep_edits(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """Prices, labels and limits are the owner's; where things are is ours."""
+    import tomllib
+
+    known = tomllib.loads(path.read_text())
+    merged = {**known, **settings}
+    for table in ("prices", "labels"):
+        merged[table] = known.get(table, settings[table])
+    merged["cluster"] = {**known.get("cluster", {}), **settings["cluster"]}
+    return merged
+
+
+def _cluster(home: Home, options: Options, name: str, user: str) -> dict[str, Any]:
+    run_as = {"job_user": user} if user and user != getpass.getuser() else {}
+    if options.cluster == "local":
+        return {"kind": "local", "shared_account": True, **run_as}
+    if options.cluster == "mini-slurm":
+        cluster = mini_slurm(home, name)
+        return {
+            "kind": "slurm",
+            "slurm_conf": cluster.env()["SLURM_CONF"],
+            "partition": cluster.partition,
+            "shared_account": True,
+            **run_as,
+        }
+    if options.cluster == "slurm":
+        return {"kind": "slurm", "shared_account": True, **run_as}
+    account, _, host = options.cluster.partition("@")
+    host, _, port = host.partition(":")
+    named = {"identity_file": options.ssh_identity, "known_hosts": options.ssh_known_hosts}
+    return {
+        "kind": "ssh",
+        "user": account,
+        "host": host,
+        **({"port": int(port)} if port else {}),
+        **{key: value for key, value in named.items() if value},
+    }

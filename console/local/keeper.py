@@ -1,0 +1,326 @@
+"""Keeps a local grid running: starts every part, restarts what dies, ends it in order.
+
+One keeper a home: it holds a lock for its life. Killed at any moment, it leaves the
+parts running; the next one stops the leftovers and starts again from what the home,
+the chain and the journals know.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from dsq.console.local import clusters, processes
+from dsq.console.local.closing import close_providers
+from dsq.console.local.home import Home, Options, State, free_port, port_is_free
+from dsq.console.local.ledger import Ledger, operator_wallet, settle, start_node
+from dsq.console.local.progress import Tell
+from dsq.core.chain import Chain, DevChain, Sender
+from dsq.core.config import GridConfig
+from dsq.core.errors import ContractError, DsqError, SettingsError, TryAgainError, UnreachableError
+from dsq.core.model import Address
+
+log = logging.getLogger("dsq.console.local.keeper")
+
+PORTS = ("rpc", "http", "grpc", "oracle")
+READY_SECONDS = 90.0
+CHECK_SECONDS = 1.0
+RESTART_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
+"""Waits before a service that died is started again; the last one repeats."""
+
+
+@contextlib.contextmanager
+def hold(home: Home) -> Iterator[bool]:
+    """Takes the home's lock; yields False when another keeper has it."""
+    home.run.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(home.run / "keeper.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        yield False
+        return
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, f"{os.getpid()}\n".encode())
+    try:
+        yield True
+    finally:
+        os.ftruncate(descriptor, 0)
+        os.close(descriptor)
+
+
+def is_kept(home: Home) -> bool:
+    """True while a keeper runs for the home."""
+    try:
+        with (home.run / "keeper.lock").open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+class Keeper:
+    """The parts of one local grid, from start to end."""
+
+    def __init__(self, home: Home, options: Options, tell: Tell) -> None:
+        self.home = home
+        self.options = options
+        self.tell = tell
+        self.names = home.provider_names(options.providers)
+        self.state = State(options)
+        self.node: DevChain | None = None
+        self.ledger: Ledger | None = None
+        self._restarts: dict[str, tuple[int, float]] = {}
+
+    # -- start -------------------------------------------------------------------
+
+    async def start(self) -> str:
+        """Brings everything up and returns the text of ``grid.json``.
+
+        Raises:
+            DsqError: A part cannot be started, with the reason.
+        """
+        clusters.check_cluster(self.options)
+        self.home.create()
+        known = self.home.load_state()
+        self.state = State(
+            self.options,
+            dict(known.ports) if known else {},
+            known.jobs_root if known else "",
+        )
+        await self.stop_leftovers()
+        self._choose_ports()
+        self.home.save_state(self.state)
+        self.node = await start_node(self.home, self.options, self.state.ports["rpc"], self.tell)
+        self.ledger = await settle(self.home, self.options, self.node, self.names, self.tell)
+        self.tell(f"clusters   {self.options.cluster}, {len(self.names)} provider(s)")
+        await clusters.start_clusters(self.home, self.options, self.names)
+        for name in self.names:
+            clusters.write_provider(self.home, self.state, self.ledger, name)
+        self.home.save_state(self.state)
+        for service in self.services():
+            self._spawn(service)
+        await self._wait_ready()
+        text = self.home.write_grid(self.config())
+        self.tell("ready      the grid takes jobs")
+        return text
+
+    def services(self) -> list[str]:
+        """Names of the services, in the order of their start."""
+        return ["sbatch", "metascheduler", *(f"provider-{name}" for name in self.names)]
+
+    def _choose_ports(self) -> None:
+        for name in PORTS:
+            port = self.state.ports.get(name)
+            if port is None:
+                self.state.ports[name] = free_port()
+            elif not port_is_free(port):
+                raise SettingsError(
+                    f"Port {port} of this home's {name} endpoint is in use by another program.",
+                    hint=f"End it, or remove 'ports' from {self.home.state_file}.",
+                )
+
+    def _spawn(self, service: str) -> None:
+        if service.startswith("provider-"):
+            config = self.home.provider_config(service.removeprefix("provider-"))
+            argv = ["dsq.console.provider_command", "--headless", "--config", str(config)]
+        else:
+            argv = ["dsq.console.local.service", service, "--home", str(self.home.path)]
+        processes.start(
+            [sys.executable, "-m", *argv],
+            pid_file=self._pid_file(service),
+            log_file=self.home.logs / f"{service}.log",
+            env=processes.clean_environment(),
+        )
+
+    def _pid_file(self, service: str) -> Path:
+        return self.home.run / f"{service}.pid"
+
+    async def _wait_ready(self) -> None:
+        self.tell("services   starting sbatch, meta-scheduler and providers")
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + READY_SECONDS
+        waiting = set(self.services())
+        while waiting:
+            for service in sorted(waiting):
+                if processes.find(self._pid_file(service)) is None:
+                    raise SettingsError(
+                        f"The service {service} ended while it started: "
+                        f"{last_line(self.home.logs / f'{service}.log')}",
+                        hint=f"Its log is {self.home.logs / f'{service}.log'}.",
+                    )
+            await self.approve()
+            waiting = {service for service in waiting if not await self._is_ready(service)}
+            if loop.time() > deadline:
+                raise TryAgainError(
+                    f"Not ready after {READY_SECONDS:.0f} s: {', '.join(sorted(waiting))}.",
+                    hint=f"Their logs are in {self.home.logs}.",
+                )
+            await asyncio.sleep(0.1)
+
+    async def _is_ready(self, service: str) -> bool:
+        ports = self.state.ports
+        if service == "sbatch":
+            return await _answers(ports["http"]) and await _answers(ports["grpc"])
+        if service == "metascheduler":
+            return await _answers(ports["oracle"])
+        assert self.ledger is not None
+        address = Address.parse(self.home.key(service).address)
+        async with await self._chain() as chain:
+            return (await chain.provider(address)).is_valid
+
+    async def _chain(self) -> Chain:
+        assert self.ledger is not None
+        return await Chain.connect(
+            self.ledger.rpc_url,
+            chain_id=self.ledger.chain_id,
+            metascheduler=self.ledger.metascheduler,
+        )
+
+    async def approve(self) -> None:
+        """Approves this home's providers that wait with new data."""
+        async with await self._chain() as chain:
+            waiting = []
+            for name in self.names:
+                address = Address.parse(self.home.key(f"provider-{name}").address)
+                if (await chain.proposal(address)).is_waiting:
+                    waiting.append(address)
+            if not waiting:
+                return
+            sender = Sender(chain, operator_wallet(self.home, self.options))
+            await sender.start()
+            try:
+                for address in waiting:
+                    # Another approval may come first; a banned provider stays banned.
+                    with contextlib.suppress(ContractError):
+                        await sender.send(chain.calls.approve_provider(address))
+            finally:
+                await sender.close()
+
+    def config(self) -> GridConfig:
+        """What clients need to use this grid."""
+        assert self.ledger is not None
+        ports = self.state.ports
+        operator = self.home.key("operator")
+        if self.options.operator_key:
+            operator = operator.model_copy(
+                update={
+                    "address": str(operator_wallet(self.home, self.options).address),
+                    "key_file": Path(self.options.operator_key),
+                    "passphrase_file": Path(self.options.operator_passphrase),
+                }
+            )
+        return GridConfig(
+            name=str(self.home.path),
+            rpc_url=self.ledger.rpc_url,
+            ws_url=self.ledger.ws_url,
+            chain_id=self.ledger.chain_id,
+            metascheduler=str(self.ledger.metascheduler),
+            sbatch_url=f"http://127.0.0.1:{ports['http']}/graphql",
+            sbatch_grpc=f"127.0.0.1:{ports['grpc']}",
+            logger_grpc=f"127.0.0.1:{ports['grpc']}",
+            oracle_url=f"http://127.0.0.1:{ports['oracle']}/",
+            home=self.home.path,
+            user=self.home.key("user"),
+            operator=operator,
+            providers=tuple(
+                self.home.key(f"provider-{name}").model_copy(update={"name": name})
+                for name in self.names
+            ),
+        )
+
+    # -- life --------------------------------------------------------------------
+
+    async def keep(self, stop: asyncio.Event) -> None:
+        """Restarts what dies and approves changed providers, until ``stop`` is set."""
+        rounds = 0
+        while not stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), CHECK_SECONDS)
+                return
+            rounds += 1
+            try:
+                await self._look_after(rounds)
+            except DsqError as error:
+                log.warning("looking after the grid: %s", error)
+
+    async def _look_after(self, rounds: int) -> None:
+        if self.node is not None and not self.node.is_running():
+            log.warning("the chain's node ended; starting it again")
+            await self.node.start()
+        if rounds % 30 == 0:
+            await clusters.start_clusters(self.home, self.options, self.names)
+        for service in self.services():
+            if processes.find(self._pid_file(service)) is None:
+                self._restart(service)
+        if rounds % 5 == 0:
+            with contextlib.suppress(UnreachableError):
+                await self.approve()
+
+    def _restart(self, service: str) -> None:
+        now = asyncio.get_running_loop().time()
+        count, due = self._restarts.get(service, (0, now))
+        if now < due:
+            return
+        log.warning(
+            "%s ended (%s); starting it again",
+            service,
+            last_line(self.home.logs / f"{service}.log"),
+        )
+        wait = RESTART_SECONDS[min(count, len(RESTART_SECONDS) - 1)]
+        self._restarts[service] = (count + 1, now + wait)
+        self._spawn(service)
+
+    # -- end ---------------------------------------------------------------------
+
+    async def stop_leftovers(self) -> None:
+        """Stops services that an earlier keeper left behind; jobs and clusters go on."""
+        await asyncio.gather(
+            *(processes.stop(path) for path in sorted(self.home.run.glob("*.pid")))
+        )
+        await DevChain.stop_leftover(self.home.chain)
+
+    async def stop(self, *, wait: bool = False) -> None:
+        """Ends jobs (unless their cluster is outside), then the services, the chain last."""
+        await close_providers(self.home, self.options, wait=wait, tell=self.tell)
+        self.tell("services   stopping")
+        await self.stop_services()
+        await clusters.stop_clusters(self.home, self.options, self.names)
+        self.tell("chain      stopping")
+        await DevChain.stop_leftover(self.home.chain)
+
+    async def stop_services(self) -> None:
+        """Providers before the services that they report to."""
+        for group in (
+            [f"provider-{name}" for name in self.names],
+            ["metascheduler", "sbatch"],
+        ):
+            await asyncio.gather(*(processes.stop(self._pid_file(name)) for name in group))
+
+
+async def _answers(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+    return True
+
+
+def last_line(path: Path) -> str:
+    """The last line of a log file, for one sentence about an end."""
+    try:
+        lines = path.read_text(errors="replace").strip().splitlines()
+    except OSError:
+        return "no log"
+    return lines[-1] if lines else "its log is empty"

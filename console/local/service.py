@@ -1,0 +1,105 @@
+"""Entry of the services of a local grid: ``python -m dsq.console.local.service NAME --home DIR``.
+
+Addresses and ports come from the home, so that nothing secret stands in an argument.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import logging
+import signal
+from pathlib import Path
+
+from dsq.console.local.home import Home, State
+from dsq.core.errors import DsqError, SettingsError
+
+
+def contract_address(home: Home) -> str:
+    """The MetaScheduler's address from the deployment's record."""
+    record = json.loads((home.chain / "deployment.json").read_text())
+    return str(record["addresses"]["metascheduler"])
+
+
+def rpc_url(state: State) -> str:
+    """The chain's HTTP endpoint."""
+    if state.options.chain == "local":
+        return f"http://127.0.0.1:{state.ports['rpc']}"
+    return state.options.chain
+
+
+async def run_sbatch(home: Home, state: State, stop: asyncio.Event) -> None:
+    """Runs the sbatch API and the log service."""
+    from dsq.sbatch.service.serve import ServiceSettings, serve
+
+    grpc = f"127.0.0.1:{state.ports['grpc']}"
+    await serve(
+        ServiceSettings(
+            data_dir=home.services / "sbatch",
+            http_host="127.0.0.1",
+            http_port=state.ports["http"],
+            grpc_host="127.0.0.1",
+            grpc_port=state.ports["grpc"],
+            rpc_url=rpc_url(state),
+            chain_id=state.options.chain_id,
+            metascheduler=contract_address(home),
+            logger_endpoint=grpc,
+        ),
+        stop,
+    )
+
+
+async def run_metascheduler(home: Home, state: State, stop: asyncio.Event) -> None:
+    """Runs the meta-scheduler and its oracle."""
+    from dsq.core.metascheduler.service import MetaSchedulerSettings
+    from dsq.core.metascheduler.service import run_metascheduler as run
+
+    await run(
+        MetaSchedulerSettings(
+            rpc_url=rpc_url(state),
+            chain_id=state.options.chain_id,
+            metascheduler=contract_address(home),
+            host="127.0.0.1",
+            port=state.ports["oracle"],
+            state_dir=home.services / "metascheduler",
+        ),
+        home.wallet("metascheduler"),
+        stop,
+    )
+
+
+SERVICES = {"sbatch": run_sbatch, "metascheduler": run_metascheduler}
+
+
+async def _run(name: str, home: Home) -> None:
+    state = home.load_state()
+    if state is None:
+        raise SettingsError(f"There is no grid in {home.path}.")
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await SERVICES[name](home, state, stop)
+
+
+def main() -> None:
+    """Runs one service until SIGTERM."""
+    parser = argparse.ArgumentParser(prog="dsq-service")
+    parser.add_argument("name", choices=sorted(SERVICES))
+    parser.add_argument("--home", type=Path, required=True)
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    for noisy in ("httpx", "web3", "websockets", "uvicorn.access"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(_run(arguments.name, Home(arguments.home)))
+    except DsqError as error:
+        logging.getLogger("dsq.service").error("%s", error)
+        raise SystemExit(error.exit_code) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""What every test may use, and the rule that nothing required is skipped in CI."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+REQUIRED = frozenset(os.environ.get("DSQ_REQUIRE", "").split())
+"""Markers whose tests must run: a skip of one is a failure (set by .ci/run)."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail"):
+        required = REQUIRED & {marker.name for marker in item.iter_markers()}
+        if required:
+            report.outcome = "failed"
+            report.longrepr = f"skipped although required: {', '.join(required)}: {report.longrepr}"
+    return report
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_user(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keeps the tests away from the settings, state and keys of who runs them."""
+    folder = tmp_path_factory.mktemp("dsq")
+    monkeypatch.setenv("DSQ_CONFIG_DIR", str(folder / "config"))
+    monkeypatch.setenv("DSQ_STATE_DIR", str(folder / "state"))
+    for name in list(os.environ):
+        if name == "ETH_PRIVATE_KEY" or (
+            name.startswith("DSQ_")
+            and name not in ("DSQ_REQUIRE", "DSQ_APT")
+            and not name.endswith("_DIR")
+        ):
+            monkeypatch.delenv(name)
