@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.20;
+
+import {AccessControl} from "@openzeppelin/contracts/access/AccessControl.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+
+import {InvalidJob} from "./Errors.sol";
+import {IJobRepository} from "./interfaces/IJobRepository.sol";
+import {CodeStorage} from "./libraries/CodeStorage.sol";
+import {Job, JobCost, JobDefinition, JobState, JobStatus, JobTime} from "./types/Job.sol";
+
+/// @title The store of jobs
+/// @dev A job takes seven slots, packed by what is written together; its definition is written once
+/// and lives in code (see CodeStorage). Outlives upgrades of the MetaScheduler.
+contract JobRepository is IJobRepository, AccessControl {
+    using SafeCast for uint256;
+
+    /// @notice May write.
+    bytes32 public constant METASCHEDULER_ROLE = keccak256("METASCHEDULER_ROLE");
+
+    /// @inheritdoc IJobRepository
+    uint256 public jobIdCounter = 1;
+
+    /// @notice The id of a customer's n-th job, from zero.
+    mapping(address => bytes32[]) public jobIdByCustomer;
+
+    struct Record {
+        address customerAddr;
+        JobStatus status;
+        bool hasCancelRequest;
+        bool delegateSpendingAuthority;
+        int64 exitCode;
+        // ---- slot 1: written by each placement and each change of status
+        address providerAddr;
+        uint48 start;
+        uint48 end;
+        // ---- slot 2: `definition` is where the encoded JobDefinition is; zero if there is no job
+        address definition;
+        uint48 submit;
+        uint48 cancelRequestTimestamp;
+        // ---- slot 3
+        uint128 pendingTopUp;
+        uint48 blockNumberStateChange;
+        uint48 panicTimestamp;
+        // ---- slot 4
+        uint128 maxCost;
+        uint128 finalCost;
+        // ---- slots 5 and 6
+        bytes32 jobName;
+        string lastError;
+    }
+
+    mapping(bytes32 => Record) private _records;
+
+    /// @dev The deployer administers the roles.
+    constructor() {
+        _grantRole(DEFAULT_ADMIN_ROLE, msg.sender);
+    }
+
+    /// @inheritdoc IJobRepository
+    function create(Job memory _job) external onlyRole(METASCHEDULER_ROLE) returns (bytes32) {
+        bytes32 id = bytes32(jobIdCounter++);
+        Record storage record = _records[id];
+        record.status = _job.status;
+        _write(record, _job);
+        jobIdByCustomer[_job.customerAddr].push(id);
+        emit JobCreated(id);
+        return id;
+    }
+
+    /// @inheritdoc IJobRepository
+    function update(Job memory _job) external onlyRole(METASCHEDULER_ROLE) {
+        Record storage record = _record(_job.jobId);
+        if (record.customerAddr != _job.customerAddr) {
+            jobIdByCustomer[_job.customerAddr].push(_job.jobId);
+        }
+        _write(record, _job);
+        if (record.status != _job.status) _setStatus(record, _job.jobId, _job.status);
+    }
+
+    /// @inheritdoc IJobRepository
+    function setJobStatus(bytes32 _jobId, JobStatus _newStatus) external onlyRole(METASCHEDULER_ROLE) {
+        _setStatus(_record(_jobId), _jobId, _newStatus);
+    }
+
+    /// @inheritdoc IJobRepository
+    function setCost(bytes32 _jobId, JobCost memory _cost) external onlyRole(METASCHEDULER_ROLE) {
+        _writeCost(_record(_jobId), _cost);
+    }
+
+    /// @inheritdoc IJobRepository
+    function setTime(bytes32 _jobId, JobTime memory _time) external onlyRole(METASCHEDULER_ROLE) {
+        _writeTime(_record(_jobId), _time);
+    }
+
+    /// @inheritdoc IJobRepository
+    function setProviderAddr(bytes32 _jobId, address _providerAddr)
+        external
+        onlyRole(METASCHEDULER_ROLE)
+    {
+        _record(_jobId).providerAddr = _providerAddr;
+    }
+
+    /// @inheritdoc IJobRepository
+    function setCustomerAddr(bytes32 _jobId, address _customerAddr)
+        external
+        onlyRole(METASCHEDULER_ROLE)
+    {
+        _record(_jobId).customerAddr = _customerAddr;
+        jobIdByCustomer[_customerAddr].push(_jobId);
+    }
+
+    /// @inheritdoc IJobRepository
+    function setDefinition(bytes32 _jobId, JobDefinition memory _definition)
+        external
+        onlyRole(METASCHEDULER_ROLE)
+    {
+        _record(_jobId).definition = CodeStorage.write(abi.encode(_definition));
+    }
+
+    /// @inheritdoc IJobRepository
+    function setJobName(bytes32 _jobId, bytes32 _jobName) external onlyRole(METASCHEDULER_ROLE) {
+        _record(_jobId).jobName = _jobName;
+    }
+
+    /// @inheritdoc IJobRepository
+    function setHasCancelRequest(bytes32 _jobId, bool _hasCancelRequest)
+        external
+        onlyRole(METASCHEDULER_ROLE)
+    {
+        _record(_jobId).hasCancelRequest = _hasCancelRequest;
+    }
+
+    /// @inheritdoc IJobRepository
+    function setLastError(bytes32 _jobId, string memory _error) external onlyRole(METASCHEDULER_ROLE) {
+        _record(_jobId).lastError = _error;
+    }
+
+    /// @inheritdoc IJobRepository
+    function setExitCode(bytes32 _jobId, int64 _exitCode) external onlyRole(METASCHEDULER_ROLE) {
+        _record(_jobId).exitCode = _exitCode;
+    }
+
+    /// @inheritdoc IJobRepository
+    function get(bytes32 _jobId) external view returns (Job memory) {
+        _record(_jobId);
+        return _read(_jobId);
+    }
+
+    /// @inheritdoc IJobRepository
+    function getState(bytes32 _jobId) external view returns (JobState memory) {
+        Record storage record = _record(_jobId);
+        return JobState({
+            status: record.status,
+            customerAddr: record.customerAddr,
+            providerAddr: record.providerAddr,
+            cost: _readCost(record),
+            time: _readTime(record),
+            hasCancelRequest: record.hasCancelRequest
+        });
+    }
+
+    /// @inheritdoc IJobRepository
+    function getDefinition(bytes32 _jobId) external view returns (JobDefinition memory) {
+        return _readDefinition(_record(_jobId));
+    }
+
+    /// @inheritdoc IJobRepository
+    function getByCustomer(address customerAddr) external view returns (bytes32[] memory) {
+        return jobIdByCustomer[customerAddr];
+    }
+
+    /// @notice The fields of a job one by one; empty ones if there is none.
+    function jobs(bytes32 _jobId)
+        external
+        view
+        returns (
+            bytes32 jobId,
+            JobStatus status,
+            address customerAddr,
+            address providerAddr,
+            JobDefinition memory definition,
+            JobCost memory cost,
+            JobTime memory time,
+            bytes32 jobName,
+            bool hasCancelRequest,
+            string memory lastError,
+            int64 exitCode
+        )
+    {
+        Job memory job = _read(_jobId);
+        return (
+            job.jobId,
+            job.status,
+            job.customerAddr,
+            job.providerAddr,
+            job.definition,
+            job.cost,
+            job.time,
+            job.jobName,
+            job.hasCancelRequest,
+            job.lastError,
+            job.exitCode
+        );
+    }
+
+    function _record(bytes32 id) private view returns (Record storage record) {
+        record = _records[id];
+        if (record.definition == address(0)) revert InvalidJob();
+    }
+
+    function _read(bytes32 id) private view returns (Job memory) {
+        Record storage record = _records[id];
+        return Job({
+            jobId: record.definition == address(0) ? bytes32(0) : id,
+            status: record.status,
+            customerAddr: record.customerAddr,
+            providerAddr: record.providerAddr,
+            definition: _readDefinition(record),
+            cost: _readCost(record),
+            time: _readTime(record),
+            jobName: record.jobName,
+            hasCancelRequest: record.hasCancelRequest,
+            lastError: record.lastError,
+            exitCode: record.exitCode
+        });
+    }
+
+    function _readDefinition(Record storage record)
+        private
+        view
+        returns (JobDefinition memory definition)
+    {
+        address pointer = record.definition;
+        if (pointer != address(0)) {
+            definition = abi.decode(CodeStorage.read(pointer), (JobDefinition));
+        }
+    }
+
+    function _readCost(Record storage record) private view returns (JobCost memory) {
+        return JobCost({
+            maxCost: record.maxCost,
+            finalCost: record.finalCost,
+            pendingTopUp: record.pendingTopUp,
+            delegateSpendingAuthority: record.delegateSpendingAuthority
+        });
+    }
+
+    function _readTime(Record storage record) private view returns (JobTime memory) {
+        return JobTime({
+            submit: record.submit,
+            start: record.start,
+            end: record.end,
+            cancelRequestTimestamp: record.cancelRequestTimestamp,
+            blockNumberStateChange: record.blockNumberStateChange,
+            panicTimestamp: record.panicTimestamp
+        });
+    }
+
+    /// @dev Writes everything but the status.
+    function _write(Record storage record, Job memory job) private {
+        record.customerAddr = job.customerAddr;
+        record.providerAddr = job.providerAddr;
+        record.definition = CodeStorage.write(abi.encode(job.definition));
+        _writeCost(record, job.cost);
+        _writeTime(record, job.time);
+        record.jobName = job.jobName;
+        record.hasCancelRequest = job.hasCancelRequest;
+        record.lastError = job.lastError;
+        record.exitCode = job.exitCode;
+    }
+
+    function _writeCost(Record storage record, JobCost memory cost) private {
+        record.maxCost = cost.maxCost.toUint128();
+        record.finalCost = cost.finalCost.toUint128();
+        record.pendingTopUp = cost.pendingTopUp.toUint128();
+        record.delegateSpendingAuthority = cost.delegateSpendingAuthority;
+    }
+
+    function _writeTime(Record storage record, JobTime memory time) private {
+        record.submit = time.submit.toUint48();
+        record.start = time.start.toUint48();
+        record.end = time.end.toUint48();
+        record.cancelRequestTimestamp = time.cancelRequestTimestamp.toUint48();
+        record.blockNumberStateChange = time.blockNumberStateChange.toUint48();
+        record.panicTimestamp = time.panicTimestamp.toUint48();
+    }
+
+    function _setStatus(Record storage record, bytes32 id, JobStatus status) private {
+        JobStatus previous = record.status;
+        record.status = status;
+        emit JobTransitionEvent(id, previous, status);
+    }
+}

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.20;
+
+import {AccessControl} from "@openzeppelin/contracts/access/AccessControl.sol";
+
+import {DoubleLinkedList} from "./DoubleLinkedList.sol";
+import {
+    AlreadyDone,
+    ArrayLengthMismatch,
+    Banned,
+    InvalidNodesCount,
+    InvalidTotalCpus,
+    InvalidTotalMem,
+    NoProvider,
+    WaitingApprovalOnly
+} from "./Errors.sol";
+import {IProviderManager} from "./interfaces/IProviderManager.sol";
+import {CodeStorage} from "./libraries/CodeStorage.sol";
+import {Label} from "./types/Job.sol";
+import {Provider, ProviderHardware, ProviderPrices} from "./types/Provider.sol";
+
+/// @title The register of providers
+/// @dev What a provider offers (hardware, prices, labels) is written once by each registration and
+/// lives in code (see CodeStorage); approving it moves a pointer.
+contract ProviderManager is IProviderManager, DoubleLinkedList, AccessControl {
+    /// @notice May approve, remove, ban and unban, like the administrator.
+    bytes32 public constant METASCHEDULER_ROLE = keccak256("METASCHEDULER_ROLE");
+
+    /// @notice May count jobs: the MetaScheduler contract.
+    bytes32 public constant METASCHEDULER_CONTRACT_ROLE = keccak256("METASCHEDULER_CONTRACT_ROLE");
+
+    /// @notice What a registration costs: nothing.
+    uint256 public constant PROVIDER_REGISTRATION_TAX = 0;
+
+    /// @notice Jobs that a provider ever started.
+    mapping(address => uint64) public jobCountByProvider;
+
+    /// @param offer Where the encoded hardware, prices and labels are; zero in an empty record.
+    /// @param listId Id of the provider in the list; zero if it is not active.
+    struct Record {
+        address offer;
+        uint88 listId;
+        bool isBanned;
+    }
+
+    mapping(address => Record) private _active;
+    mapping(address => address) private _proposals;
+
+    /// @dev An administrator, or METASCHEDULER_ROLE.
+    modifier onlyOperator() {
+        if (!hasRole(DEFAULT_ADMIN_ROLE, msg.sender)) _checkRole(METASCHEDULER_ROLE);
+        _;
+    }
+
+    /// @dev The deployer administers the roles.
+    constructor() {
+        _grantRole(DEFAULT_ADMIN_ROLE, msg.sender);
+    }
+
+    /// @inheritdoc IProviderManager
+    function register(
+        ProviderHardware calldata _hardware,
+        ProviderPrices calldata _prices,
+        Label[] calldata _labels
+    ) external {
+        if (_active[msg.sender].isBanned) revert Banned();
+        _checkHardware(_hardware);
+        _proposals[msg.sender] = CodeStorage.write(abi.encode(_hardware, _prices, _labels));
+        emit ProviderWaitingForApproval(msg.sender);
+    }
+
+    /// @inheritdoc IProviderManager
+    function approve(address _providerAddr) external onlyOperator {
+        address offer = _proposals[_providerAddr];
+        if (offer == address(0)) revert WaitingApprovalOnly();
+        Record storage record = _active[_providerAddr];
+        if (record.isBanned) revert Banned();
+        delete _proposals[_providerAddr];
+        record.offer = offer;
+        if (record.listId == 0) record.listId = uint88(_append(_toData(_providerAddr)));
+        emit ProviderApproved(_providerAddr);
+    }
+
+    /// @inheritdoc IProviderManager
+    function remove(address _providerAddr) external onlyOperator {
+        Record memory record = _active[_providerAddr];
+        if (record.offer != address(0)) {
+            delete _active[_providerAddr];
+            _unlink(record.listId);
+        } else if (_proposals[_providerAddr] != address(0)) {
+            delete _proposals[_providerAddr];
+        } else {
+            revert NoProvider();
+        }
+        emit ProviderRemoved(_providerAddr);
+    }
+
+    /// @inheritdoc IProviderManager
+    function ban(address _providerAddr) external onlyOperator {
+        Record storage record = _active[_providerAddr];
+        if (record.isBanned) revert AlreadyDone();
+        if (record.offer == address(0)) {
+            if (_proposals[_providerAddr] == address(0)) revert NoProvider();
+            delete _proposals[_providerAddr];
+        }
+        record.isBanned = true;
+        emit ProviderBanChanged(_providerAddr, true);
+    }
+
+    /// @inheritdoc IProviderManager
+    function unban(address _providerAddr) external onlyOperator {
+        Record storage record = _active[_providerAddr];
+        if (!record.isBanned) {
+            bool known = record.offer != address(0) || _proposals[_providerAddr] != address(0);
+            if (known) revert AlreadyDone();
+            revert NoProvider();
+        }
+        record.isBanned = false;
+        emit ProviderBanChanged(_providerAddr, false);
+    }
+
+    /// @inheritdoc IProviderManager
+    function incJobCount(address _providerAddr) external onlyRole(METASCHEDULER_CONTRACT_ROLE) {
+        ++jobCountByProvider[_providerAddr];
+    }
+
+    /// @inheritdoc IProviderManager
+    function getProvider(address _providerAddr) external view returns (Provider memory) {
+        Record storage record = _active[_providerAddr];
+        return _provider(_providerAddr, record.offer, record.isBanned);
+    }
+
+    /// @inheritdoc IProviderManager
+    function getWaitingForApprovalProvider(address _providerAddr)
+        external
+        view
+        returns (Provider memory)
+    {
+        return _provider(_providerAddr, _proposals[_providerAddr], false);
+    }
+
+    /// @inheritdoc IProviderManager
+    function getProviderHardware(address _providerAddr)
+        external
+        view
+        returns (ProviderHardware memory)
+    {
+        (ProviderHardware memory hardware,,) = _decode(_active[_providerAddr].offer);
+        return hardware;
+    }
+
+    /// @inheritdoc IProviderManager
+    function getProviderPrices(address _providerAddr)
+        external
+        view
+        returns (ProviderPrices memory)
+    {
+        (, ProviderPrices memory prices,) = _decode(_active[_providerAddr].offer);
+        return prices;
+    }
+
+    /// @inheritdoc IProviderManager
+    function getLabels(address _providerAddr) external view returns (Label[] memory) {
+        (,, Label[] memory labels) = _decode(_active[_providerAddr].offer);
+        return labels;
+    }
+
+    /// @inheritdoc IProviderManager
+    function getJobCount(address _providerAddr) external view returns (uint64) {
+        return jobCountByProvider[_providerAddr];
+    }
+
+    /// @inheritdoc IProviderManager
+    function isValidForScheduling(address _providerAddr) external view returns (bool) {
+        Record storage record = _active[_providerAddr];
+        return record.offer != address(0) && !record.isBanned;
+    }
+
+    /// @inheritdoc IProviderManager
+    function isWaitingForApproval(address _providerAddr) external view returns (bool) {
+        return _proposals[_providerAddr] != address(0);
+    }
+
+    /// @inheritdoc IProviderManager
+    function isBanned(address _providerAddr) external view returns (bool) {
+        return _active[_providerAddr].isBanned;
+    }
+
+    /// @notice The active record without its labels.
+    function providers(address _providerAddr)
+        external
+        view
+        returns (
+            address addr,
+            ProviderHardware memory providerHardware,
+            ProviderPrices memory providerPrices,
+            bool isBanned
+        )
+    {
+        Record storage record = _active[_providerAddr];
+        (providerHardware, providerPrices,) = _decode(record.offer);
+        return (
+            record.offer == address(0) ? address(0) : _providerAddr,
+            providerHardware,
+            providerPrices,
+            record.isBanned
+        );
+    }
+
+    /// @notice The proposal without its labels.
+    function waitingApprovalProviders(address _providerAddr)
+        external
+        view
+        returns (
+            address addr,
+            ProviderHardware memory providerHardware,
+            ProviderPrices memory providerPrices,
+            bool isBanned
+        )
+    {
+        address offer = _proposals[_providerAddr];
+        (providerHardware, providerPrices,) = _decode(offer);
+        return
+            (offer == address(0) ? address(0) : _providerAddr, providerHardware, providerPrices, false);
+    }
+
+    function _checkHardware(ProviderHardware calldata hardware) private pure {
+        uint256 nodes = hardware.nodes;
+        if (nodes == 0) revert InvalidNodesCount();
+        if (
+            hardware.gpusPerNode.length != nodes || hardware.cpusPerNode.length != nodes
+                || hardware.memPerNode.length != nodes
+        ) revert ArrayLengthMismatch();
+        if (_sum(hardware.cpusPerNode) == 0) revert InvalidTotalCpus();
+        if (_sum(hardware.memPerNode) == 0) revert InvalidTotalMem();
+    }
+
+    function _sum(uint64[] calldata values) private pure returns (uint256 sum) {
+        for (uint256 i = 0; i < values.length; ++i) {
+            sum += values[i];
+        }
+    }
+
+    function _provider(address account, address offer, bool banned)
+        private
+        view
+        returns (Provider memory provider)
+    {
+        if (offer != address(0)) provider.addr = account;
+        provider.isBanned = banned;
+        (provider.providerHardware, provider.providerPrices, provider.labels) = _decode(offer);
+    }
+
+    function _decode(address offer)
+        private
+        view
+        returns (ProviderHardware memory hardware, ProviderPrices memory prices, Label[] memory labels)
+    {
+        if (offer != address(0)) {
+            (hardware, prices, labels) =
+                abi.decode(CodeStorage.read(offer), (ProviderHardware, ProviderPrices, Label[]));
+        }
+    }
+
+    function _toData(address account) private pure returns (bytes32) {
+        return bytes32(uint256(uint160(account)));
+    }
+}
