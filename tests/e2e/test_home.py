@@ -1,0 +1,160 @@
+"""A local grid's home: start, stop, kill, and start again."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.e2e.test_jobs import host_job, wait_for
+from tests.support.grid import GridHome
+
+pytestmark = [pytest.mark.e2e, pytest.mark.anvil]
+
+
+def processes_of(home: Path) -> list[psutil.Process]:
+    """Every process whose command line names the home."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if any(str(home) in word for word in process.cmdline()):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+@pytest.fixture
+def home(anvil_here: None, folder: Path) -> GridHome:
+    """A home that is ended after the test."""
+    return GridHome(folder)
+
+
+@pytest.fixture(autouse=True)
+def _ended(home: GridHome) -> object:
+    yield
+    home.dsq("down", check=False, timeout=180)
+
+
+def test_local_cluster_from_up_to_down(home: GridHome) -> None:
+    """The embedded cluster runs a job; down leaves no process; the home keeps the history."""
+    grid = home.up("--cluster", "local")
+    assert stat.S_IMODE((home.path / "grid.json").stat().st_mode) == 0o600
+    assert grid == json.loads((home.path / "grid.json").read_text())
+    assert set(grid) == {
+        "version", "rpc_url", "ws_url", "chain_id", "metascheduler", "sbatch_url", "sbatch_grpc",
+        "logger_grpc", "oracle_url", "user", "operator", "providers",
+    }  # fmt: skip
+    again = home.dsq("up", "--detach", "--json")
+    assert json.loads(again.stdout) == grid
+    assert home.dsq("up", "--detach", "--providers", "3", check=False).returncode == 64
+    job_id = home.submit(host_job("echo local && exit 3"))
+    job = home.wait(job_id, timeout=60)
+    assert (job["status"], job["exit_code"]) == ("FAILED", 3)
+    assert home.dsq("logs", str(job_id)).stdout == "local\n"
+    home.down()
+    assert processes_of(home.path) == []
+    assert home.dsq("jobs", check=False).returncode == 69
+    home.up()
+    assert home.job(job_id) == job
+
+
+def test_down_ends_and_settles_the_jobs_of_its_cluster(home: GridHome) -> None:
+    """Jobs that run at down are ended, reported and settled; the rest waits for the next up."""
+    home.up("--cluster", "local")
+    running = home.submit(host_job("sleep 500"))
+    waiting = home.submit(host_job("true"), "--uses", "gpu=none")
+    home.wait(running, "RUNNING", timeout=60)
+    home.down()
+    assert processes_of(home.path) == []
+    home.up()
+    job = home.job(running)
+    assert job["status"] in ("FAILED", "CANCELLED")
+    assert int(job["final_cost_wei"]) > 0
+    assert home.job(waiting)["status"] == "PENDING"
+
+
+@pytest.mark.slurm
+def test_killed_at_once_it_starts_again_with_all_jobs_and_balances(
+    home: GridHome, slurm_here: None
+) -> None:
+    """kill -9 of every process but the job's: after up, jobs and balances are as they were."""
+    home.up("--cluster", "mini-slurm")
+    done = home.submit(host_job("echo done"))
+    finished = home.wait(done, timeout=60)
+    running = home.submit(host_job("sleep 40; echo survived"))
+    home.wait(running, "RUNNING", timeout=60)
+    balance = home.json("credits", "balance")
+    time.sleep(3)  # the chain's node saves its state once a second
+    for process in processes_of(home.path):
+        if not any("slurm" in word for word in process.cmdline()[:1]):
+            process.kill()
+    home.up()
+    assert home.job(done) == finished
+    assert home.json("credits", "balance") == balance
+    job = home.wait(running, timeout=120)
+    assert job["status"] == "FINISHED"
+    assert "survived" in home.dsq("logs", str(running)).stdout
+
+
+def test_ctrl_c_ends_a_foreground_grid(home: GridHome) -> None:
+    """In the foreground, ctrl+C ends every part before the command returns."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dsq.console.cli", "up", "--cluster", "local",
+         "--home", str(home.path)],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("ready"):
+            break
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=90)
+    wait_for(lambda: processes_of(home.path) == [], 5)
+
+
+def test_demo_prints_a_settlement_that_adds_up(anvil_here: None, folder: Path) -> None:
+    """The demo exits 0 with each status, the output, and a settlement to the wei."""
+    result = subprocess.run(
+        [sys.executable, "-m", "dsq.console.cli", "demo", "--cluster", "local"],
+        capture_output=True, text=True, timeout=180, env={**os.environ, "TMPDIR": str(folder)},
+    )  # fmt: skip
+    assert result.returncode == 0, result.stdout + result.stderr
+    for word in ("PENDING", "RUNNING", "FINISHED", "locked", "refund", "    | "):
+        assert word in result.stdout
+    assert processes_of(folder) == []
+    assert list(folder.glob("dsq-demo-*")) == []
+
+
+@pytest.mark.sshd
+@pytest.mark.slurm
+@pytest.mark.skipif(shutil.which("sshd", path="/usr/sbin:/usr/bin") is None, reason="no sshd")
+def test_cluster_over_ssh(home: GridHome, slurm_here: None, folder: Path) -> None:
+    """A provider that installs nothing: Slurm behind a real sshd runs the job."""
+    from tests.support.slurm import running_slurm
+    from tests.support.sshd import ssh_account, sshd
+
+    with contextlib.ExitStack() as stack:
+        cluster = stack.enter_context(running_slurm(folder / "slurm"))
+        account = stack.enter_context(ssh_account())
+        server = stack.enter_context(sshd(folder / "sshd", account, env=cluster.env()))
+        home.up(
+            "--cluster", f"{account}@127.0.0.1:{server.port}",
+            "--ssh-identity", str(server.identity),
+            "--ssh-known-hosts", str(server.known_hosts),
+        )  # fmt: skip
+        job_id = home.submit(host_job("id -un; hostname"))
+        job = home.wait(job_id, timeout=90)
+        assert job["status"] == "FINISHED", job
+        assert home.dsq("logs", str(job_id)).stdout.splitlines()[0] == account
+        home.down()
