@@ -1,0 +1,131 @@
+"""Rules between fields: what belongs together, what excludes what, which names exist.
+
+The reference finds these at run time or never; a job that cannot work is refused
+here, before credits are touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dsq.sbatch.model import Model, Step, StepFor, StepRun, Workflow
+from dsq.sbatch.problems import Path, did_you_mean, show_path
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """A broken rule between fields; attributes as in ``Problem``."""
+
+    path: Path
+    tag: str
+    param: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedStep:
+    """A step with its path from the root."""
+
+    path: Path
+    step: Step
+
+
+def cross_check(root: Model) -> list[Conflict]:
+    """Returns every broken rule between fields of a workflow or module."""
+    steps = list(all_steps(root))
+    handles = {
+        placed.step.launch.handle_name.upper(): placed.step.launch.handle_name
+        for placed in steps
+        if placed.step.launch and placed.step.launch.handle_name
+    }
+    networks: set[str] | None = None
+    if isinstance(root, Workflow):
+        networks = {network.name for network in root.virtual_networks or ()}
+    found: list[Conflict] = []
+    for placed in steps:
+        found += _bodies(placed)
+        found += _handles(placed, handles)
+        if placed.step.for_:
+            found += _loop((*placed.path, "for"), placed.step.for_)
+        if placed.step.run and networks is not None:
+            found += _interfaces((*placed.path, "run"), placed.step.run, networks)
+    return found
+
+
+def all_steps(root: Model) -> Iterator[PlacedStep]:
+    """Yields every step of a workflow or module, outer before inner, in order."""
+    pending = [*reversed(_placed((), "steps", getattr(root, "steps", None)))]
+    while pending:
+        placed = pending.pop()
+        yield placed
+        pending += reversed(_children(placed))
+
+
+def _children(placed: PlacedStep) -> list[PlacedStep]:
+    step, path = placed.step, placed.path
+    inside = _placed(path, "steps", step.steps)
+    for name, body in (("for", step.for_), ("launch", step.launch), ("use", step.use)):
+        if body is not None:
+            inside += _placed((*path, name), "steps", body.steps)
+    inside += _placed(path, "catch", step.catch)
+    return inside + _placed(path, "finally", step.finally_)
+
+
+def _placed(path: Path, name: str, steps: list[Step] | None) -> list[PlacedStep]:
+    return [PlacedStep((*path, name, index), step) for index, step in enumerate(steps or ())]
+
+
+def _bodies(placed: PlacedStep) -> Iterator[Conflict]:
+    """A step has one body; the reference silently drops all but the first."""
+    step = placed.step
+    bodies = {
+        "steps": step.steps,
+        "run": step.run,
+        "for": step.for_,
+        "launch": step.launch,
+        "use": step.use,
+    }
+    present = [name for name, body in bodies.items() if body]
+    for name in present[1:]:
+        yield Conflict(
+            (*placed.path, name),
+            "excluded_with",
+            present[0],
+            f"{show_path(placed.path)} has both '{present[0]}' and '{name}': a step does one thing",
+        )
+
+
+def _handles(placed: PlacedStep, handles: dict[str, str]) -> Iterator[Conflict]:
+    for index, handle in enumerate(placed.step.depends_on or ()):
+        if handle.upper() not in handles:
+            hint = did_you_mean(handle, sorted(handles.values()))
+            yield Conflict(
+                (*placed.path, "dependsOn", index),
+                "handle_exists",
+                "",
+                f"{show_path(placed.path)} depends on '{handle}', "
+                f"but no launch has this handleName{hint}",
+            )
+
+
+def _loop(path: Path, loop: StepFor) -> Iterator[Conflict]:
+    if loop.range is not None and loop.items is not None:
+        message = f"{show_path(path)} has both 'range' and 'items': a loop has one of them"
+        yield Conflict((*path, "items"), "excluded_with", "range", message)
+    if loop.range is None and loop.items is None:
+        message = f"{show_path(path)} has neither 'range' nor 'items', so it would never run"
+        yield Conflict((*path, "range"), "required_without", "items", message)
+
+
+def _interfaces(path: Path, run: StepRun, networks: set[str]) -> Iterator[Conflict]:
+    for index, interface in enumerate(run.custom_network_interfaces or ()):
+        if interface.vnet is not None and interface.vnet.name not in networks:
+            hint = did_you_mean(interface.vnet.name, sorted(networks))
+            yield Conflict(
+                (*path, "customNetworkInterfaces", index, "vnet", "name"),
+                "network_exists",
+                "",
+                f"{show_path(path)} names the virtual network '{interface.vnet.name}', "
+                f"which the job does not have{hint}",
+            )

@@ -1,0 +1,62 @@
+"""The job: root of a workflow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+from pydantic import Field, PrivateAttr
+
+from dsq.core.model import Affinity, JobDefinition, Label, StorageType
+from dsq.sbatch.model.base import Int, Model
+from dsq.sbatch.model.data import EnvVar, JobResources, TransportData
+from dsq.sbatch.model.network import VirtualNetwork
+from dsq.sbatch.model.rules import Gte, Lt
+from dsq.sbatch.model.steps import Step
+
+
+class Workflow(Model):
+    """A job: resources, variables, files and steps."""
+
+    graphql_name = "Job"
+
+    resources: JobResources
+    """What the job gets from the cluster."""
+    env: list[EnvVar] | None = None
+    """Variables of all steps."""
+    enable_logging: bool | None = Field(default=None, alias="enableLogging")
+    """The output is sent to the log service while the job runs."""
+    input: TransportData | None = None
+    """Files brought to `$DEEPSQUARE_INPUT` before the steps."""
+    input_mode: Annotated[Int | None, Gte(0), Lt(512)] = Field(default=None, alias="inputMode")
+    """Permissions of everything in `$DEEPSQUARE_INPUT`, as a decimal number: 511 is `rwxrwxrwx`,
+    493 `rwxr-xr-x`, 448 `rwx------`."""
+    steps: list[Step]
+    """What the job does, in order."""
+    output: TransportData | None = None
+    """Where `$DEEPSQUARE_OUTPUT` goes after the steps."""
+    continuous_output_sync: bool | None = Field(default=None, alias="continuousOutputSync")
+    """With S3: the output is brought there all the time, not only at the end."""
+    virtual_networks: list[VirtualNetwork] | None = Field(default=None, alias="virtualNetworks")
+    """Networks between steps."""
+
+    # Where each field stands in the user's file (a yaml_source.Node), for later complaints.
+    _source: Any = PrivateAttr(default=None)
+
+    def definition(
+        self,
+        batch_location_hash: str = "",
+        uses: Iterable[Label] = (),
+        affinity: Iterable[Affinity] = (),
+    ) -> JobDefinition:
+        """What the grid is asked for: the job's resources and the demands of the submit."""
+        return JobDefinition(
+            ntasks=self.resources.tasks,
+            cpus_per_task=self.resources.cpus_per_task,
+            mem_per_cpu=self.resources.mem_per_cpu,
+            gpus=self.resources.gpus,
+            batch_location_hash=batch_location_hash,
+            storage_type=StorageType.TRANSFER,
+            uses=tuple(uses),
+            affinity=tuple(affinity),
+        )

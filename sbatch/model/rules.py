@@ -1,0 +1,388 @@
+"""The rules that a field's value must keep, as objects that are checked and described.
+
+A rule sits in the annotation of a field (``Annotated[str, StartsWith("/")]``). Each
+has the tag and the parameter that the service reports to clients (reference,
+section 1.4), and words for people. Patterns always match the whole text: a line
+break never lets a second line slip through.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule of one field; rules are checked in the order of the annotation.
+
+    Attributes:
+        tag: Its name on the wire (``oneof``, ``gte``...).
+    """
+
+    tag: ClassVar[str] = ""
+
+    @property
+    def param(self) -> str:
+        """The parameter clients see, empty when the rule has none."""
+        return ""
+
+    def words(self) -> str:
+        """What the value must be, to stand after "must": ``start with '/'``."""
+        raise NotImplementedError
+
+    def holds(self, value: Any) -> bool:
+        """Tells whether ``value`` keeps the rule."""
+        raise NotImplementedError
+
+    def check(self, value: Any) -> Any:
+        """Returns ``value``, or raises the error that carries this rule."""
+        if self.holds(value):
+            return value
+        raise PydanticCustomError("rule", "must {words}", {"words": self.words(), "rule": self})
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+
+@dataclass(frozen=True, slots=True)
+class Required(Rule):
+    """The text must not be empty."""
+
+    tag = "required"
+
+    def words(self) -> str:
+        return "not be empty"
+
+    def holds(self, value: Any) -> bool:
+        return bool(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Gte(Rule):
+    """A number not below ``least``."""
+
+    least: int
+    tag = "gte"
+
+    @property
+    def param(self) -> str:
+        return str(self.least)
+
+    def words(self) -> str:
+        return f"be {self.least} or more"
+
+    def holds(self, value: Any) -> bool:
+        return bool(value >= self.least)
+
+
+@dataclass(frozen=True, slots=True)
+class Lt(Rule):
+    """A number below ``bound``."""
+
+    bound: int
+    tag = "lt"
+
+    @property
+    def param(self) -> str:
+        return str(self.bound)
+
+    def words(self) -> str:
+        return f"be less than {self.bound}"
+
+    def holds(self, value: Any) -> bool:
+        return bool(value < self.bound)
+
+
+@dataclass(frozen=True, slots=True)
+class Int32(Rule):
+    """GraphQL's ``Int``: what fits 32 bits with a sign."""
+
+    tag = "int32"
+
+    def words(self) -> str:
+        return "be a number between -2147483648 and 2147483647"
+
+    def holds(self, value: Any) -> bool:
+        return bool(-(2**31) <= value < 2**31)
+
+
+@dataclass(frozen=True, slots=True)
+class NoNul(Rule):
+    """No NUL: neither an argument nor a script can hold one."""
+
+    tag = "no_nul"
+
+    def words(self) -> str:
+        return "not hold a NUL character"
+
+    def holds(self, value: Any) -> bool:
+        return "\0" not in value
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf(Rule):
+    """One of a few words."""
+
+    choices: tuple[str, ...]
+    tag = "oneof"
+
+    @property
+    def param(self) -> str:
+        return " ".join(self.choices)
+
+    def words(self) -> str:
+        shown = [f"'{choice}'" for choice in self.choices if choice]
+        text = "be " + (", ".join(shown[:-1]) + " or " + shown[-1] if shown[1:] else shown[0])
+        return text + (", or empty" if "" in self.choices else "")
+
+    def holds(self, value: Any) -> bool:
+        return value in self.choices
+
+
+@dataclass(frozen=True, slots=True)
+class StartsWith(Rule):
+    """A text that begins with ``prefix``."""
+
+    prefix: str
+    tag = "startswith"
+
+    @property
+    def param(self) -> str:
+        return self.prefix
+
+    def words(self) -> str:
+        return f"start with '{self.prefix}'"
+
+    def holds(self, value: Any) -> bool:
+        return bool(value.startswith(self.prefix))
+
+
+@dataclass(frozen=True, slots=True)
+class EndsNotWith(Rule):
+    """A text that does not end with ``suffix``."""
+
+    suffix: str
+    tag = "endsnotwith"
+
+    @property
+    def param(self) -> str:
+        return self.suffix
+
+    def words(self) -> str:
+        return f"not end with '{self.suffix}'"
+
+    def holds(self, value: Any) -> bool:
+        return not value.endswith(self.suffix)
+
+
+@dataclass(frozen=True, slots=True)
+class NotEqual(Rule):
+    """Any text but ``word``."""
+
+    word: str
+    tag = "ne"
+
+    @property
+    def param(self) -> str:
+        return self.word
+
+    def words(self) -> str:
+        return f"not be {self.word}"
+
+    def holds(self, value: Any) -> bool:
+        return bool(value != self.word)
+
+
+@dataclass(frozen=True, slots=True)
+class NotReserved(Rule):
+    """No variable that bash keeps read-only, and none of the script's own (``_dsq_``).
+
+    The reference has no such rule: there such a name ends the job at run time.
+    """
+
+    tag = "reserved"
+    names: ClassVar[frozenset[str]] = frozenset(
+        {"BASHOPTS", "BASH_VERSINFO", "EUID", "PPID", "SHELLOPTS", "UID"}
+    )
+    prefix: ClassVar[str] = "_dsq_"
+
+    def words(self) -> str:
+        return (
+            f"not be one of bash's read-only variables ({' '.join(sorted(self.names))}) "
+            f"nor start with '{self.prefix}'"
+        )
+
+    def holds(self, value: Any) -> bool:
+        return value not in self.names and not value.startswith(self.prefix)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pattern(Rule):
+    """A text that matches a pattern from end to end."""
+
+    pattern: ClassVar[re.Pattern[str]]
+    what: ClassVar[str]
+
+    def words(self) -> str:
+        return f"be {self.what}"
+
+    def holds(self, value: Any) -> bool:
+        return self.pattern.fullmatch(value) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class EnvName(_Pattern):
+    """The name of an environment variable."""
+
+    tag = "valid_envvar_name"
+    pattern = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
+    what = "a name of an environment variable: letters, digits and '_', no digit first"
+
+
+@dataclass(frozen=True, slots=True)
+class AlphanumUnderscore(_Pattern):
+    """Letters, digits and underscores."""
+
+    tag = "alphanum_underscore"
+    pattern = re.compile(r"[A-Za-z0-9_]+", re.ASCII)
+    what = "letters, digits and '_' only"
+
+
+@dataclass(frozen=True, slots=True)
+class Image(_Pattern):
+    """``name[:tag]``, or an absolute path."""
+
+    tag = "valid_container_image_url"
+    pattern = re.compile(r"/.*|[a-z0-9/._-]+(?::[A-Za-z0-9._:-]+)?", re.ASCII | re.DOTALL)
+    what = "an image such as 'debian:12' (the registry has its own field) or an absolute path"
+
+
+@dataclass(frozen=True, slots=True)
+class Hostname(Rule):
+    """A host by name: no port, no address.
+
+    It begins with a letter, ends with a letter or digit, has single dots, and its
+    first label has two characters or more. The reference's pattern accepts the same
+    texts but may take for ever on a long one.
+    """
+
+    tag = "hostname"
+
+    def words(self) -> str:
+        return "be the name of a host (no port, no IP address)"
+
+    def holds(self, value: Any) -> bool:
+        if re.fullmatch(r"[a-zA-Z][a-zA-Z0-9.-]*[a-zA-Z0-9]", value, re.ASCII) is None:
+            return False
+        return ".." not in value and value[1] != "."
+
+
+_HOST_LABELS = r"[a-zA-Z0-9][a-zA-Z0-9-]{0,62}(?:\.[a-zA-Z0-9][a-zA-Z0-9-]{0,62})*"
+_HOST = re.compile(_HOST_LABELS, re.ASCII)
+_FQDN = re.compile(_HOST_LABELS + r"\.[a-zA-Z][a-zA-Z0-9]{0,62}\.?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class HostnamePort(Rule):
+    """``host:port``; the host may be empty, IPv6 literals are refused."""
+
+    tag = "hostname_port"
+
+    def words(self) -> str:
+        return "be a host and a port, as in 'example.org:443'"
+
+    def holds(self, value: Any) -> bool:
+        host, colon, port = value.rpartition(":")
+        if not colon or re.fullmatch(r"[0-9]{1,5}", port, re.ASCII) is None:
+            return False
+        return 1 <= int(port) <= 65535 and (not host or _HOST.fullmatch(host) is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Ip(Rule):
+    """An IPv4 or IPv6 address."""
+
+    tag = "ip"
+
+    def words(self) -> str:
+        return "be an IP address"
+
+    def holds(self, value: Any) -> bool:
+        return _is_ip(value)
+
+
+@dataclass(frozen=True, slots=True)
+class IpOrFqdn(Rule):
+    """An IP address or a name with a dot."""
+
+    tag = "ip|fqdn"
+
+    def words(self) -> str:
+        return "be an IP address or a full host name such as 'bore.example.org'"
+
+    def holds(self, value: Any) -> bool:
+        return _is_ip(value) or _FQDN.fullmatch(value) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Cidr(Rule):
+    """An address and a prefix length; host bits may be set."""
+
+    tag = "cidr"
+
+    def words(self) -> str:
+        return "be an address with a prefix length, as in '10.0.0.2/24'"
+
+    def holds(self, value: Any) -> bool:
+        address, slash, prefix = value.partition("/")
+        if not slash or re.fullmatch(r"0|[1-9][0-9]{0,2}", prefix, re.ASCII) is None:
+            return False
+        if "%" in address or not _is_ip(address):
+            return False
+        return int(prefix) <= ipaddress.ip_address(address).max_prefixlen
+
+
+@dataclass(frozen=True, slots=True)
+class Url(Rule):
+    """An absolute URL with a host, of one of ``schemes`` (any when there are none).
+
+    The reference takes ``javascript:`` and ``file:`` too; what is never fetched
+    anyway is refused here.
+    """
+
+    schemes: tuple[str, ...] = ("http", "https")
+    tag = "url"
+
+    def words(self) -> str:
+        shown = " or ".join(f"{scheme}://" for scheme in self.schemes)
+        return f"be a URL with {shown}" if shown else "be a URL"
+
+    def holds(self, value: Any) -> bool:
+        if re.search(r"[\x00-\x20\x7f]", value):
+            return False
+        try:
+            parts = urlsplit(value)
+        except ValueError:
+            return False
+        known = not self.schemes or parts.scheme.lower() in self.schemes
+        return known and bool(parts.scheme and parts.netloc)
+
+
+def _is_ip(text: str) -> bool:
+    """Parseable as Go's ``net.ParseIP`` does: no zone, no leading zeros."""
+    if "%" in text:
+        return False
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
