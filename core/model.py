@@ -7,6 +7,7 @@ number has one. Nothing here does I/O.
 from __future__ import annotations
 
 import enum
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -153,6 +154,8 @@ class Label:
 AFFINITY_OPERATORS = ("<=", ">=", "==", "!=", "=", "<", ">", ":in:")
 """Operators as users write them, longest first so that a scan finds the right one."""
 
+_OPERATOR = re.compile("|".join(map(re.escape, AFFINITY_OPERATORS)))
+
 
 @dataclass(frozen=True, slots=True)
 class Affinity:
@@ -172,13 +175,10 @@ class Affinity:
         Raises:
             UsageError: There is no operator, or no key.
         """
-        for position in range(len(text)):
-            for op in AFFINITY_OPERATORS:
-                if text.startswith(op, position):
-                    key, value = text[:position].strip(), text[position + len(op) :].strip()
-                    if not key:
-                        break
-                    return cls(key, {"=": "==", ":in:": "in"}.get(op, op), value)
+        found = _OPERATOR.search(text)
+        if found is not None and text[: found.start()].strip():
+            op = {"=": "==", ":in:": "in"}.get(found[0], found[0])
+            return cls(text[: found.start()].strip(), op, text[found.end() :].strip())
         raise UsageError(
             f"'{text}' is not an affinity.",
             hint="Write key, operator (== != < <= > >= :in:) and value, as in mem>=64000.",
