@@ -1,0 +1,462 @@
+"""The meta-scheduler's loop: hears the chain, decides, sends.
+
+One task owns the state. The follower's batches and the outcomes of transactions come to
+it through one inbox, so nothing is locked and no view overtakes a newer one.
+Whatever goes wrong with the chain makes the picture stale; it is then read anew from
+contract views, never guessed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Collection, Coroutine, Iterable
+from dataclasses import dataclass
+
+from dsq.core.chain import Batch, Call, Chain, Event, Follower, Head, MemoryCursor, Sender
+from dsq.core.clock import Clock, SystemClock
+from dsq.core.errors import (
+    ContractError,
+    DsqError,
+    NotFoundError,
+    TryAgainError,
+    UnreachableError,
+)
+from dsq.core.metascheduler.backoff import BackOff
+from dsq.core.metascheduler.memory import Memory
+from dsq.core.metascheduler.policy import Placement, decide
+from dsq.core.metascheduler.state import GridState, Tracked
+from dsq.core.model import Address, JobStatus, Provider
+
+log = logging.getLogger("dsq.core.metascheduler.loop")
+
+EVENTS = (
+    "NewJobRequestEvent",
+    "JobRefusedEvent",
+    "JobTransitionEvent",
+    "ClaimNextTopUpJobEvent",
+    "BilledTooMuchEvent",
+    "ProviderWaitingForApproval",
+    "ProviderApproved",
+    "ProviderRemoved",
+    "ProviderBanChanged",
+)
+TOLERATED = ("SameStatusError", "InvalidTransition", "JobHotStatusOnly")
+"""Answers of the contract that only mean: the job has moved on."""
+
+MAX_IN_FLIGHT = 256
+"""Placements on their way at once."""
+
+QUIET_SECONDS = 30.0
+"""A gap between batches from which on the chain counts as having been away."""
+
+GRACE_SECONDS = 60.0
+"""After a start or an absence of the chain nobody is blamed for late claims so long."""
+
+LOST_SECONDS = 60.0
+"""A mined placement whose event does not come for so long was undone by the chain."""
+
+REMEMBER_SECONDS = 5.0
+"""Least time between two snapshots."""
+
+ENDED_KEPT = 1000
+"""Jobs that ended last and are looked at again after a restart: their end may be undone."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """Outcome of a placement's transaction."""
+
+    placement: Placement
+    error: DsqError | None
+
+
+@dataclass(frozen=True, slots=True)
+class _TimedOut:
+    """Outcome of a ``timeoutJob``."""
+
+    job_id: int
+    error: DsqError | None
+
+
+_Item = Batch | _Sent | _TimedOut | BaseException | None
+
+
+class MetaScheduler:
+    """Places waiting jobs of one grid.
+
+    Args:
+        chain: The grid's contracts.
+        sender: Sends with a key that has ``METASCHEDULER_ROLE``.
+        memory: Where snapshots are kept; None starts from the chain alone each time.
+        clock: The time.
+    """
+
+    def __init__(
+        self,
+        chain: Chain,
+        sender: Sender,
+        *,
+        memory: Memory | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.state = GridState()
+        self.head: Head | None = None
+        self.heard_at: float | None = None
+        self._chain = chain
+        self._sender = sender
+        self._memory = memory
+        self._clock = clock or SystemClock()
+        self._inbox: asyncio.Queue[_Item] = asyncio.Queue()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timing_out: set[int] = set()
+        self._claim_seconds = 600.0
+        self._seen = 0
+        self._ended_last: deque[int] = deque(maxlen=ENDED_KEPT)
+        self._stale = self._full = True
+        self._dirty = True
+        self._wake: float | None = None
+        self._grace_until = 0.0
+        self._remembered_at = 0.0
+        self._remembered: object = None
+
+    def now(self) -> float:
+        """Unix seconds: this machine's, or the chain's where that is ahead."""
+        chain_time = self.head.timestamp if self.head is not None else 0
+        return max(self._clock.now(), chain_time)
+
+    @property
+    def is_hearing(self) -> bool:
+        """Whether the chain was heard of lately."""
+        return self.heard_at is not None and self._clock.now() - self.heard_at <= QUIET_SECONDS
+
+    # -- the loop ----------------------------------------------------------------
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Works until ``stop`` is set."""
+        head = await self._first_view(stop)
+        if head is None:
+            return
+        helpers = [
+            asyncio.create_task(self._feed(head.number)),
+            asyncio.create_task(self._stop_later(stop)),
+        ]
+        try:
+            await self._act()
+            while not stop.is_set():
+                items = [await self._inbox.get()]
+                while not self._inbox.empty():
+                    items.append(self._inbox.get_nowait())
+                await self._turn(items)
+        finally:
+            for task in (*helpers, *self._tasks):
+                task.cancel()
+            await asyncio.gather(*helpers, *self._tasks, return_exceptions=True)
+            self._remember(force=True)
+
+    async def _first_view(self, stop: asyncio.Event) -> Head | None:
+        """The first picture, however long the chain takes to answer."""
+        wait = 0.5
+        while not stop.is_set():
+            try:
+                await self._recall()
+                return await self._rebuild()
+            except NotFoundError:
+                self._full = True
+            except (UnreachableError, TryAgainError) as error:
+                log.warning("cannot read the chain reason=%r retry_seconds=%.1f", error, wait)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), wait)
+            wait = min(wait * 2, 15.0)
+        return None
+
+    async def _feed(self, block: int) -> None:
+        try:
+            follower = Follower(self._chain, MemoryCursor(), names=EVENTS, start_block=block + 1)
+            async for batch in follower:
+                self._inbox.put_nowait(batch)
+                await follower.commit(batch)
+        except Exception as error:
+            self._inbox.put_nowait(error)
+
+    async def _stop_later(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self._inbox.put_nowait(None)
+
+    async def _turn(self, items: Iterable[_Item]) -> None:
+        """Takes everything in that has come, then acts once."""
+        jobs: set[int] = set()
+        providers: set[Address] = set()
+        for item in items:
+            if isinstance(item, BaseException):
+                raise item
+            if isinstance(item, Batch):
+                self._heard(item)
+                for event in item.events:
+                    self._take(event, item.head.timestamp, jobs, providers)
+            elif isinstance(item, _Sent):
+                self._settle(item, jobs, providers)
+            elif isinstance(item, _TimedOut):
+                self._after_time_out(item, jobs)
+        jobs |= self._lost()
+        try:
+            if self._stale:
+                await self._rebuild()
+            else:
+                await self._refresh(jobs, providers)
+        except (UnreachableError, TryAgainError, NotFoundError) as error:
+            # What was to be read is not noted: the rebuild finds it.
+            if not self._stale:
+                log.warning("lost the chain reason=%r", str(error))
+            self._stale = True
+            # A job that an event named and no view knows: the chain went back.
+            self._full = self._full or isinstance(error, NotFoundError)
+            return
+        await self._act()
+        self._remember()
+
+    # -- hearing -----------------------------------------------------------------
+
+    def _heard(self, batch: Batch) -> None:
+        now = self._clock.now()
+        if self.heard_at is None or now - self.heard_at > QUIET_SECONDS:
+            self._grace_until = now + GRACE_SECONDS
+        self.heard_at = now
+        self.head = batch.head
+        if batch.reset:
+            log.warning("the chain went back block=%d", batch.head.number)
+            self._stale = self._full = True
+            self._timing_out.clear()
+
+    def _take(self, event: Event, at: float, jobs: set[int], providers: set[Address]) -> None:
+        """Notes what an event changes, or what must be read because of it."""
+        self._dirty = True
+        if "job_id" not in event.args:
+            providers.add(event.args["provider"])
+            return
+        job_id = int(event.args["job_id"])
+        match event.name:
+            case "JobRefusedEvent":
+                self._refused(job_id, event.args["provider"])
+            case "JobTransitionEvent":
+                if self._moved(job_id, event.args["to_status"], at):
+                    jobs.discard(job_id)
+                else:
+                    jobs.add(job_id)
+            case "BilledTooMuchEvent":
+                log.warning("billed too much job=%d provider=%s", job_id, event.args["provider"])
+            case _:
+                self._seen = max(self._seen, job_id)
+                jobs.add(job_id)
+
+    def _refused(self, job_id: int, provider: Address) -> None:
+        if job_id in self._timing_out:
+            self._timing_out.discard(job_id)
+            self.state.backoff.unclaimed(job_id, provider, self.now())
+        else:
+            self.state.backoff.refused(job_id, provider, self.now())
+        log.info("handed back job=%d provider=%s", job_id, provider)
+
+    def _moved(self, job_id: int, status: JobStatus, at: float) -> bool:
+        """Follows a transition; False when the job's view must be read."""
+        if status.is_final:
+            self.state.ended(job_id)
+            self._ended_last.append(job_id)
+            return True
+        if status is JobStatus.PENDING:
+            self.state.handed_back(job_id)
+            return False
+        known = self.state.advance(job_id, status, at)
+        if known and status is JobStatus.SCHEDULED:
+            self.state.backoff.claimed(self.state.tracked[job_id].provider)
+        return known
+
+    def _settle(self, sent: _Sent, jobs: set[int], providers: set[Address]) -> None:
+        job_id = sent.placement.job_id
+        placing = self.state.placing.get(job_id)
+        if sent.error is None:
+            if placing is not None:
+                placing.mined_at = self._clock.now()
+            return
+        self._dirty = True
+        jobs.add(job_id)
+        if placing is not None:
+            self.state.abandon(job_id)
+            self.state.backoff.failed(job_id, self.now())
+        if isinstance(sent.error, ContractError) and sent.error.name == "ProviderNotJoined":
+            providers.add(sent.placement.provider)
+
+    def _after_time_out(self, outcome: _TimedOut, jobs: set[int]) -> None:
+        """A success is told again by its event, which may come before or after this."""
+        if outcome.error is not None:
+            self._timing_out.discard(outcome.job_id)
+            self.state.backoff.failed(outcome.job_id, self.now())
+            jobs.add(outcome.job_id)
+
+    def _lost(self) -> set[int]:
+        """Placements that were mined and then undone."""
+        late = self._clock.now() - LOST_SECONDS
+        lost = {
+            job_id
+            for job_id, placing in self.state.placing.items()
+            if placing.mined_at is not None and placing.mined_at < late
+        }
+        for job_id in lost:
+            self.state.abandon(job_id)
+            self._dirty = True
+        return lost
+
+    # -- reading -----------------------------------------------------------------
+
+    async def _rebuild(self) -> Head:
+        """Reads the picture from contract views: open and new jobs, or all after a reset."""
+        head = await self._chain.head()
+        constants = await self._chain.constants()
+        newest = await self._chain.job_count()
+        providers = await self._chain.providers()
+        if self._full or newest < self._seen:
+            ids = list(range(1, newest + 1))
+        else:
+            new = range(self._seen + 1, newest + 1)
+            ids = sorted({*self.state.hot_ids(), *self._ended_last, *new})
+        jobs = [job for job in await self._chain.jobs(ids) if job.status.is_hot]
+        since = {job.id: await self._since(job.time.block_number_state_change) for job in jobs}
+        self.state.clear()
+        for provider in providers:
+            self.state.set_provider(provider)
+        for job in jobs:
+            self.state.observe(job, since[job.id])
+        self._claim_seconds = constants.claim_job_timeout * 60.0
+        self._grace_until = self._clock.now() + GRACE_SECONDS
+        self.head, self._seen = head, newest
+        self.heard_at = self._clock.now()
+        self._stale = self._full = False
+        self._dirty = True
+        log.info(
+            "read the grid block=%d jobs=%d waiting=%d placed=%d providers=%d",
+            head.number,
+            len(ids),
+            len(self.state.pending),
+            len(self.state.tracked),
+            len(self.state.providers),
+        )
+        return head
+
+    async def _since(self, block: int) -> float:
+        return float(await self._chain.block_timestamp(block))
+
+    async def _refresh(self, jobs: Collection[int], providers: Collection[Address]) -> None:
+        for address in sorted(providers):
+            provider = await self._provider(address)
+            if provider is None:
+                self.state.drop_provider(address)
+            else:
+                self.state.set_provider(provider)
+        at = float(self.head.timestamp) if self.head else self.now()
+        for job in await self._chain.jobs(sorted(jobs)) if jobs else ():
+            self.state.observe(job, at)
+
+    async def _provider(self, address: Address) -> Provider | None:
+        """A provider's approved record, else its proposal, else None."""
+        approved = await self._chain.provider(address)
+        if approved.is_approved or approved.is_banned:
+            return approved
+        proposal = await self._chain.proposal(address)
+        return proposal if proposal.is_waiting else None
+
+    # -- acting ------------------------------------------------------------------
+
+    async def _act(self) -> None:
+        now = self.now()
+        for tracked in self._overdue(now):
+            self._timing_out.add(tracked.job.id)
+            self._spawn(self._time_out(tracked))
+        if not self._dirty and (self._wake is None or now < self._wake):
+            return
+        room = MAX_IN_FLIGHT - len(self.state.placing)
+        placements = decide(self.state, now, limit=max(room, 0))
+        for placement in placements:
+            self.state.begin(placement)
+            self._spawn(self._place(placement))
+        # With the limit reached, the next outcome looks again.
+        self._dirty = len(placements) == room
+        self._wake = self.state.backoff.next_end(now)
+
+    def _overdue(self, now: float) -> list[Tracked]:
+        """Jobs whose provider will not claim them: too late, or not allowed to any more."""
+        found = []
+        for job_id, tracked in self.state.tracked.items():
+            if tracked.status is not JobStatus.META_SCHEDULED or job_id in self._timing_out:
+                continue
+            provider = self.state.providers.get(tracked.provider)
+            gone = provider is None or not provider.is_valid
+            late = now - tracked.since > self._claim_seconds and now > self._grace_until
+            if (gone or late) and not self.state.backoff.held(job_id, now):
+                found.append(tracked)
+        return found
+
+    async def _place(self, placement: Placement) -> None:
+        call = self._chain.calls.meta_schedule(placement.job_id, placement.provider)
+        error = await self._send(call, placement.job_id)
+        if error is None:
+            log.info("placed job=%d provider=%s", placement.job_id, placement.provider)
+        self._inbox.put_nowait(_Sent(placement, error))
+
+    async def _time_out(self, tracked: Tracked) -> None:
+        job_id = tracked.job.id
+        log.warning("not claimed in time job=%d provider=%s", job_id, tracked.provider)
+        error = await self._send(self._chain.calls.timeout_job(job_id), job_id)
+        self._inbox.put_nowait(_TimedOut(job_id, error))
+
+    async def _send(self, call: Call, job_id: int) -> DsqError | None:
+        """Sends and waits; says what went wrong instead of raising it."""
+        try:
+            await self._sender.send(call)
+        except ContractError as error:
+            level = logging.INFO if error.name in TOLERATED else logging.ERROR
+            log.log(level, "refused call=%s job=%d reason=%r", call.label, job_id, str(error))
+            return error
+        except DsqError as error:
+            log.warning("not sent call=%s job=%d reason=%r", call.label, job_id, str(error))
+            return error
+        return None
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._inbox.put_nowait(error)
+
+    # -- remembering -------------------------------------------------------------
+
+    async def _recall(self) -> None:
+        """Takes the snapshot up, if the chain still has its block."""
+        snapshot = self._memory.load() if self._memory is not None and self._full else None
+        if snapshot is None:
+            return
+        block = await self._chain.block(snapshot.block_number)
+        if block is None or block.hash != snapshot.block_hash:
+            log.info("snapshot of another chain block=%d", snapshot.block_number)
+            return
+        self._seen, self._full = snapshot.seen, False
+        self._ended_last = deque(snapshot.hot, maxlen=max(ENDED_KEPT, len(snapshot.hot)))
+        self.state.backoff = BackOff.from_json(snapshot.backoff)
+
+    def _remember(self, *, force: bool = False) -> None:
+        now = self._clock.monotonic()
+        due = force or now - self._remembered_at >= REMEMBER_SECONDS
+        if self._memory is None or self.head is None or self._stale or not due:
+            return
+        hot = sorted({*self.state.hot_ids(), *self._ended_last})
+        backoff = self.state.backoff.to_json()
+        if (self._seen, hot, backoff) == self._remembered:
+            return
+        self._memory.save(self.head, self._seen, hot, backoff)
+        self._remembered, self._remembered_at = (self._seen, hot, backoff), now
