@@ -7,11 +7,12 @@ import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {InvalidJob} from "./Errors.sol";
 import {IJobRepository} from "./interfaces/IJobRepository.sol";
 import {CodeStorage} from "./libraries/CodeStorage.sol";
+import {JobCodec} from "./libraries/JobCodec.sol";
 import {Job, JobCost, JobDefinition, JobState, JobStatus, JobTime} from "./types/Job.sol";
 
 /// @title The store of jobs
 /// @dev A job takes seven slots, packed by what is written together; its definition is written once
-/// and lives in code (see CodeStorage). Outlives upgrades of the MetaScheduler.
+/// and lives in code (see CodeStorage and JobCodec). Outlives upgrades of the MetaScheduler.
 contract JobRepository is IJobRepository, AccessControl {
     using SafeCast for uint256;
 
@@ -115,7 +116,7 @@ contract JobRepository is IJobRepository, AccessControl {
         external
         onlyRole(METASCHEDULER_ROLE)
     {
-        _record(_jobId).definition = CodeStorage.write(abi.encode(_definition));
+        _record(_jobId).definition = CodeStorage.write(JobCodec.encode(_definition));
     }
 
     /// @inheritdoc IJobRepository
@@ -232,9 +233,7 @@ contract JobRepository is IJobRepository, AccessControl {
         returns (JobDefinition memory definition)
     {
         address pointer = record.definition;
-        if (pointer != address(0)) {
-            definition = abi.decode(CodeStorage.read(pointer), (JobDefinition));
-        }
+        if (pointer != address(0)) definition = JobCodec.decode(CodeStorage.read(pointer));
     }
 
     function _readCost(Record storage record) private view returns (JobCost memory) {
@@ -261,7 +260,7 @@ contract JobRepository is IJobRepository, AccessControl {
     function _write(Record storage record, Job memory job) private {
         record.customerAddr = job.customerAddr;
         record.providerAddr = job.providerAddr;
-        record.definition = CodeStorage.write(abi.encode(job.definition));
+        record.definition = CodeStorage.write(JobCodec.encode(job.definition));
         _writeCost(record, job.cost);
         _writeTime(record, job.time);
         record.jobName = job.jobName;

@@ -127,17 +127,18 @@ contract MetaScheduler is IMetaScheduler, AccessControl, ReentrancyGuard {
     /// @inheritdoc IMetaScheduler
     function cancelJob(bytes32 _jobId) external nonReentrant {
         JobState memory job = _hotJobOfCustomer(_jobId);
-        if (job.hasCancelRequest) return;
+        bool isRunning = job.status == JobStatus.Running;
+        if (isRunning && job.hasCancelRequest) return;
         jobs.setHasCancelRequest(_jobId, true);
         job.time.cancelRequestTimestamp = block.timestamp;
-        if (job.status == JobStatus.Running) {
-            jobs.setTime(_jobId, job.time);
+        // A provider that has claimed the job must end it, or not begin it.
+        if (isRunning || job.status == JobStatus.Scheduled) {
             providerJobQueues.pushCancellingJob(job.providerAddr, _jobId);
-            return;
         }
-        _end(_jobId, job, JobStatus.Cancelled, 0);
-        if (job.status == JobStatus.Scheduled) {
-            providerJobQueues.pushCancellingJob(job.providerAddr, _jobId);
+        if (isRunning) {
+            jobs.setTime(_jobId, job.time);
+        } else {
+            _end(_jobId, job, JobStatus.Cancelled, 0);
         }
     }
 

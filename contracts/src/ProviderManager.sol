@@ -16,12 +16,13 @@ import {
 } from "./Errors.sol";
 import {IProviderManager} from "./interfaces/IProviderManager.sol";
 import {CodeStorage} from "./libraries/CodeStorage.sol";
+import {OfferCodec} from "./libraries/OfferCodec.sol";
 import {Label} from "./types/Job.sol";
 import {Provider, ProviderHardware, ProviderPrices} from "./types/Provider.sol";
 
 /// @title The register of providers
 /// @dev What a provider offers (hardware, prices, labels) is written once by each registration and
-/// lives in code (see CodeStorage); approving it moves a pointer.
+/// lives in code (see CodeStorage and OfferCodec); approving it moves a pointer.
 contract ProviderManager is IProviderManager, DoubleLinkedList, AccessControl {
     /// @notice May approve, remove, ban and unban, like the administrator.
     bytes32 public constant METASCHEDULER_ROLE = keccak256("METASCHEDULER_ROLE");
@@ -65,7 +66,7 @@ contract ProviderManager is IProviderManager, DoubleLinkedList, AccessControl {
     ) external {
         if (_active[msg.sender].isBanned) revert Banned();
         _checkHardware(_hardware);
-        _proposals[msg.sender] = CodeStorage.write(abi.encode(_hardware, _prices, _labels));
+        _proposals[msg.sender] = CodeStorage.write(OfferCodec.encode(_hardware, _prices, _labels));
         emit ProviderWaitingForApproval(msg.sender);
     }
 
@@ -155,8 +156,8 @@ contract ProviderManager is IProviderManager, DoubleLinkedList, AccessControl {
         view
         returns (ProviderPrices memory)
     {
-        (, ProviderPrices memory prices,) = _decode(_active[_providerAddr].offer);
-        return prices;
+        address offer = _active[_providerAddr].offer;
+        return OfferCodec.decodePrices(CodeStorage.readFirst(offer, OfferCodec.PRICES_SIZE));
     }
 
     /// @inheritdoc IProviderManager
@@ -256,10 +257,7 @@ contract ProviderManager is IProviderManager, DoubleLinkedList, AccessControl {
         view
         returns (ProviderHardware memory hardware, ProviderPrices memory prices, Label[] memory labels)
     {
-        if (offer != address(0)) {
-            (hardware, prices, labels) =
-                abi.decode(CodeStorage.read(offer), (ProviderHardware, ProviderPrices, Label[]));
-        }
+        if (offer != address(0)) return OfferCodec.decode(CodeStorage.read(offer));
     }
 
     function _toData(address account) private pure returns (bytes32) {

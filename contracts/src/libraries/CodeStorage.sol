@@ -24,13 +24,17 @@ library CodeStorage {
         require(pointer != address(0), "CodeStorage: out of gas");
     }
 
-    /// @notice Reads what was stored at `pointer`; nothing if there is nothing.
+    /// @notice Reads all that was stored at `pointer`; nothing if there is nothing.
     function read(address pointer) internal view returns (bytes memory data) {
         uint256 size = pointer.code.length;
-        if (size < 2) return data;
-        data = new bytes(size - 1);
+        return size < 2 ? data : readFirst(pointer, size - 1);
+    }
+
+    /// @notice Reads the first `size` bytes stored at `pointer`; zeros where there are none.
+    function readFirst(address pointer, uint256 size) internal view returns (bytes memory data) {
+        data = new bytes(size);
         assembly ("memory-safe") {
-            extcodecopy(pointer, add(data, 0x20), 1, sub(size, 1))
+            extcodecopy(pointer, add(data, 0x20), 1, size)
         }
     }
 }

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.20;
+
+import {Label} from "../types/Job.sol";
+import {Packed} from "./Packed.sol";
+
+/// @title Labels as bytes
+/// @dev A label is its key and its value; a list begins with its length (2).
+library LabelCodec {
+    using Packed for Packed.Buffer;
+
+    /// @notice Bytes that a label takes.
+    function sizeOf(Label memory label) internal pure returns (uint256) {
+        return Packed.sizeOf(label.key) + Packed.sizeOf(label.value);
+    }
+
+    /// @notice Bytes that a list of labels takes.
+    function sizeOf(Label[] memory labels) internal pure returns (uint256 size) {
+        size = 2;
+        for (uint256 i = 0; i < labels.length; ++i) {
+            size += sizeOf(labels[i]);
+        }
+    }
+
+    /// @notice Writes a label.
+    function putLabel(Packed.Buffer memory buffer, Label memory label) internal pure {
+        buffer.put(label.key);
+        buffer.put(label.value);
+    }
+
+    /// @notice Writes a list of labels.
+    function putLabels(Packed.Buffer memory buffer, Label[] memory labels) internal pure {
+        buffer.put(labels.length, 2);
+        for (uint256 i = 0; i < labels.length; ++i) {
+            putLabel(buffer, labels[i]);
+        }
+    }
+
+    /// @notice Reads a label.
+    function takeLabel(Packed.Buffer memory buffer) internal pure returns (Label memory label) {
+        label.key = buffer.takeString();
+        label.value = buffer.takeString();
+    }
+
+    /// @notice Reads a list of labels.
+    function takeLabels(Packed.Buffer memory buffer) internal pure returns (Label[] memory labels) {
+        labels = new Label[](buffer.take(2));
+        for (uint256 i = 0; i < labels.length; ++i) {
+            labels[i] = takeLabel(buffer);
+        }
+    }
+}

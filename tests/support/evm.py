@@ -1,0 +1,496 @@
+"""The contracts in an EVM inside the test: fast, no node, one transaction a block.
+
+:class:`World` deploys and wires all of them as docs/contracts.md says, and has
+one method for each step of a job's life. Money is wei, time Unix seconds.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyrevm
+from eth_abi import decode, encode
+from eth_utils import keccak
+
+from dsq import contracts
+from dsq.core.model import (
+    ZERO_ADDRESS,
+    Address,
+    JobDefinition,
+    JobStatus,
+    ProviderHardware,
+    ProviderPrices,
+)
+
+CREDIT = 10**18
+GENESIS = 1_700_000_000
+"""Time of the first block."""
+
+METASCHEDULER_ROLE = keccak(text="METASCHEDULER_ROLE")
+METASCHEDULER_CONTRACT_ROLE = keccak(text="METASCHEDULER_CONTRACT_ROLE")
+ADMIN_ROLE = bytes(32)
+
+_OUTPUT = re.compile(r"output: 0x([0-9a-fA-F]*)")
+
+
+class Reverted(Exception):
+    """A call was refused.
+
+    Attributes:
+        name: The custom error, ``Error`` for a string, ``Panic`` for one of the compiler's,
+            "" for no data (also out of gas).
+        values: Its arguments.
+    """
+
+    def __init__(self, name: str, values: tuple[Any, ...]) -> None:
+        super().__init__(name, values)
+        self.name = name
+        self.values = values
+
+
+@dataclass(frozen=True)
+class Event:
+    """A decoded log: its contract, its name and its arguments by name."""
+
+    contract: str
+    name: str
+    values: dict[str, Any]
+
+
+def type_of(entry: Mapping[str, Any]) -> str:
+    """The canonical type of an ABI parameter, tuples spelled out."""
+    kind: str = entry["type"]
+    if not kind.startswith("tuple"):
+        return kind
+    inner = ",".join(type_of(part) for part in entry["components"])
+    return f"({inner}){kind.removeprefix('tuple')}"
+
+
+def signature_of(entry: Mapping[str, Any]) -> str:
+    """``name(type,...)`` of a function, event or error."""
+    return f"{entry['name']}({','.join(type_of(part) for part in entry['inputs'])})"
+
+
+@functools.cache
+def _errors() -> dict[bytes, tuple[str, list[str]]]:
+    """All custom errors by selector: name and types."""
+    found = {
+        keccak(text="Error(string)")[:4]: ("Error", ["string"]),
+        keccak(text="Panic(uint256)")[:4]: ("Panic", ["uint256"]),
+    }
+    for artifact in map(contracts.load, contracts.ARTIFACTS):
+        for entry in artifact.abi:
+            if entry["type"] == "error":
+                selector = keccak(text=signature_of(entry))[:4]
+                found[selector] = (entry["name"], [type_of(part) for part in entry["inputs"]])
+    return found
+
+
+@functools.cache
+def _functions(name: str) -> dict[str, tuple[bytes, list[str], list[str]]]:
+    """Functions of a contract: selector, types of inputs, types of outputs."""
+    return {
+        entry["name"]: (
+            keccak(text=signature_of(entry))[:4],
+            [type_of(part) for part in entry["inputs"]],
+            [type_of(part) for part in entry["outputs"]],
+        )
+        for entry in contracts.load(name).abi
+        if entry["type"] == "function"
+    }
+
+
+@functools.cache
+def _events(name: str) -> dict[bytes, dict[str, Any]]:
+    """Events of a contract by topic."""
+    return {
+        keccak(text=signature_of(entry)): entry
+        for entry in contracts.load(name).abi
+        if entry["type"] == "event"
+    }
+
+
+class Contract:
+    """A deployed contract."""
+
+    def __init__(self, world: World, name: str, address: str) -> None:
+        self.world = world
+        self.name = name
+        self.address = address
+
+    @property
+    def account(self) -> Address:
+        return Address.parse(self.address)
+
+    def call(self, name: str, *values: Any) -> Any:
+        """Reads: one value, or a tuple of several."""
+        _, _, outputs = _functions(self.name)[name]
+        raw = self.world.execute(self.world.admin, self.address, self.data(name, *values))
+        found = decode(outputs, raw)
+        return found[0] if len(found) == 1 else found
+
+    def send(self, name: str, *values: Any, sender: Address | None = None) -> list[Event]:
+        """Writes, in a block of its own, and returns the events in their order."""
+        world = self.world
+        world.mine()
+        world.execute(sender or world.admin, self.address, self.data(name, *values))
+        return world.last_events()
+
+    def data(self, name: str, *values: Any) -> bytes:
+        selector, inputs, _ = _functions(self.name)[name]
+        return selector + encode(inputs, [_plain(value) for value in values])
+
+
+def _plain(value: Any) -> Any:
+    """A value as the encoder wants it: addresses as text, statuses as numbers."""
+    if isinstance(value, Address):
+        return value.lower
+    if isinstance(value, Contract):
+        return value.address
+    if isinstance(value, tuple | list):
+        return type(value)(_plain(part) for part in value)
+    return value
+
+
+def definition_tuple(definition: JobDefinition) -> tuple[Any, ...]:
+    """A definition as the contracts take it."""
+    return (
+        definition.gpus,
+        definition.mem_per_cpu,
+        definition.cpus_per_task,
+        definition.ntasks,
+        definition.batch_location_hash,
+        int(definition.storage_type),
+        [(label.key, label.value) for label in definition.uses],
+        [
+            ((demand.key, demand.value), demand.op.encode().ljust(2, b"\0"))
+            for demand in definition.affinity
+        ],
+    )
+
+
+def prices_tuple(prices: ProviderPrices) -> tuple[int, int, int]:
+    """Prices as the contracts take them."""
+    return (prices.gpu_per_min, prices.cpu_per_min, prices.mem_per_min)
+
+
+@dataclass(frozen=True)
+class JobView:
+    """What ``JobRepository.get`` returns, with names."""
+
+    id: int
+    status: JobStatus
+    customer: Address
+    provider: Address
+    definition: tuple[Any, ...]
+    max_cost: int
+    final_cost: int
+    pending_top_up: int
+    delegate: bool
+    submit: int
+    start: int
+    end: int
+    cancel_request: int
+    block: int
+    panic: int
+    name: bytes
+    has_cancel_request: bool
+    last_error: str
+    exit_code: int
+
+
+def _account(number: int) -> Address:
+    return Address(number.to_bytes(20))
+
+
+DEFINITION = JobDefinition(ntasks=2, cpus_per_task=3, mem_per_cpu=100, gpus=1)
+PRICES = ProviderPrices(gpu_per_min=CREDIT, cpu_per_min=CREDIT // 10, mem_per_min=CREDIT // 10_000)
+RATE = CREDIT + 6 * (CREDIT // 10 + 100 * (CREDIT // 10_000))
+"""Wei a minute of :data:`DEFINITION` at :data:`PRICES`: 1.66 credits."""
+
+HARDWARE = ProviderHardware((4, 0), (64, 32), (256_000, 128_000))
+
+
+@dataclass
+class World:
+    """All contracts, wired, with two customers and two approved providers."""
+
+    evm: Any = field(default_factory=lambda: pyrevm.EVM(gas_limit=1 << 40, spec_id="MERGE"))
+    time: int = GENESIS
+    block: int = 1
+    admin: Address = _account(0xAD0001)
+    service: Address = _account(0x5E0001)
+    alice: Address = _account(0xA11CE0)
+    bob: Address = _account(0xB0B000)
+    p1: Address = _account(0x900001)
+    p2: Address = _account(0x900002)
+
+    def __post_init__(self) -> None:
+        self._names: dict[str, str] = {}
+        self.mine(0)
+        self.credit = self.deploy("Credit", ["uint256"], [1_000_000 * CREDIT])
+        self.constants = self.deploy("Constants")
+        self.jobs = self.deploy("JobRepository")
+        self.providers = self.deploy("ProviderManager")
+        self.queues = self.deploy("ProviderJobQueues", ["address"], [self.jobs])
+        parts = [self.credit, self.constants, self.providers, self.queues, self.jobs]
+        self.scheduler = self.deploy("MetaScheduler", ["address"] * 5, parts)
+        self.jobs.send("grantRole", METASCHEDULER_ROLE, self.scheduler)
+        self.providers.send("grantRole", METASCHEDULER_CONTRACT_ROLE, self.scheduler)
+        self.queues.send("transferOwnership", self.scheduler)
+        self.scheduler.send("grantRole", METASCHEDULER_ROLE, self.service)
+        self.providers.send("grantRole", METASCHEDULER_ROLE, self.service)
+        for customer in (self.alice, self.bob):
+            self.credit.send("transfer", customer, 10_000 * CREDIT)
+            self.approve(customer, 2**256 - 1)
+        for provider in (self.p1, self.p2):
+            self.join(provider)
+
+    # ---- The chain --------------------------------------------------------------------------
+
+    def mine(self, seconds: int = 1) -> None:
+        """Begins the next block, ``seconds`` later."""
+        self.block += 1
+        self.time += seconds
+        self.evm.set_block_env(pyrevm.BlockEnv(number=self.block, timestamp=self.time))
+
+    def warp(self, seconds: int) -> None:
+        """Lets time pass so that the next transaction is ``seconds`` after the last."""
+        self.time += seconds - 1
+
+    def execute(self, sender: Address, to: str, data: bytes) -> bytes:
+        """Calls a contract now; refused calls raise :class:`Reverted` and change nothing."""
+        try:
+            return bytes(self.evm.message_call(sender.lower, to, calldata=data))
+        except RuntimeError as error:
+            found = _OUTPUT.search(str(error))
+            raw = bytes.fromhex(found[1]) if found else b""
+            name, types = _errors().get(raw[:4], ("", []))
+            raise Reverted(name, tuple(decode(types, raw[4:]))) from None
+
+    @property
+    def gas_used(self) -> int:
+        """Gas of the last call."""
+        return int(self.evm.result.gas_used)
+
+    def last_events(self) -> list[Event]:
+        """Events of the last call."""
+        return list(self._decode(self.evm.result.logs))
+
+    def deploy(self, name: str, types: Sequence[str] = (), values: Sequence[Any] = ()) -> Contract:
+        """Deploys a contract by its artifact."""
+        code = bytes.fromhex(contracts.load(name).bytecode[2:])
+        code += encode(types, [_plain(value) for value in values])
+        address = str(self.evm.deploy(self.admin.lower, code)).lower()
+        self._names[address] = name
+        return Contract(self, name, address)
+
+    def deploy_code(self, code: bytes) -> str:
+        """Deploys bare bytes as a contract's code and returns the address."""
+        creation = b"\x61" + len(code).to_bytes(2) + bytes.fromhex("80600a3d393df3") + code
+        return str(self.evm.deploy(self.admin.lower, creation)).lower()
+
+    def _decode(self, logs: Sequence[Any]) -> Iterator[Event]:
+        for log in logs:
+            name = self._names.get(str(log.address).lower())
+            topics = [bytes.fromhex(str(topic).removeprefix("0x")) for topic in log.topics]
+            entry = _events(name).get(topics[0]) if name else None
+            if name is None or entry is None:
+                continue
+            indexed = iter(topics[1:])
+            plain = [part for part in entry["inputs"] if not part["indexed"]]
+            body = iter(decode([type_of(part) for part in plain], bytes(_log_data(log))))
+            values = {
+                part["name"]: decode([part["type"]], next(indexed))[0]
+                if part["indexed"]
+                else next(body)
+                for part in entry["inputs"]
+            }
+            yield Event(name, entry["name"], values)
+
+    # ---- Accounts ---------------------------------------------------------------------------
+
+    def balance(self, account: Address | Contract) -> int:
+        return int(self.credit.call("balanceOf", account))
+
+    def approve(self, customer: Address, wei: int) -> None:
+        self.credit.send("approve", self.scheduler, wei, sender=customer)
+
+    def register(
+        self,
+        provider: Address,
+        prices: ProviderPrices = PRICES,
+        hardware: ProviderHardware = HARDWARE,
+        labels: Sequence[tuple[str, str]] = (("name", "one"),),
+        nodes: int | None = None,
+    ) -> list[Event]:
+        shape = (
+            hardware.nodes if nodes is None else nodes,
+            list(hardware.gpus_per_node),
+            list(hardware.cpus_per_node),
+            list(hardware.mem_per_node),
+        )
+        return self.providers.send(
+            "register", shape, prices_tuple(prices), list(labels), sender=provider
+        )
+
+    def join(self, provider: Address, prices: ProviderPrices = PRICES) -> None:
+        """Registers a provider and approves it."""
+        self.register(provider, prices)
+        self.providers.send("approve", provider)
+
+    # ---- A job's life -----------------------------------------------------------------------
+
+    def request(
+        self,
+        wei: int = 200 * CREDIT,
+        *,
+        customer: Address | None = None,
+        definition: JobDefinition = DEFINITION,
+        name: bytes = b"job",
+        delegate: bool = False,
+    ) -> int:
+        """Requests a job and returns its number."""
+        job_id = int(self.jobs.call("jobIdCounter"))
+        self.scheduler.send(
+            "requestNewJob",
+            definition_tuple(definition),
+            wei,
+            name.ljust(32, b"\0"),
+            delegate,
+            sender=customer or self.alice,
+        )
+        return job_id
+
+    def place(self, job_id: int, provider: Address | None = None) -> list[Event]:
+        return self.scheduler.send(
+            "metaSchedule", raw_id(job_id), provider or self.p1, sender=self.service
+        )
+
+    def claim(self, provider: Address | None = None) -> list[Event]:
+        return self.scheduler.send("claimNextJob", sender=provider or self.p1)
+
+    def claim_cancelling(self, provider: Address | None = None) -> list[Event]:
+        return self.scheduler.send("claimNextCancellingJob", sender=provider or self.p1)
+
+    def claim_top_up(self, provider: Address | None = None) -> list[Event]:
+        return self.scheduler.send("claimNextTopUpJob", sender=provider or self.p1)
+
+    def report(
+        self,
+        job_id: int,
+        status: JobStatus,
+        minutes: int = 0,
+        *,
+        error: str = "",
+        exit_status: int = 0,
+        provider: Address | None = None,
+    ) -> list[Event]:
+        return self.scheduler.send(
+            "providerSetJobStatus",
+            raw_id(job_id),
+            int(status),
+            minutes,
+            error,
+            exit_status,
+            sender=provider or self.p1,
+        )
+
+    def refuse(self, job_id: int, provider: Address | None = None) -> list[Event]:
+        return self.scheduler.send("refuseJob", raw_id(job_id), sender=provider or self.p1)
+
+    def time_out(self, job_id: int) -> list[Event]:
+        return self.scheduler.send("timeoutJob", raw_id(job_id), sender=self.service)
+
+    def cancel(self, job_id: int, customer: Address | None = None) -> list[Event]:
+        return self.scheduler.send("cancelJob", raw_id(job_id), sender=customer or self.alice)
+
+    def panic(self, job_id: int, reason: str = "lost") -> list[Event]:
+        return self.scheduler.send("panicJob", raw_id(job_id), reason, sender=self.service)
+
+    def top_up(self, job_id: int, wei: int, payer: Address | None = None) -> list[Event]:
+        return self.scheduler.send("topUpJob", raw_id(job_id), wei, sender=payer or self.alice)
+
+    def top_up_delegated(self, job_id: int, sender: Address | None = None) -> list[Event]:
+        return self.scheduler.send("topUpJobDelegate", raw_id(job_id), sender=sender or self.p1)
+
+    def job_at(self, status: JobStatus, *, wei: int = 200 * CREDIT, delegate: bool = False) -> int:
+        """A new job of Alice's, brought to a status; from SCHEDULED on it is with ``p1``."""
+        job_id = self.request(wei, delegate=delegate)
+        if status == JobStatus.PENDING:
+            return job_id
+        self.place(job_id)
+        if status == JobStatus.META_SCHEDULED:
+            return job_id
+        self.claim()
+        if status == JobStatus.SCHEDULED:
+            return job_id
+        self.report(job_id, JobStatus.RUNNING)
+        if status.is_final:
+            self.report(job_id, status)
+        return job_id
+
+    def job(self, job_id: int) -> JobView:
+        """The job as the repository tells it."""
+        raw = self.jobs.call("get", raw_id(job_id))
+        cost, times = raw[5], raw[6]
+        return JobView(
+            int.from_bytes(raw[0]),
+            JobStatus(raw[1]),
+            Address.parse(raw[2]),
+            Address.parse(raw[3]),
+            raw[4],
+            *cost,
+            *times,
+            *raw[7:],
+        )
+
+    def terms(self, job_id: int) -> tuple[int, int, int, int]:
+        """Escrow, rate, time of the claim and fee in percent."""
+        found: tuple[int, int, int, int] = self.scheduler.call("getJobTerms", raw_id(job_id))
+        return found
+
+
+def _log_data(log: Any) -> bytes:
+    """pyrevm gives (topics, data) or data alone, by its version."""
+    data = log.data
+    return bytes(data[-1] if isinstance(data, tuple) else data)
+
+
+def raw_id(job_id: int) -> bytes:
+    """A job's number as ``bytes32``."""
+    return job_id.to_bytes(32)
+
+
+def names(events: Sequence[Event]) -> list[str]:
+    """Names of events, in order."""
+    return [event.name for event in events]
+
+
+__all__ = [
+    "ADMIN_ROLE",
+    "CREDIT",
+    "DEFINITION",
+    "GENESIS",
+    "HARDWARE",
+    "METASCHEDULER_CONTRACT_ROLE",
+    "METASCHEDULER_ROLE",
+    "PRICES",
+    "RATE",
+    "ZERO_ADDRESS",
+    "Contract",
+    "Event",
+    "JobView",
+    "Reverted",
+    "World",
+    "definition_tuple",
+    "names",
+    "prices_tuple",
+    "raw_id",
+    "signature_of",
+    "type_of",
+]
