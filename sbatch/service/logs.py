@@ -1,0 +1,311 @@
+"""gRPC: the log service. Providers write the logs of their jobs, customers read theirs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import grpc
+
+from dsq.core.clock import Clock
+from dsq.core.errors import DsqError, NotFoundError, UsageError, WalletError
+from dsq.core.model import Address, Job
+from dsq.core.rpc.gen.logger.v1alpha1.logger_pb2 import (
+    ReadRequest,
+    ReadResponse,
+    WatchListRequest,
+    WatchListResponse,
+    WriteRequest,
+    WriteResponse,
+)
+from dsq.core.rpc.signing import (
+    ADDRESS_HEADER,
+    SIGNATURE_METADATA,
+    TIMESTAMP_HEADER,
+    is_fresh,
+    read_text,
+    watch_list_text,
+    write_text,
+)
+from dsq.core.wallet import recover_signer
+from dsq.sbatch.service.ledger import JobSource
+from dsq.sbatch.service.logstore import LogCompleteError, LogId, LogStore
+from dsq.sbatch.service.refusal import (
+    Refused,
+    end_call,
+    forbidden,
+    malformed,
+    not_found,
+    of_chain,
+    unauthenticated,
+)
+from dsq.sbatch.service.scripts import CHAIN_SECONDS, parse_hex_id
+
+log = logging.getLogger("dsq.sbatch.service.logs")
+
+FLUSH_BYTES = 256 << 10
+"""Lines of a stream are stored together up to so many bytes,"""
+
+FLUSH_SECONDS = 0.1
+"""and never wait longer than this."""
+
+LIST_SECONDS = 10.0
+"""How often a watched list is sent."""
+
+UNSIGNED = b"unsigned"
+"""Stands for the writer where none signs."""
+
+
+class LoggerService:
+    """``logger.v1alpha1.LoggerAPI``.
+
+    Args:
+        allow_unsigned: Take lines without a signature, for the right customer's log only.
+        max_line_bytes: Longest line.
+        end_seconds: A followed log ends when its job has ended and so long nothing came.
+    """
+
+    def __init__(
+        self,
+        store: LogStore,
+        jobs: JobSource,
+        clock: Clock,
+        *,
+        allow_unsigned: bool = False,
+        max_line_bytes: int = 1 << 20,
+        end_seconds: float = 15.0,
+    ) -> None:
+        self._store = store
+        self._jobs = jobs
+        self._clock = clock
+        self._allow_unsigned = allow_unsigned
+        self._max_line_bytes = max_line_bytes
+        self._end_seconds = end_seconds
+
+    # -- writing -----------------------------------------------------------------
+
+    async def Write(  # noqa: N802 - the protocol's name
+        self, requests: AsyncIterator[WriteRequest], context: Any
+    ) -> WriteResponse:
+        """Stores the lines of one stream, all of one log; answers when they are on disk."""
+        try:
+            return WriteResponse(next_index=await self._write(requests, context))
+        except LogCompleteError as error:
+            refusal = Refused(grpc.StatusCode.FAILED_PRECONDITION, error.message)
+            await end_call(context, refusal)
+        except Exception as error:
+            if isinstance(error, Refused):
+                log.info("write refused status=%s reason=%r", error.status.name, error.reason)
+            await end_call(context, error)
+
+    async def _write(self, requests: AsyncIterator[WriteRequest], context: Any) -> int:
+        iterator = aiter(requests)
+        first = await anext(iterator, None)
+        if first is None:
+            return 0
+        key, writer = await self._authorise_write(first, context)
+        batch = _Batch(self._store, key, writer)
+        pending: asyncio.Future[WriteRequest | None] | None = None
+        request: WriteRequest | None = first
+        try:
+            while request is not None:
+                self._check(request, first)
+                await batch.add(request)
+                pending = asyncio.ensure_future(anext(iterator, None))
+                await asyncio.wait({pending}, timeout=FLUSH_SECONDS if batch.lines else None)
+                if not pending.done():
+                    await batch.flush()
+                request = await pending
+            return await batch.flush()
+        finally:
+            if pending is not None:
+                pending.cancel()
+
+    def _check(self, request: WriteRequest, first: WriteRequest) -> None:
+        if (request.user, request.log_name) != (first.user, first.log_name):
+            raise malformed("One stream writes one log.")
+        if len(request.data) > self._max_line_bytes:
+            raise malformed(f"A line has at most {self._max_line_bytes} bytes.")
+
+    async def _authorise_write(self, first: WriteRequest, context: Any) -> tuple[LogId, bytes]:
+        key, job_id = _log_id(first.user, first.log_name)
+        metadata = dict(context.invocation_metadata() or ())
+        signed = any(
+            name in metadata for name in (ADDRESS_HEADER, TIMESTAMP_HEADER, SIGNATURE_METADATA)
+        )
+        if not signed and not self._allow_unsigned:
+            raise unauthenticated(
+                f"Log lines are signed: metadata {SIGNATURE_METADATA} is missing."
+            )
+        signer = self._writer_of(metadata, key, first.log_name) if signed else None
+        job = await self._job(job_id)
+        if job.customer != key.user:
+            raise forbidden("The log belongs to another customer.")
+        if signer is not None and job.provider != signer:
+            raise forbidden("The job is not this provider's.")
+        return key, UNSIGNED if signer is None else bytes(signer)
+
+    def _writer_of(self, metadata: dict[str, Any], key: LogId, log_name: str) -> Address:
+        try:
+            signer = Address.parse(str(metadata.get(ADDRESS_HEADER, "")))
+            timestamp = _number(str(metadata.get(TIMESTAMP_HEADER, "")))
+        except (UsageError, ValueError) as error:
+            raise unauthenticated(
+                f"Metadata {ADDRESS_HEADER} or {TIMESTAMP_HEADER} is malformed."
+            ) from error
+        signature = metadata.get(SIGNATURE_METADATA, b"")
+        text = write_text(key.user, log_name, timestamp)
+        self._check_signature(signer, text, signature, timestamp)
+        return signer
+
+    # -- reading -----------------------------------------------------------------
+
+    async def Read(  # noqa: N802 - the protocol's name
+        self, request: ReadRequest, context: Any
+    ) -> AsyncIterator[ReadResponse]:
+        """Sends a log's lines, and goes on until it is complete."""
+        try:
+            key, job_id = await self._authorise_read(request)
+            lines = self._store.read(
+                key,
+                from_line=request.from_line,
+                follow=not request.no_follow,
+                over=self._over(key, job_id),
+                poll_seconds=min(10.0, self._end_seconds),
+            )
+            async for line in lines:
+                yield ReadResponse(data=line.data, timestamp=line.timestamp, line=line.number)
+        except Exception as error:
+            if isinstance(error, Refused):
+                log.info("read refused status=%s reason=%r", error.status.name, error.reason)
+            await end_call(context, error)
+
+    async def _authorise_read(self, request: ReadRequest) -> tuple[LogId, int]:
+        key, job_id = _log_id(request.address, request.log_name)
+        text = read_text(key.user, request.log_name, request.timestamp)
+        self._check_signature(key.user, text, request.signed_hash, request.timestamp)
+        # A log lies under its customer's address; one that is not there yet is asked of the chain.
+        if not await self._store.exists(key) and (await self._job(job_id)).customer != key.user:
+            raise forbidden("The log belongs to another customer.")
+        return key, job_id
+
+    def _over(self, key: LogId, job_id: int) -> Callable[[], Awaitable[bool]]:
+        """Tells whether a log that nobody completed will get no more lines."""
+
+        async def over() -> bool:
+            now = self._clock.now()
+            if now - await self._store.last_written(key) < self._end_seconds:
+                return False
+            try:
+                job = await self._jobs.job(job_id)
+            except NotFoundError:
+                return True
+            except DsqError:
+                return False
+            return job.status.is_final and now - job.time.end >= self._end_seconds
+
+        return over
+
+    async def WatchList(  # noqa: N802 - the protocol's name
+        self, request: WatchListRequest, context: Any
+    ) -> AsyncIterator[WatchListResponse]:
+        """Sends the names of a customer's logs, at once and every ten seconds."""
+        try:
+            address = _address(request.address)
+            text = watch_list_text(address, request.timestamp)
+            self._check_signature(address, text, request.signed_hash, request.timestamp)
+            while True:
+                yield WatchListResponse(log_names=await self._store.names(address))
+                await self._clock.sleep(LIST_SECONDS)
+        except Exception as error:
+            await end_call(context, error)
+
+    # -- both --------------------------------------------------------------------
+
+    def _check_signature(
+        self, signer: Address, text: str, signature: object, timestamp: int
+    ) -> None:
+        try:
+            raw = signature if isinstance(signature, bytes) else b""
+            found = recover_signer(text, raw)
+        except WalletError as error:
+            raise unauthenticated(error.message) from error
+        if found != signer:
+            raise unauthenticated("The signature is not that address's, or of another text.")
+        if not is_fresh(timestamp, self._clock.now()):
+            raise unauthenticated("The signature is stale: its time is over five minutes off.")
+
+    async def _job(self, job_id: int) -> Job:
+        try:
+            async with asyncio.timeout(CHAIN_SECONDS):
+                return await self._jobs.job(job_id)
+        except NotFoundError as error:
+            raise not_found("There is no job of that log's name.") from error
+        except DsqError as error:
+            raise of_chain(error) from error
+        except TimeoutError as error:
+            raise Refused(
+                grpc.StatusCode.UNAVAILABLE, "The chain does not answer; try again."
+            ) from error
+
+
+class _Batch:
+    """Lines of one stream that are stored together."""
+
+    def __init__(self, store: LogStore, key: LogId, writer: bytes) -> None:
+        self._store = store
+        self._key = key
+        self._writer = writer
+        self._first: int | None = None
+        self._bytes = 0
+        self._next = 0
+        self._end = False
+        self.lines: list[tuple[int, bytes]] = []
+
+    async def add(self, request: WriteRequest) -> None:
+        self._end = self._end or request.end
+        if request.end and not request.data:
+            return
+        index = request.line_index if request.HasField("line_index") else None
+        expected = None if self._first is None else self._first + len(self.lines)
+        if self.lines and (index != expected or self._bytes >= FLUSH_BYTES):
+            await self._store_lines(end=False)
+        if not self.lines:
+            self._first = index
+        data = request.data.removesuffix(b"\n").removesuffix(b"\r")
+        self.lines.append((request.timestamp, data))
+        self._bytes += len(data)
+
+    async def flush(self) -> int:
+        """Stores what has come so far."""
+        if self.lines or self._end:
+            await self._store_lines(end=self._end)
+        return self._next
+
+    async def _store_lines(self, *, end: bool) -> None:
+        lines, self.lines, self._bytes = self.lines, [], 0
+        self._next = await self._store.append(
+            self._key, self._writer, lines, first_index=self._first, end=end
+        )
+
+
+def _address(text: str) -> Address:
+    try:
+        return Address.parse(text.lower())
+    except UsageError as error:
+        raise malformed("An address is 0x and 40 hexadecimal digits.") from error
+
+
+def _log_id(user: str, log_name: str) -> tuple[LogId, int]:
+    job_id = parse_hex_id(log_name)
+    if job_id is None:
+        raise malformed("A log's name is its job's id: 0x and 64 hexadecimal digits.")
+    return LogId(_address(user), log_name.lower()), job_id
+
+
+def _number(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 20:
+        raise ValueError("not a number")
+    return int(text)

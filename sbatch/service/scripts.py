@@ -1,0 +1,175 @@
+"""gRPC: challenges, and scripts for the providers that the chain names."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import logging
+import os
+import re
+from typing import Any
+
+import grpc
+
+from dsq.core.clock import Clock
+from dsq.core.errors import DsqError, WalletError
+from dsq.core.model import Address, Job, JobStatus
+from dsq.core.rpc.gen.sbatchapi.v1alpha1.sbatch_pb2 import (
+    ChallengeRequest,
+    ChallengeResponse,
+    GetSBatchRequest,
+    GetSBatchResponse,
+)
+from dsq.core.wallet import recover_signer
+from dsq.sbatch.service.keys import MAX_KEY_LENGTH
+from dsq.sbatch.service.ledger import JobSource, Ledger
+from dsq.sbatch.service.refusal import (
+    Refused,
+    end_call,
+    malformed,
+    not_found,
+    of_chain,
+    unauthenticated,
+)
+from dsq.sbatch.service.store import ScriptStore, StoredScript
+
+log = logging.getLogger("dsq.sbatch.service.scripts")
+
+NONCE_BYTES = 16
+NONCE_SECONDS = 600.0
+"""How long a challenge may be answered."""
+
+CHAIN_SECONDS = 8.0
+"""How long the chain may take: supervisors wait 10 s in all."""
+
+_HEX_ID = re.compile(r"0x[0-9a-fA-F]{64}", re.ASCII)
+
+
+def parse_hex_id(text: str) -> int | None:
+    """The number of a 32-byte id (0x and 64 digits), None for anything else."""
+    return int(text, 16) if _HEX_ID.fullmatch(text) else None
+
+
+def challenge_of(nonce: str) -> bytes:
+    """The bytes to sign for a nonce: JSON with its keys in this order, no blanks."""
+    return json.dumps({"message": "login", "nonce": nonce}, separators=(",", ":")).encode()
+
+
+class AuthService:
+    """``sbatchapi.v1alpha1.AuthAPI``."""
+
+    def __init__(self, store: ScriptStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def Challenge(  # noqa: N802 - the protocol's name
+        self, _request: ChallengeRequest, context: Any
+    ) -> ChallengeResponse:
+        """Gives a nonce to sign; it serves once, within ten minutes."""
+        try:
+            nonce = base64.b64encode(os.urandom(NONCE_BYTES)).decode()
+            await self._store.add_nonce(nonce, self._clock.now() + NONCE_SECONDS)
+            return ChallengeResponse(challenge=challenge_of(nonce))
+        except Exception as error:
+            await end_call(context, error)
+
+
+class SBatchService:
+    """``sbatchapi.v1alpha1.SBatchAPI``.
+
+    Args:
+        logger_endpoint: What callers are told as the log service.
+    """
+
+    def __init__(
+        self,
+        store: ScriptStore,
+        jobs: JobSource,
+        ledger: Ledger,
+        clock: Clock,
+        *,
+        logger_endpoint: str,
+    ) -> None:
+        self._store = store
+        self._jobs = jobs
+        self._ledger = ledger
+        self._clock = clock
+        self.logger_endpoint = logger_endpoint
+
+    async def GetSBatch(  # noqa: N802 - the protocol's name
+        self, request: GetSBatchRequest, context: Any
+    ) -> GetSBatchResponse:
+        """Hands a script to the provider that the chain names for the job."""
+        try:
+            script = await self._fetch(request)
+            return GetSBatchResponse(
+                sbatch=script.text,
+                grid_logger_url=self.logger_endpoint,
+                secrets=script.secrets,
+            )
+        except Exception as error:
+            if isinstance(error, Refused):
+                log.info("script refused status=%s reason=%r", error.status.name, error.reason)
+            await end_call(context, error)
+
+    async def _fetch(self, request: GetSBatchRequest) -> StoredScript:
+        job_id = parse_hex_id(request.job_id)
+        if job_id is None:
+            raise malformed("job_id is 0x and 64 hexadecimal digits.")
+        if len(request.provider_address) != 20 or len(request.customer_address) != 20:
+            raise malformed("provider_address and customer_address have 20 bytes.")
+        if len(request.batch_location_hash) > MAX_KEY_LENGTH:
+            raise malformed("batch_location_hash is too long.")
+        provider = Address(request.provider_address)
+        await self._authenticate(request, provider)
+        try:
+            async with asyncio.timeout(CHAIN_SECONDS):
+                job = await self._jobs.job(job_id)
+                self._authorise(request, job, provider)
+                return await self._script_of(job)
+        except DsqError as error:
+            raise of_chain(error) from error
+        except TimeoutError as error:
+            raise Refused(
+                grpc.StatusCode.UNAVAILABLE, "The chain does not answer; try again."
+            ) from error
+
+    async def _authenticate(self, request: GetSBatchRequest, provider: Address) -> None:
+        try:
+            signer = recover_signer(request.challenge, request.signed_challenge)
+        except WalletError as error:
+            raise unauthenticated(error.message) from error
+        if signer != provider:
+            raise unauthenticated("The signature is not provider_address's.")
+        try:
+            nonce = json.loads(request.challenge)["nonce"]
+            issued = isinstance(nonce, str) and challenge_of(nonce) == request.challenge
+        except (ValueError, LookupError, TypeError, RecursionError):
+            issued = False
+        if not issued or not await self._store.take_nonce(nonce, self._clock.now()):
+            raise unauthenticated("The challenge is unknown, used or expired.")
+
+    def _authorise(self, request: GetSBatchRequest, job: Job, provider: Address) -> None:
+        if job.customer != Address(request.customer_address):
+            raise unauthenticated("The customer is not the one that the chain names.")
+        if job.provider != provider:
+            raise unauthenticated("The provider is not the one that the chain names.")
+        if request.batch_location_hash != job.definition.batch_location_hash:
+            raise unauthenticated("batch_location_hash is not the one that the chain names.")
+        if job.status.is_final:
+            raise not_found(f"Job {job.id} is {job.status.name}: its script is closed.")
+        if job.status not in (JobStatus.SCHEDULED, JobStatus.RUNNING):
+            raise Refused(
+                grpc.StatusCode.UNAVAILABLE,
+                f"Job {job.id} is {job.status.name} in this service's view: not claimed yet.",
+            )
+
+    async def _script_of(self, job: Job) -> StoredScript:
+        script = await self._store.get(job.definition.batch_location_hash)
+        if script is None:
+            raise not_found(f"There is no script for job {job.id}: never submitted, or expired.")
+        if await self._ledger.owner_of(script, job) != job.customer:
+            raise unauthenticated("The script belongs to another customer.")
+        await self._ledger.used_by(script, job)
+        return script
