@@ -1,0 +1,259 @@
+"""The three queues that the chain keeps for a provider: claims, cancels, top-ups.
+
+They do not wait for each other. What a transaction took from a queue is in its receipt;
+the same events come once more through the follower, so nothing is lost when this
+process dies between the two. Taking an event in twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
+
+from dsq.core.errors import ContractError, DsqError
+from dsq.core.model import JobDefinition, JobStatus
+from dsq.supervisor.capacity import Room, claimable
+from dsq.supervisor.journal import JobRecord, Phase
+from dsq.supervisor.observe import WAITING_STATES
+from dsq.supervisor.poller import Poller
+from dsq.supervisor.services import Services, Waker, bounded
+
+if TYPE_CHECKING:
+    from dsq.core.chain import Call, Event
+
+log = logging.getLogger("dsq.supervisor.claims")
+
+MANY_CLAIMS = 64
+"""Claims in flight at once."""
+
+BUSY_SECONDS = 1.0
+"""Pause between looks at the queues while jobs are open or offered."""
+
+FREE_AGE_SECONDS = 1.0
+
+Wake = Callable[[int], None]
+
+
+class Claims:
+    """Takes jobs, cancel requests and top-ups from the chain into the journal.
+
+    Args:
+        services: Chain, scheduler, journal.
+        poller: What is known of the cluster.
+        wake: Has a job judged.
+        may_claim: False while claiming is paused.
+        claim_ahead: Jobs that may wait in Slurm beyond what is free.
+        idle: Seconds between looks at the queues while nothing is open.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        poller: Poller,
+        wake: Wake,
+        *,
+        may_claim: Callable[[], bool],
+        claim_ahead: int,
+        idle: float,
+    ) -> None:
+        self._s = services
+        self._poller = poller
+        self._wake = wake
+        self._may_claim = may_claim
+        self._ahead = claim_ahead
+        self._idle = idle
+        self._waker = Waker()
+        self._hinted: set[int] = set()
+        self._offered: dict[int, JobDefinition] = {}
+        self._refusing: set[int] = set()
+        self._tasks: dict[str, set[asyncio.Task[None]]] = {"claim": set(), "cancel": set()}
+        self._tasks["top_up"] = set()
+        self._queue_says_claimable = False
+        self.registered: Room | None = None
+
+    @property
+    def offered(self) -> int:
+        """Jobs the chain holds for us, not yet claimed."""
+        return len(self._offered)
+
+    @property
+    def in_flight(self) -> set[asyncio.Task[None]]:
+        """Transactions under way."""
+        return set().union(*self._tasks.values())
+
+    def hint(self, job_id: int) -> None:
+        """A job was given to some provider; perhaps to us."""
+        self._hinted.add(job_id)
+        self._waker.set()
+
+    def not_offered(self, job_id: int) -> None:
+        """A job left META_SCHEDULED."""
+        self._hinted.discard(job_id)
+        self._offered.pop(job_id, None)
+
+    def soon(self) -> None:
+        """Has the queues looked at now."""
+        self._waker.set()
+
+    async def run(self, is_stopping: Callable[[], bool]) -> None:
+        """Works the queues until the agent stops."""
+        failures = 0
+        while not is_stopping():
+            try:
+                await self.look()
+                failures = 0
+            except DsqError as error:
+                failures += 1
+                self._s.health.bad("chain", error)
+            except Exception:
+                failures += 1
+                log.exception("queues=failed")
+            busy = self._offered or self._s.journal.open_records()
+            pause = BUSY_SECONDS if busy else self._idle
+            await self._waker.pause(pause * min(2**failures, 16))
+
+    async def look(self) -> None:
+        """One look at the three queues, and what follows from it."""
+        started = self._s.clock.monotonic()
+        claims, cancels, top_ups = await bounded(self._s.chain.queues(self._s.me), "The chain")
+        self._s.health.good("chain", latency_ms=(self._s.clock.monotonic() - started) * 1000)
+        self._queue_says_claimable = claims
+        calls = self._s.chain.calls
+        if cancels and not self._tasks["cancel"]:
+            self._spawn("cancel", self._pop(calls.claim_next_cancelling_job(), self.cancel))
+        if top_ups and not self._tasks["top_up"]:
+            self._spawn("top_up", self._pop(calls.claim_next_top_up_job(), self.top_up))
+        await self._read_hinted()
+        if self._may_claim() and not self._poller.is_dark and (claims or self._offered):
+            await self._claim_some()
+
+    async def _read_hinted(self) -> None:
+        hinted, self._hinted = sorted(self._hinted), set()
+        for job_id, view in (await self._s.views.read(hinted)).items():
+            if view.mine and view.job.status is JobStatus.META_SCHEDULED:
+                self._offered[job_id] = view.job.definition
+
+    async def _claim_some(self) -> None:
+        self._refuse_impossible()
+        offered = [d for job_id, d in self._offered.items() if job_id not in self._refusing]
+        if not offered and self._queue_says_claimable and not self._tasks["claim"]:
+            offered = [JobDefinition(1, 1, 1)]  # its event was missed: any room will do
+        free = await bounded(self._s.scheduler.free(), "The cluster")
+        waiting = [
+            record.definition
+            for record in self._s.journal.open_records()
+            if record.phase in (Phase.CLAIMED, Phase.PLANNED, Phase.SENT)
+            or (record.phase is Phase.SEEN and record.slurm_state in WAITING_STATES)
+        ]
+        count = claimable(free, waiting, offered, self._ahead) - len(self._tasks["claim"])
+        for _ in range(min(count, MANY_CLAIMS - len(self._tasks["claim"]))):
+            call = self._s.chain.calls.claim_next_job()
+            self._spawn("claim", self._pop(call, self.take))
+
+    def _refuse_impossible(self) -> None:
+        """Hands back at once, unclaimed, what neither the cluster nor our record could hold."""
+        if self._poller.info is None or self.registered is None:
+            return
+        cluster = Room.of_nodes(self._poller.info.nodes)
+        for job_id, definition in list(self._offered.items()):
+            why = cluster.never_fits(definition)
+            if job_id in self._refusing or not why or not self.registered.never_fits(definition):
+                continue
+            log.warning("job=%d refused=%r", job_id, why)
+            self._refusing.add(job_id)
+            self._spawn("claim", self._hand_back(job_id))
+
+    async def _hand_back(self, job_id: int) -> None:
+        try:
+            await self._s.txs.send(self._s.chain.calls.refuse_job(job_id))
+        finally:
+            self._offered.pop(job_id, None)
+            self._refusing.discard(job_id)
+
+    def _spawn(self, kind: str, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(self._guarded(kind, work), name=f"dsq-{kind}")
+        self._tasks[kind].add(task)
+        task.add_done_callback(self._tasks[kind].discard)
+
+    async def _guarded(self, kind: str, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except ContractError as error:
+            # The queue was emptied meanwhile (a cancelled job, a job timed out).
+            log.info("queue=%s nothing=%r", kind, str(error))
+            self._hinted.update(self._offered)
+            self._offered.clear()
+        except DsqError as error:
+            log.warning("queue=%s failed=%r", kind, str(error))
+        except Exception:
+            log.exception("queue=%s failed", kind)
+
+    async def _pop(self, call: Call, take: Callable[[Event], None]) -> None:
+        receipt = await self._s.txs.send(call)
+        for event in receipt.events:
+            if event.name in TAKEN:
+                take(event)
+        self._waker.set()
+
+    # --- taking events in; from receipts and from the follower ---------------------------
+
+    def take(self, event: Event) -> None:
+        """A job was claimed for us."""
+        if event.name != "ClaimJobEvent" or event.args["provider"] != self._s.me:
+            return
+        job_id = int(event.args["job_id"])
+        self.adopt(
+            JobRecord(
+                job_id=job_id,
+                customer=event.args["customer"],
+                definition=event.args["definition"],
+                claim_tx=event.tx_hash,
+                claimed_at=int(self._s.clock.now()),
+                bought_minutes=int(event.args["max_duration_minute"]),
+            ),
+            f"claimed for {event.args['max_duration_minute']} min",
+        )
+
+    def adopt(self, record: JobRecord, event: str) -> None:
+        """A job is ours on chain: into the journal, if it is not there."""
+        self.not_offered(record.job_id)
+        _, is_new = self._s.journal.claim(record, event)
+        if is_new:
+            log.info("job=%d %s", record.job_id, event)
+            self._s.views.forget(record.job_id)
+            self._wake(record.job_id)
+
+    def cancel(self, event: Event) -> None:
+        """The customer wants a running job to end."""
+        if event.name != "ClaimNextCancellingJobEvent" or event.args["provider"] != self._s.me:
+            return
+        job_id = int(event.args["job_id"])
+        record = self._s.journal.get(job_id)
+        self._s.views.forget(job_id)
+        if record is None or not record.is_open:
+            return
+        if not record.cancel_requested:
+            self._s.journal.update(job_id, "the customer cancelled it", cancel_requested=True)
+        self._wake(job_id)
+
+    def top_up(self, event: Event) -> None:
+        """The customer bought more time for a job."""
+        if event.name != "ClaimNextTopUpJobEvent" or event.args["provider"] != self._s.me:
+            return
+        job_id, minutes = int(event.args["job_id"]), int(event.args["max_duration_minute"])
+        if self._s.journal.top_up(job_id, minutes, event.tx_hash) is not None:
+            log.info("job=%d topped_up=%d", job_id, minutes)
+            self._s.views.forget(job_id)
+            self._wake(job_id)
+
+    def take_any(self, event: Event) -> None:
+        """Takes in an event of any of the three queues."""
+        self.take(event)
+        self.cancel(event)
+        self.top_up(event)
+
+
+TAKEN = ("ClaimJobEvent", "ClaimNextCancellingJobEvent", "ClaimNextTopUpJobEvent")
+"""Events that bring something for a provider."""

@@ -1,0 +1,533 @@
+"""What to do about a job: chain x Slurm x journal as one table. Pure.
+
+:func:`chain_state` names what the chain says, :func:`body_state` what Slurm and the
+journal together say about the job's processes. :data:`RULES` has one rule for every
+pair; a test walks all of them. Principles behind the cells:
+
+* The chain is the truth about whose job it is; Slurm about processes; the journal about
+  what we did. While one of them does not answer, the job is left as it is.
+* At most one accepted sbatch a claim: after an unknown outcome only ``Find``.
+* A job is lost after two sightings of its absence and a grace period, not before.
+* A job that may have run is never handed back; one that certainly never ran costs nothing.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dsq.core.model import JobStatus
+from dsq.supervisor.ends import FREE, UNSEEN, End, end_of, lost_end
+from dsq.supervisor.journal import JobRecord, Phase
+from dsq.supervisor.observe import (
+    ALIVE_STATES,
+    LEAVING_STATES,
+    WAITING_STATES,
+    ChainView,
+    Sight,
+    SlurmView,
+)
+
+LONGEST_MINUTES = 5 * 365 * 24 * 60
+"""Limit for jobs whose price is so low that their credits buy for ever."""
+
+NEVER_REASONS = frozenset(
+    {
+        "BadConstraints",
+        "PartitionNodeLimit",
+        "PartitionTimeLimit",
+        "InvalidAccount",
+        "InvalidQOS",
+        "AccountNotAllowed",
+        "QOSNotAllowed",
+    }
+)
+"""Slurm's reasons for waiting that no patience cures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Patience and limits of this provider; seconds and minutes.
+
+    Attributes:
+        cap_minutes: The lower of the partition's longest limit and the settings'
+            ``max_minutes``; None if there is neither.
+        lost_grace: From the first sighting of a sent job's absence to calling it lost.
+        stranger_grace: The same for readings in which a job we run is not ours.
+        hand_back_after: How long the cluster may be silent before a job that was never
+            submitted goes back.
+        fetch_patience: How long the script may be unavailable before the job goes back.
+        max_attempts: Attempts that certainly never reached Slurm before the job goes back.
+    """
+
+    cap_minutes: int | None = None
+    lost_grace: float = 120.0
+    stranger_grace: float = 30.0
+    hand_back_after: float = 900.0
+    fetch_patience: float = 600.0
+    max_attempts: int = 3
+
+
+# --- actions ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing to do now; ``why`` is shown beside the job."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class FetchScript:
+    """Get the script from the sbatch service, if it is not at hand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """Plan an attempt in the journal, then sbatch."""
+
+    minutes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Find:
+    """Look for the planned attempt by its token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Hand the job back on chain."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRunning:
+    """Tell the chain that the job runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportEnd:
+    """Tell the chain how the job ended."""
+
+    end: End
+
+
+@dataclass(frozen=True, slots=True)
+class CancelSlurm:
+    """Take the job out of Slurm; ``cause`` is "" when the customer asked for it."""
+
+    cause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RaiseLimit:
+    """Give the job in Slurm a longer limit, in total minutes."""
+
+    minutes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShipLogs:
+    """Have the job's output read now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reopen:
+    """Take a closed record up again: the chain went back to before its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Close the record."""
+
+    why: str
+
+
+Action = (
+    Wait
+    | FetchScript
+    | Submit
+    | Find
+    | Refuse
+    | ReportRunning
+    | ReportEnd
+    | CancelSlurm
+    | RaiseLimit
+    | ShipLogs
+    | Reopen
+    | Finish
+)
+
+
+# --- states ----------------------------------------------------------------------------
+
+
+class ChainState(enum.StrEnum):
+    """What the chain says about a job, as far as it matters to its provider."""
+
+    UNKNOWN = "unknown"
+    """The chain does not answer, or does not know the job."""
+    NOT_MINE = "not mine"
+    """PENDING, or with another provider."""
+    OFFERED = "offered"
+    """META_SCHEDULED to us: not claimed, or the claim was rolled back."""
+    SCHEDULED = "scheduled"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    """RUNNING with a cancel request."""
+    OVER = "over"
+    """Any final status."""
+
+
+class BodyState(enum.StrEnum):
+    """What is known of the job's processes, from Slurm and the journal together."""
+
+    NOTHING = "nothing"
+    """Nothing was sent to Slurm, which answers."""
+    NOTHING_DARK = "nothing, cluster silent"
+    UNSURE = "unsure"
+    """An sbatch was planned; whether Slurm took it is not known."""
+    NEVER = "never"
+    """The planned sbatch certainly never took."""
+    WAITING = "waiting"
+    DOOMED = "doomed"
+    """Waits for something that will never come (:data:`NEVER_REASONS`)."""
+    ALIVE = "alive"
+    REQUEUED = "requeued"
+    """Started once, and was put back into Slurm's queue or started again."""
+    LEAVING = "leaving"
+    DARK = "dark"
+    """It was sent; the cluster does not answer."""
+    MISSING = "missing"
+    """Slurm does not know it; not yet long enough to call it lost."""
+    LOST = "lost"
+    """Slurm forgot a job that was seen running."""
+    LOST_UNSEEN = "lost unseen"
+    """Slurm forgot a job that was never seen running."""
+    ENDED = "ended"
+    """Slurm's record of its end is in the journal; it has run."""
+    UNRUN = "unrun"
+    """Slurm's record of its end is in the journal; it never started."""
+    CLOSED = "closed"
+    """The record is closed."""
+
+
+def chain_state(chain: ChainView | None) -> ChainState:
+    """Names what the chain says."""
+    if chain is None:
+        return ChainState.UNKNOWN
+    status = chain.job.status
+    if status.is_final:
+        return ChainState.OVER
+    if not chain.mine or status is JobStatus.PENDING:
+        return ChainState.NOT_MINE
+    if status is JobStatus.META_SCHEDULED:
+        return ChainState.OFFERED
+    if status is JobStatus.SCHEDULED:
+        return ChainState.SCHEDULED
+    return ChainState.STOPPING if chain.job.has_cancel_request else ChainState.RUNNING
+
+
+def body_state(slurm: SlurmView, record: JobRecord, now: float, policy: Policy) -> BodyState:
+    """Names what Slurm and the journal say; ``record`` has ``slurm`` folded in already."""
+    match record.phase:
+        case Phase.FINAL:
+            return BodyState.CLOSED
+        case Phase.ENDED:
+            return BodyState.ENDED if record.started_at else BodyState.UNRUN
+        case Phase.CLAIMED:
+            dark = slurm.sight is Sight.DARK
+            return BodyState.NOTHING_DARK if dark else BodyState.NOTHING
+        case Phase.PLANNED if record.missing_count == 0:
+            return BodyState.UNSURE
+        case Phase.PLANNED:
+            # The scheduler's "not there" about a token is certain and for ever.
+            dark = slurm.sight is Sight.DARK
+            return BodyState.NOTHING_DARK if dark else BodyState.NEVER
+    return _sent_state(slurm, record, now, policy)
+
+
+def _sent_state(slurm: SlurmView, record: JobRecord, now: float, policy: Policy) -> BodyState:
+    if slurm.sight in (Sight.DARK, Sight.NONE):
+        return BodyState.DARK
+    if slurm.is_absent:
+        waited = now - record.missing_since
+        if record.missing_count < 2 or waited < policy.lost_grace:
+            return BodyState.MISSING
+        return BodyState.LOST if record.started_at else BodyState.LOST_UNSEEN
+    if record.requeued:
+        return BodyState.REQUEUED
+    if record.slurm_state in ALIVE_STATES:
+        return BodyState.ALIVE
+    if record.slurm_state in LEAVING_STATES:
+        return BodyState.LEAVING
+    if record.slurm_state in WAITING_STATES:
+        doomed = record.slurm_reason in NEVER_REASONS
+        return BodyState.DOOMED if doomed else BodyState.WAITING
+    return BodyState.DARK  # a word of Slurm that is not known here: nothing is torn down
+
+
+def wanted_limit(record: JobRecord, policy: Policy) -> int:
+    """Minutes the job may have in Slurm: what was bought, below the caps; 0 if nothing."""
+    cap = policy.cap_minutes or LONGEST_MINUTES
+    return min(record.bought_minutes, cap, LONGEST_MINUTES)
+
+
+# --- rules -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """All a rule may look at."""
+
+    record: JobRecord
+    slurm: SlurmView
+    now: float
+    policy: Policy
+
+
+Rule = Callable[[Case], list[Action]]
+
+
+def _wait(why: str) -> Rule:
+    return lambda _case: [Wait(why)]
+
+
+def _do(*actions: Action) -> Rule:
+    return lambda _case: list(actions)
+
+
+def _submit(case: Case) -> list[Action]:
+    record, policy = case.record, case.policy
+    minutes = wanted_limit(record, policy)
+    if record.refuse_reason:
+        return [Refuse(record.refuse_reason)]
+    if minutes < 1:
+        return [Refuse("the credits do not buy one minute here")]
+    if record.attempt >= policy.max_attempts:
+        return [Refuse(f"the cluster took none of {record.attempt} submissions")]
+    failing = record.fetch_failed_since
+    if failing and case.now - failing >= policy.fetch_patience:
+        return [Refuse("the job's script could not be fetched")]
+    return [FetchScript(), Submit(minutes)]
+
+
+def _hand_back_in_the_dark(case: Case) -> list[Action]:
+    if case.record.refuse_reason:
+        return [Refuse(case.record.refuse_reason)]
+    if case.now - case.slurm.at >= case.policy.hand_back_after:
+        return [Refuse("the provider's cluster does not answer")]
+    return [Wait("the cluster does not answer")]
+
+
+def _limit(case: Case) -> list[Action]:
+    record = case.record
+    wanted = wanted_limit(record, case.policy)
+    if record.limit_denied or wanted <= record.limit_minutes:
+        return []
+    return [RaiseLimit(wanted)]
+
+
+def _waiting(case: Case) -> list[Action]:
+    return [*_limit(case), Wait("waits in Slurm")]
+
+
+def _alive_scheduled(case: Case) -> list[Action]:
+    return [ReportRunning(), *_limit(case), ShipLogs()]
+
+
+def _alive_running(case: Case) -> list[Action]:
+    return [*_limit(case), ShipLogs(), Wait("runs")]
+
+
+def _stranger(case: Case) -> list[Action]:
+    record = case.record
+    sure = record.stranger_count >= 2 and (
+        case.now - record.stranger_since >= case.policy.stranger_grace
+    )
+    if sure:
+        return [CancelSlurm("the chain gave the job to another provider")]
+    return [Wait("the chain says that the job is not ours; looking again")]
+
+
+def _end_from_scheduled(case: Case) -> list[Action]:
+    # SCHEDULED -> FINISHED does not exist on chain: RUNNING comes first.
+    return [ShipLogs(), ReportRunning(), ReportEnd(end_of(case.record))]
+
+
+def _end_from_running(case: Case) -> list[Action]:
+    return [ShipLogs(), ReportEnd(end_of(case.record))]
+
+
+def _lost_from_scheduled(case: Case) -> list[Action]:
+    return [ReportRunning(), ReportEnd(lost_end(case.record))]
+
+
+def _lost_from_running(case: Case) -> list[Action]:
+    return [ReportEnd(lost_end(case.record))]
+
+
+def _unrun_scheduled(case: Case) -> list[Action]:
+    record = case.record
+    words = record.refuse_reason or record.cancel_cause
+    return [Refuse(words or f"it ended in Slurm as {record.end_state} before it started")]
+
+
+C = ChainState
+B = BodyState
+
+_UNSUBMITTED_WAIT = _wait("the chain does not answer")
+_KEEP = _wait("the chain does not answer; the job goes on")
+_WATCHED_ELSEWHERE = _wait("runs on chain, but this journal never submitted it")
+_DARK = _wait("the cluster does not answer")
+_MISSING = _wait("Slurm does not know the job; looking again")
+_LEAVING = _wait("ends in Slurm")
+_COMES_AGAIN = _wait("its claim was rolled back; it waits for the next claim")
+_REQUEUED = _do(CancelSlurm("the cluster requeued the job; it may run only once"))
+_OVER = _do(ShipLogs(), Finish("ended on chain"))
+
+RULES: dict[tuple[ChainState, BodyState], Rule] = {
+    (C.UNKNOWN, B.NOTHING): _UNSUBMITTED_WAIT,
+    (C.UNKNOWN, B.NOTHING_DARK): _UNSUBMITTED_WAIT,
+    (C.UNKNOWN, B.UNSURE): _do(Find()),
+    (C.UNKNOWN, B.NEVER): _UNSUBMITTED_WAIT,
+    (C.UNKNOWN, B.WAITING): _KEEP,
+    (C.UNKNOWN, B.DOOMED): _KEEP,
+    (C.UNKNOWN, B.ALIVE): _do(ShipLogs(), Wait("the chain does not answer; the job goes on")),
+    (C.UNKNOWN, B.REQUEUED): _KEEP,
+    (C.UNKNOWN, B.LEAVING): _LEAVING,
+    (C.UNKNOWN, B.DARK): _wait("neither the chain nor the cluster answers"),
+    (C.UNKNOWN, B.MISSING): _MISSING,
+    (C.UNKNOWN, B.LOST): _wait("lost; the chain does not answer"),
+    (C.UNKNOWN, B.LOST_UNSEEN): _wait("lost; the chain does not answer"),
+    (C.UNKNOWN, B.ENDED): _do(ShipLogs(), Wait("ended; the chain does not answer")),
+    (C.UNKNOWN, B.UNRUN): _wait("ended; the chain does not answer"),
+    (C.UNKNOWN, B.CLOSED): _do(),
+    #
+    (C.NOT_MINE, B.NOTHING): _do(Finish("not ours any more")),
+    (C.NOT_MINE, B.NOTHING_DARK): _do(Finish("not ours any more")),
+    (C.NOT_MINE, B.UNSURE): _do(Find()),
+    (C.NOT_MINE, B.NEVER): _do(Finish("not ours any more")),
+    (C.NOT_MINE, B.WAITING): _stranger,
+    (C.NOT_MINE, B.DOOMED): _stranger,
+    (C.NOT_MINE, B.ALIVE): _stranger,
+    (C.NOT_MINE, B.REQUEUED): _stranger,
+    (C.NOT_MINE, B.LEAVING): _LEAVING,
+    (C.NOT_MINE, B.DARK): _DARK,
+    (C.NOT_MINE, B.MISSING): _MISSING,
+    (C.NOT_MINE, B.LOST): _do(Finish("not ours any more, and lost")),
+    (C.NOT_MINE, B.LOST_UNSEEN): _do(Finish("not ours any more, and lost")),
+    (C.NOT_MINE, B.ENDED): _do(ShipLogs(), Finish("not ours any more, and ended")),
+    (C.NOT_MINE, B.UNRUN): _do(Finish("not ours any more")),
+    (C.NOT_MINE, B.CLOSED): _do(),
+    #
+    (C.OFFERED, B.NOTHING): _COMES_AGAIN,
+    (C.OFFERED, B.NOTHING_DARK): _COMES_AGAIN,
+    (C.OFFERED, B.UNSURE): _do(Find()),
+    (C.OFFERED, B.NEVER): _COMES_AGAIN,
+    (C.OFFERED, B.WAITING): _COMES_AGAIN,
+    (C.OFFERED, B.DOOMED): _COMES_AGAIN,
+    (C.OFFERED, B.ALIVE): _COMES_AGAIN,
+    (C.OFFERED, B.REQUEUED): _COMES_AGAIN,
+    (C.OFFERED, B.LEAVING): _LEAVING,
+    (C.OFFERED, B.DARK): _DARK,
+    (C.OFFERED, B.MISSING): _MISSING,
+    (C.OFFERED, B.LOST): _COMES_AGAIN,
+    (C.OFFERED, B.LOST_UNSEEN): _COMES_AGAIN,
+    (C.OFFERED, B.ENDED): _COMES_AGAIN,
+    (C.OFFERED, B.UNRUN): _COMES_AGAIN,
+    (C.OFFERED, B.CLOSED): _do(),
+    #
+    (C.SCHEDULED, B.NOTHING): _submit,
+    (C.SCHEDULED, B.NOTHING_DARK): _hand_back_in_the_dark,
+    (C.SCHEDULED, B.UNSURE): _do(Find()),
+    (C.SCHEDULED, B.NEVER): _submit,
+    (C.SCHEDULED, B.WAITING): _waiting,
+    (C.SCHEDULED, B.DOOMED): lambda case: [
+        CancelSlurm(f"the cluster can never start it ({case.record.slurm_reason})")
+    ],
+    (C.SCHEDULED, B.ALIVE): _alive_scheduled,
+    (C.SCHEDULED, B.REQUEUED): _REQUEUED,
+    (C.SCHEDULED, B.LEAVING): lambda case: (
+        [ReportRunning(), Wait("ends in Slurm")]
+        if case.record.started_at
+        else [Wait("ends in Slurm")]
+    ),
+    (C.SCHEDULED, B.DARK): _DARK,
+    (C.SCHEDULED, B.MISSING): _MISSING,
+    (C.SCHEDULED, B.LOST): _lost_from_scheduled,
+    (C.SCHEDULED, B.LOST_UNSEEN): _do(ReportEnd(UNSEEN)),
+    (C.SCHEDULED, B.ENDED): _end_from_scheduled,
+    (C.SCHEDULED, B.UNRUN): _unrun_scheduled,
+    (C.SCHEDULED, B.CLOSED): _do(Reopen()),
+    #
+    (C.RUNNING, B.NOTHING): _WATCHED_ELSEWHERE,
+    (C.RUNNING, B.NOTHING_DARK): _WATCHED_ELSEWHERE,
+    (C.RUNNING, B.UNSURE): _do(Find()),
+    (C.RUNNING, B.NEVER): _do(ReportEnd(FREE)),
+    (C.RUNNING, B.WAITING): _waiting,
+    (C.RUNNING, B.DOOMED): _waiting,
+    (C.RUNNING, B.ALIVE): _alive_running,
+    (C.RUNNING, B.REQUEUED): _REQUEUED,
+    (C.RUNNING, B.LEAVING): _LEAVING,
+    (C.RUNNING, B.DARK): _DARK,
+    (C.RUNNING, B.MISSING): _MISSING,
+    (C.RUNNING, B.LOST): _lost_from_running,
+    (C.RUNNING, B.LOST_UNSEEN): _do(ReportEnd(FREE)),
+    (C.RUNNING, B.ENDED): _end_from_running,
+    (C.RUNNING, B.UNRUN): _do(ReportEnd(FREE)),
+    (C.RUNNING, B.CLOSED): _do(Reopen()),
+    #
+    (C.STOPPING, B.NOTHING): _WATCHED_ELSEWHERE,
+    (C.STOPPING, B.NOTHING_DARK): _WATCHED_ELSEWHERE,
+    (C.STOPPING, B.UNSURE): _do(Find()),
+    (C.STOPPING, B.NEVER): _do(ReportEnd(FREE)),
+    (C.STOPPING, B.WAITING): _do(CancelSlurm()),
+    (C.STOPPING, B.DOOMED): _do(CancelSlurm()),
+    (C.STOPPING, B.ALIVE): _do(CancelSlurm()),
+    (C.STOPPING, B.REQUEUED): _do(CancelSlurm()),
+    (C.STOPPING, B.LEAVING): _LEAVING,
+    (C.STOPPING, B.DARK): _wait("to be cancelled; the cluster does not answer"),
+    (C.STOPPING, B.MISSING): _MISSING,
+    (C.STOPPING, B.LOST): _lost_from_running,
+    (C.STOPPING, B.LOST_UNSEEN): _do(ReportEnd(FREE)),
+    (C.STOPPING, B.ENDED): _end_from_running,
+    (C.STOPPING, B.UNRUN): _do(ReportEnd(FREE)),
+    (C.STOPPING, B.CLOSED): _do(Reopen()),
+    #
+    (C.OVER, B.NOTHING): _OVER,
+    (C.OVER, B.NOTHING_DARK): _OVER,
+    (C.OVER, B.UNSURE): _do(Find()),
+    (C.OVER, B.NEVER): _OVER,
+    (C.OVER, B.WAITING): _do(CancelSlurm()),
+    (C.OVER, B.DOOMED): _do(CancelSlurm()),
+    (C.OVER, B.ALIVE): _do(CancelSlurm()),
+    (C.OVER, B.REQUEUED): _do(CancelSlurm()),
+    (C.OVER, B.LEAVING): _LEAVING,
+    (C.OVER, B.DARK): _wait("ended on chain; the cluster does not answer"),
+    (C.OVER, B.MISSING): _MISSING,
+    (C.OVER, B.LOST): _OVER,
+    (C.OVER, B.LOST_UNSEEN): _OVER,
+    (C.OVER, B.ENDED): _OVER,
+    (C.OVER, B.UNRUN): _OVER,
+    (C.OVER, B.CLOSED): _do(),
+}
+"""One rule for each pair of what the chain says and what is known of the processes."""
+
+
+def decide(
+    chain: ChainView | None, slurm: SlurmView, journal: JobRecord, now: float, policy: Policy
+) -> list[Action]:
+    """What to do about one job now, in order.
+
+    Args:
+        chain: The job as just read, None if it could not be read.
+        slurm: The newest look into the cluster.
+        journal: The record, with both folded in (:func:`dsq.supervisor.observe.observe`).
+        now: Unix time.
+    """
+    body = body_state(slurm, journal, now, policy)
+    return RULES[chain_state(chain), body](Case(journal, slurm, now, policy))

@@ -1,0 +1,160 @@
+"""Looking into the cluster: one poll for all jobs, as often as something may change."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from dsq.core.errors import DsqError
+from dsq.supervisor.journal import JobRecord, Phase
+from dsq.supervisor.observe import ALIVE_STATES, Sight, SlurmView
+from dsq.supervisor.scheduler.port import ClusterInfo, SlurmJob, SlurmJobId
+from dsq.supervisor.services import Services, Waker, bounded
+
+log = logging.getLogger("dsq.supervisor.poller")
+
+YOUNG_SECONDS = 60
+"""A job that started so lately may well end soon: it is polled fast."""
+
+STEADY_SECONDS = 1.0
+"""Poll interval while jobs run and none waits."""
+
+CHECK_SECONDS = 10.0
+"""Sign of life asked of a cluster with none of our jobs."""
+
+DISCOVER_SECONDS = 300.0
+"""Hardware and limits are read again after so long."""
+
+LOAD_FACTOR = 4
+"""A poll that took t seconds is followed by a pause of at least so many t."""
+
+FLUSH_SECONDS = 30.0
+
+
+class Poller:
+    """Keeps the newest look into the cluster.
+
+    Args:
+        services: Scheduler, journal and health.
+        changed: Called with each job whose state in Slurm changed.
+        fast, slow: Seconds between polls while something is due, and while nothing is.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        changed: Callable[[int], None],
+        *,
+        fast: float,
+        slow: float,
+    ) -> None:
+        self._s = services
+        self._changed = changed
+        self._fast = fast
+        self._slow = slow
+        self._waker = Waker()
+        self._asked: set[str] = set()
+        self._jobs: dict[str, SlurmJob] = {}
+        self._at = 0.0
+        self._duration = 0.0
+        self._discovered_at: float | None = None
+        self._flushed_at = 0.0
+        self.info: ClusterInfo | None = None
+
+    def soon(self) -> None:
+        """Has the next poll come at once: something was just submitted or cancelled."""
+        self._waker.set()
+
+    @property
+    def is_dark(self) -> bool:
+        """The cluster did not answer the last time, or was not asked yet."""
+        return self._s.health.of("cluster").ok is not True
+
+    def view(self, record: JobRecord) -> SlurmView:
+        """The newest look for one job."""
+        if self.is_dark:
+            since = self._s.health.of("cluster").changed_at or self._s.clock.now()
+            return SlurmView(Sight.DARK, at=since)
+        if record.phase not in (Phase.SENT, Phase.SEEN):
+            return SlurmView(Sight.NONE, at=self._at)
+        if not record.slurm_id:
+            return SlurmView(Sight.ABSENT, at=self._at)
+        if record.slurm_id not in self._asked:
+            return SlurmView(Sight.NONE, at=self._at)
+        return SlurmView.of(self._jobs.get(record.slurm_id), self._at)
+
+    async def run(self, is_stopping: Callable[[], bool]) -> None:
+        """Polls until the agent stops."""
+        while not is_stopping():
+            await self.poll()
+            self._flush()
+            await self._waker.pause(max(self._interval(), LOAD_FACTOR * self._duration))
+
+    async def poll(self) -> None:
+        """One look. A silent cluster is noted, not raised."""
+        was_dark = self.is_dark
+        records = [
+            record
+            for record in self._s.journal.open_records()
+            if record.phase in (Phase.SENT, Phase.SEEN) and record.slurm_id
+        ]
+        started, at = self._s.clock.monotonic(), self._s.clock.now()
+        try:
+            jobs = await self._look(records)
+        except DsqError as error:
+            self._duration = 0.0
+            self._s.health.bad("cluster", error)
+            return
+        except Exception as error:
+            # A parser that meets new words must not take the loop down.
+            log.exception("poll=failed")
+            self._s.health.bad("cluster", error)
+            return
+        self._duration = self._s.clock.monotonic() - started
+        self._s.health.good("cluster", latency_ms=self._duration * 1000)
+        before, self._jobs, self._at = self._jobs, jobs, at
+        known, self._asked = self._asked, {record.slurm_id for record in records}
+        for record in records:
+            new = jobs.get(record.slurm_id)
+            if was_dark or new is None or record.slurm_id not in known:
+                self._changed(record.job_id)
+            elif new != before.get(record.slurm_id):
+                self._changed(record.job_id)
+
+    async def _look(self, records: list[JobRecord]) -> dict[str, SlurmJob]:
+        scheduler = self._s.scheduler
+        now = self._s.clock.monotonic()
+        if self._discovered_at is None or now - self._discovered_at >= DISCOVER_SECONDS:
+            self.info = await bounded(scheduler.discover(), "The cluster")
+            self._discovered_at = now
+            self._s.health.good("cluster", self.info.version)
+        if records:
+            ids = [SlurmJobId(record.slurm_id, record.submit_time) for record in records]
+            return await bounded(scheduler.poll(ids), "The cluster")
+        await bounded(scheduler.check(), "The cluster")
+        return {}
+
+    def _interval(self) -> float:
+        if self.is_dark:
+            return min(self._slow, 2 * self._fast)
+        interval = CHECK_SECONDS
+        now = self._s.clock.now()
+        for record in self._s.journal.open_records():
+            if record.phase not in (Phase.SENT, Phase.SEEN):
+                continue
+            if self._is_due_soon(record, now):
+                return self._fast
+            interval = min(interval, max(STEADY_SECONDS, self._fast))
+        return interval
+
+    def _is_due_soon(self, record: JobRecord, now: float) -> bool:
+        if record.slurm_state not in ALIVE_STATES or record.cancel_sent_at:
+            return True
+        age = now - record.started_at
+        return age < YOUNG_SECONDS or age >= record.limit_minutes * 60
+
+    def _flush(self) -> None:
+        now = self._s.clock.monotonic()
+        if now - self._flushed_at >= FLUSH_SECONDS:
+            self._flushed_at = now
+            self._s.journal.flush()

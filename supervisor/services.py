@@ -1,0 +1,229 @@
+"""What every part of the agent shares: ports, journal, health, transactions, chain views."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, TypeVar
+
+from dsq.core.clock import Clock
+from dsq.core.errors import DsqError, NotFoundError, UnreachableError
+from dsq.core.model import Address
+from dsq.supervisor.decide import Policy
+from dsq.supervisor.journal import Journal
+from dsq.supervisor.observe import ChainView
+from dsq.supervisor.ports import ChainPort, LogSink, ScriptSource, SenderPort
+from dsq.supervisor.scheduler.port import Scheduler
+from dsq.supervisor.snapshot import Connection, TxRow
+
+if TYPE_CHECKING:
+    from dsq.core.chain import Call, Receipt
+
+log = logging.getLogger("dsq.supervisor.services")
+
+T = TypeVar("T")
+
+SERVICES = ("chain", "cluster", "sbatch", "logs")
+"""Names of the connections, in the order in which they are shown."""
+
+CALL_SECONDS = 45.0
+"""Longest wait for one answer of a cluster; its transport gives up earlier."""
+
+TX_SECONDS = 60.0
+"""Wait for a transaction to be mined; after it the job is looked at anew."""
+
+
+async def bounded(awaitable: Awaitable[T], what: str, seconds: float = CALL_SECONDS) -> T:
+    """Awaits with a time limit.
+
+    Raises:
+        UnreachableError: Time was up: whether the call took effect is not known.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            return await awaitable
+    except TimeoutError:
+        raise UnreachableError(f"{what} gave no answer in {seconds:g} s.") from None
+
+
+class Waker:
+    """Ends a loop's pause early."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def set(self) -> None:
+        """Ends the pause that runs, or the next one."""
+        self._event.set()
+
+    async def pause(self, seconds: float) -> None:
+        """Waits, at most ``seconds``."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, seconds)):
+                await self._event.wait()
+        self._event.clear()
+
+
+class Health:
+    """Which services answer. Loops report here; screens and rules read it."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._known = {name: Connection(name) for name in SERVICES}
+
+    def good(self, name: str, detail: str = "", latency_ms: float | None = None) -> None:
+        """The service answered."""
+        self._set(name, True, detail or self._known[name].detail, latency_ms)
+
+    def bad(self, name: str, error: Exception) -> None:
+        """The service did not answer."""
+        self._set(name, False, str(error), None)
+
+    def _set(self, name: str, ok: bool, detail: str, latency_ms: float | None) -> None:
+        old = self._known[name]
+        at = old.changed_at if old.ok is ok else self._clock.now()
+        if old.ok is not ok and not (old.ok is None and ok):
+            level = logging.INFO if ok else logging.WARNING
+            log.log(level, "%s %s", name, "answers again" if ok else f"does not answer: {detail}")
+        detail = "" if ok and old.ok is False and detail == old.detail else detail
+        self._known[name] = replace(
+            old, ok=ok, detail=detail, latency_ms=latency_ms or old.latency_ms, changed_at=at
+        )
+
+    def of(self, name: str) -> Connection:
+        """The state of one service."""
+        return self._known[name]
+
+    def all(self) -> tuple[Connection, ...]:
+        """The state of every service."""
+        return tuple(self._known.values())
+
+
+class Transactions:
+    """Sends calls, and remembers the last ones for the screen."""
+
+    def __init__(self, sender: SenderPort, clock: Clock, *, keep: int = 200) -> None:
+        self._sender = sender
+        self._clock = clock
+        self._rows: deque[TxRow] = deque(maxlen=keep)
+
+    async def send(self, call: Call) -> Receipt:
+        """Sends a call and waits until it is mined.
+
+        Raises:
+            ContractError: The contract refuses.
+            TransactionError: It was not mined in time.
+            UnreachableError: The chain does not answer.
+        """
+        row = TxRow(self._clock.now(), call.label, "sending")
+        self._rows.append(row)
+        try:
+            receipt = await self._sender.send(call, timeout=TX_SECONDS)
+        except DsqError as error:
+            self._put(row, replace(row, state="failed", error=str(error)))
+            log.info("tx=%s failed=%r", call.label, str(error))
+            raise
+        except BaseException:
+            self._put(row, replace(row, state="abandoned"))
+            raise
+        done = replace(
+            row,
+            state="mined",
+            tx_hash="0x" + receipt.tx_hash.hex(),
+            block_number=receipt.block_number,
+            gas_used=receipt.gas_used,
+        )
+        self._put(row, done)
+        log.info("tx=%s block=%d hash=%s", call.label, receipt.block_number, done.tx_hash)
+        return receipt
+
+    def _put(self, old: TxRow, new: TxRow) -> None:
+        for index, row in enumerate(self._rows):
+            if row is old:
+                self._rows[index] = new
+                return
+
+    def rows(self) -> tuple[TxRow, ...]:
+        """The last transactions, newest first."""
+        return tuple(reversed(self._rows))
+
+
+@dataclass(slots=True)
+class Services:
+    """The ports of one agent, and what its parts know in common."""
+
+    me: Address
+    chain: ChainPort
+    sender: SenderPort
+    scheduler: Scheduler
+    sbatch: ScriptSource
+    logs: LogSink | None
+    journal: Journal
+    clock: Clock
+    policy: Policy = field(default_factory=Policy)
+    env: dict[str, str] = field(default_factory=dict)
+    job_path: str | None = None
+    health: Health = field(init=False)
+    txs: Transactions = field(init=False)
+    views: ChainViews = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.health = Health(self.clock)
+        self.txs = Transactions(self.sender, self.clock)
+        self.views = ChainViews(self.chain, self.me, self.clock, self.health)
+
+
+class ChainViews:
+    """Jobs as last read from the chain; :meth:`get` reads again what is too old."""
+
+    def __init__(self, chain: ChainPort, me: Address, clock: Clock, health: Health) -> None:
+        self._chain = chain
+        self._me = me
+        self._clock = clock
+        self._health = health
+        self._known: dict[int, ChainView] = {}
+
+    def peek(self, job_id: int) -> ChainView | None:
+        """The last reading, however old."""
+        return self._known.get(job_id)
+
+    def forget(self, job_id: int) -> None:
+        """The job changed: what is known of it is old."""
+        self._known.pop(job_id, None)
+
+    def forget_all(self) -> None:
+        """The chain went back: nothing that is known holds."""
+        self._known.clear()
+
+    async def get(self, job_id: int, max_age: float) -> ChainView | None:
+        """A job not older than ``max_age`` seconds, None if it cannot be read now."""
+        known = self._known.get(job_id)
+        if known is not None and self._clock.now() - known.at <= max_age:
+            return known
+        found = await self.read([job_id])
+        return found.get(job_id)
+
+    async def read(self, job_ids: Sequence[int]) -> dict[int, ChainView]:
+        """Reads jobs now; those that cannot be read are missing from the answer."""
+        if not job_ids:
+            return {}
+        at = self._clock.now()
+        started = self._clock.monotonic()
+        try:
+            jobs = await bounded(self._chain.jobs(job_ids), "The chain")
+        except NotFoundError:
+            if len(job_ids) == 1:
+                return {}
+            single = [await self.read([job_id]) for job_id in job_ids]
+            return {job_id: view for views in single for job_id, view in views.items()}
+        except DsqError as error:
+            self._health.bad("chain", error)
+            return {}
+        self._health.good("chain", latency_ms=(self._clock.monotonic() - started) * 1000)
+        found = {job.id: ChainView(job, job.provider == self._me, at) for job in jobs}
+        self._known.update(found)
+        return found
