@@ -37,14 +37,14 @@ OUTPUT_FILE = "out.log"
 _SAFE_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
-class SubmitRefused(DsqError):
+class SubmitRefused(DsqError):  # noqa: N818 - an answer
     """The cluster said no to a job, and it is certain that the job is not in it."""
 
     code = "submit_refused"
     exit_code = 75
 
 
-class NotPermitted(DsqError):
+class NotPermitted(DsqError):  # noqa: N818 - an answer
     """The account on the cluster may not do what was asked."""
 
     code = "not_permitted"

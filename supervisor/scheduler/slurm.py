@@ -1,0 +1,489 @@
+"""Slurm as a cluster: commands over a transport, meaning from their text."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import posixpath
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from dsq.core.clock import Clock, SystemClock
+from dsq.core.errors import NotFoundError, SettingsError, UnreachableError, close_matches
+from dsq.supervisor.scheduler import slurm_commands as commands
+from dsq.supervisor.scheduler import slurm_output as output
+from dsq.supervisor.scheduler.accounts import RemoteAccount
+from dsq.supervisor.scheduler.batch import Batch
+from dsq.supervisor.scheduler.port import (
+    ENDED_STATES,
+    FORGOTTEN,
+    ClusterInfo,
+    Completed,
+    Free,
+    JobSpec,
+    NotPermitted,
+    SchedulerError,
+    SlurmJob,
+    SlurmJobId,
+    SubmitRefused,
+    Transport,
+)
+from dsq.supervisor.scheduler.script import STARTED, compose
+
+log = logging.getLogger("dsq.supervisor.slurm")
+
+KEPT_VARIABLES = (
+    *("HOME", "USER", "LOGNAME", "SHELL", "PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ"),
+    *("SLURM_CONF", "SLURM_CONF_SERVER"),
+)
+"""What Slurm's programs, and through sbatch the jobs, get of the account's environment."""
+
+REMEMBERED = 20_000
+"""Ended jobs whose record is kept in memory."""
+
+_MAKE_AND_RUN = '(umask 077; mkdir -p -- "$1") || exit 97; shift; exec "$@"'
+"""Shell text without any value in it: makes a folder, then becomes the rest of its arguments."""
+
+_FENCE = '(umask 077; mkdir -p -- "$1") && mkdir -- "$1/$2"'
+
+
+@dataclass(frozen=True, slots=True)
+class SlurmSettings:
+    """What a site decides.
+
+    Attributes:
+        partition: Partition of all jobs; "" is the cluster's default one.
+        workdir: Folder for the jobs' output, on a file system that login and compute nodes
+            share; may begin with ``~/`` or ``$HOME/``.
+        bin_dir: Folder of Slurm's programs; "" finds them by PATH.
+        job_path: PATH of the jobs; None keeps that of the account.
+        account: Slurm account that jobs are counted on; "" is the user's default.
+        extra: More arguments for sbatch.
+        keep_env: Names of more variables of the account's environment that jobs get.
+        timeout: Seconds for a query.
+        submit_timeout: Seconds for sbatch.
+    """
+
+    partition: str = ""
+    workdir: str = "~/.dsq/jobs"
+    bin_dir: str = ""
+    job_path: str | None = None
+    account: str = ""
+    extra: tuple[str, ...] = ()
+    keep_env: tuple[str, ...] = ()
+    timeout: float = 20.0
+    submit_timeout: float = 30.0
+
+
+class SlurmScheduler:
+    """A Slurm cluster behind a transport.
+
+    Args:
+        transport: Line to the account that jobs run as.
+        settings: What the site decides.
+        admin: Line to an account that may raise limits of running jobs; None uses
+            ``transport`` for that too.
+        clock: Time, for waits.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        settings: SlurmSettings | None = None,
+        *,
+        admin: Transport | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.settings = settings or SlurmSettings()
+        self._line = transport
+        self._admin = admin or transport
+        self._clock = clock or SystemClock()
+        self._accounts: dict[int, RemoteAccount] = {}
+        self._ended: OrderedDict[SlurmJobId, SlurmJob] = OrderedDict()
+        self._fresh = Batch(self._look_up)
+        self._completion: bool | None = None
+
+    # ---- the port --------------------------------------------------------------------------
+
+    async def check(self) -> str:
+        """See :meth:`~dsq.supervisor.scheduler.port.Scheduler.check`."""
+        config = await self._config()
+        return f"slurm {config.version}".strip()
+
+    async def discover(self) -> ClusterInfo:
+        """See :meth:`~dsq.supervisor.scheduler.port.Scheduler.discover`.
+
+        Raises:
+            SettingsError: There is no such partition.
+        """
+        version, nodes, partitions = await asyncio.gather(
+            self.check(),
+            self._query(commands.show_nodes(self._program("scontrol"))),
+            self._query(commands.show_partitions(self._program("scontrol"))),
+        )
+        wanted = self.settings.partition
+        info = output.parse_cluster(nodes, partitions, wanted, version)
+        if info is None:
+            names = output.partition_names(partitions)
+            if not wanted:
+                raise SettingsError(
+                    "The cluster has no default partition.", hint=f"It has: {', '.join(names)}."
+                )
+            raise SettingsError(
+                f"The cluster has no partition '{wanted}'.{close_matches(wanted, names)}"
+            )
+        return info
+
+    async def free(self) -> Free:
+        """See :meth:`~dsq.supervisor.scheduler.port.Scheduler.free`."""
+        nodes, partitions = await asyncio.gather(
+            self._query(commands.show_nodes(self._program("scontrol"))),
+            self._query(commands.show_partitions(self._program("scontrol"))),
+        )
+        return output.parse_free(nodes, partitions, self.settings.partition)
+
+    async def submit(self, spec: JobSpec, script: str) -> SlurmJobId:
+        """See :meth:`~dsq.supervisor.scheduler.port.Scheduler.submit`."""
+        spec.check()
+        account = await self._account(self._line)
+        workdir = self._workdir(account)
+        folder = commands.attempt_dir(workdir, spec.name, spec.token)
+        text = compose(
+            spec,
+            script,
+            env=self._job_environment(account, spec),
+            fence=posixpath.join(folder, STARTED),
+        )
+        options = commands.SubmitOptions(
+            self.settings.partition, self.settings.account, self.settings.extra
+        )
+        argv = commands.sbatch(self._program("sbatch"), spec, workdir, options)
+        done = await self._line.run(
+            [*account.prefix(), "sh", "-c", _MAKE_AND_RUN, "sh", folder, *argv],
+            stdin=text.encode(),
+            timeout=self.settings.submit_timeout,
+        )
+        job_id = self._submitted(done, folder)
+        log.info("submitted name=%s token=%s slurm=%s", spec.name, spec.token, job_id)
+        return SlurmJobId(job_id, await self._submit_time(job_id))
+
+    def _submitted(self, done: Completed, folder: str) -> str:
+        """The id in sbatch's answer, or the error that its answer means."""
+        stderr = _text(done.stderr)
+        if done.returncode == 0:
+            job_id = output.parse_submitted(_text(done.stdout))
+            if not job_id:
+                raise UnreachableError("sbatch printed no job id; the job may be there or not.")
+            return job_id
+        if done.returncode == 97:
+            raise SubmitRefused(
+                f"The folder {folder} cannot be made on the cluster: {output.first_line(stderr)}."
+            )
+        if done.returncode < 0 or done.returncode in (126, 127) or output.is_lost_line(stderr):
+            reason = output.first_line(stderr) or f"it ended with {done.returncode}"
+            raise UnreachableError(f"sbatch got no answer: {reason}.")
+        raise SubmitRefused(f"Slurm refused the job: {output.refusal(stderr)}.")
+
+    async def find(self, name: str, token: str, since: int) -> SlurmJob | None:
+        """See :meth:`~dsq.supervisor.scheduler.port.Scheduler.find`.
+
+        Looks in the queue, then in the accounting. When neither knows the attempt, it makes
+        the folder that the attempt's script would make first: a script that comes later ends
+        at once, and if the folder is already there, the script has begun.
+        """
+        account = await self._account(self._line)
+        workdir = self._workdir(account)
+        folder = commands.attempt_dir(workdir, name, token)
+        for _ in range(2):
+            job = await self._find_record(account, name, token, since)
+            if job is not None:
+                return replace(job, name=name, output=commands.output_path(workdir, name, token))
+            argv = ["sh", "-c", _FENCE, "sh", folder, STARTED]
+            done = await self._line.run(argv, timeout=self.settings.timeout)
+            if done.returncode == 0:
+                return None
+            there = await self._line.run(
+                ["test", "-d", posixpath.join(folder, STARTED)], timeout=self.settings.timeout
+            )
+            if there.returncode != 0:
+                reason = output.first_line(_text(done.stderr))
+                raise UnreachableError(f"The folder {folder} cannot be made: {reason}.")
+        log.warning("forgotten name=%s token=%s", name, token)
+        return SlurmJob("", 0, name=name, user=account.user, state=FORGOTTEN)
+
+    async def _find_record(
+        self, account: RemoteAccount, name: str, token: str, since: int
+    ) -> SlurmJob | None:
+        workdir = self._workdir(account)
+        wanted = commands.output_path(workdir, name, token)
+        argv = commands.squeue(self._program("squeue"), user=account.user, name=name, output=True)
+        for job in output.parse_squeue(await self._query(argv)):
+            if job.output == wanted[: commands.PATH_WIDTH]:
+                return job
+        folder = commands.attempt_dir(workdir, name, token)
+        # The chain's or this machine's clock may run ahead of the cluster's: look back further.
+        seconds = max(0, int(self._clock.now()) - since) + 900
+        for job in await self._accounting(name=name, seconds=seconds, user=account.user):
+            if job.output == folder:
+                return job
+        return None
+
+    async def poll(self, jobs: Sequence[SlurmJobId]) -> dict[str, SlurmJob]:
+        """See :meth:`~dsq.supervisor.scheduler.port.Scheduler.poll`."""
+        if not jobs:
+            return {}
+        wanted = {job.id: job for job in jobs}
+        found = {job.id: self._ended[job] for job in wanted.values() if job in self._ended}
+        missing = [job_id for job_id in wanted if job_id not in found]
+        if missing:
+            account = await self._account(self._line)
+            argv = commands.squeue(self._program("squeue"), user=account.user)
+            records = output.jobs_by_id(output.parse_squeue(await self._query(argv)))
+            for job_id in missing:
+                self._take(wanted[job_id], records.get(job_id, []), found, exact=True)
+            missing = [job_id for job_id in missing if job_id not in found]
+        if missing:
+            accounted = output.jobs_by_id(await self._accounting(jobs=missing))
+            for job_id in missing:
+                # A job that has left the queue cannot run, whatever the accounting still says.
+                ended = [job for job in accounted.get(job_id, []) if job.state in ENDED_STATES]
+                self._take(wanted[job_id], ended, found, exact=not self._completion)
+        return found
+
+    def _take(
+        self,
+        job: SlurmJobId,
+        records: Sequence[SlurmJob],
+        found: dict[str, SlurmJob],
+        *,
+        exact: bool,
+    ) -> None:
+        """Picks the record that is this job's and not that of an earlier job with its id."""
+        latest_first = exact or not job.submit_time
+        for record in sorted(records, key=lambda job: job.submit_time, reverse=latest_first):
+            if exact and job.submit_time and record.submit_time != job.submit_time:
+                continue
+            # The completion log of some versions gives the start as the time of submission.
+            if not exact and record.submit_time < job.submit_time:
+                continue
+            kept = replace(record, output="")
+            if not exact and job.submit_time:
+                kept = replace(kept, submit_time=job.submit_time)
+            found[job.id] = kept
+            if kept.state in ENDED_STATES:
+                self._ended[kept.job_id] = kept
+                while len(self._ended) > REMEMBERED:
+                    self._ended.popitem(last=False)
+            return
+
+    async def cancel(self, job: SlurmJobId) -> None:
+        """See :meth:`~dsq.supervisor.scheduler.port.Scheduler.cancel`.
+
+        Raises:
+            NotPermitted: It is another account's job.
+        """
+        wait = 0.1
+        for _ in range(12):
+            current = await self._current(job)
+            if current is None or current.state in ENDED_STATES or current.state == "COMPLETING":
+                return
+            done = await self._run(self._line, commands.scancel(self._program("scancel"), job.id))
+            stderr = _text(done.stderr)
+            if output.is_denied(stderr):
+                raise NotPermitted(f"Slurm does not let this account cancel job {job.id}.")
+            if done.returncode != 0 and output.is_lost_line(stderr):
+                raise UnreachableError(f"scancel got no answer: {output.first_line(stderr)}.")
+            await self._clock.sleep(wait)
+            wait = min(wait * 2, 2.0)
+        raise UnreachableError(f"Slurm job {job.id} is still there after it was cancelled.")
+
+    async def _current(self, job: SlurmJobId) -> SlurmJob | None:
+        """The job in the queue, None if it is not there or its id belongs to another one."""
+        argv = commands.squeue(self._program("squeue"), jobs=[job.id])
+        done = await self._run(self._line, argv)
+        stderr = _text(done.stderr)
+        if done.returncode != 0:
+            if output.is_gone(stderr):
+                return None
+            raise self._failure(argv, stderr)
+        for record in output.parse_squeue(_text(done.stdout)):
+            same = not job.submit_time or record.submit_time == job.submit_time
+            if record.id == job.id and same:
+                return record
+        return None
+
+    async def set_time_limit(self, job: SlurmJobId, minutes: int) -> None:
+        """See :meth:`~dsq.supervisor.scheduler.port.Scheduler.set_time_limit`."""
+        if minutes < 1:  # Slurm reads 0 as "no limit"
+            raise SchedulerError(f"A time limit of {minutes} minutes cannot be set.")
+        current = await self._current(job)
+        if current is None or current.state in ENDED_STATES:
+            raise NotFoundError(f"Slurm job {job.id} has ended.")
+        argv = commands.update_limit(self._program("scontrol"), job.id, minutes)
+        done = await self._run(self._admin, argv)
+        if done.returncode == 0:
+            return
+        stderr = _text(done.stderr)
+        if output.is_denied(stderr):
+            raise NotPermitted(
+                f"Slurm does not let this account raise the limit of job {job.id}.",
+                hint="Make it an operator (sacctmgr modify user NAME set adminlevel=operator).",
+            )
+        if output.is_gone(stderr):
+            raise NotFoundError(f"Slurm job {job.id} has ended.")
+        raise self._failure(argv, stderr)
+
+    async def can_raise_limit(self) -> bool:
+        """See :meth:`~dsq.supervisor.scheduler.port.Scheduler.can_raise_limit`.
+
+        True for root, for the account slurmctld runs as, and for an operator or administrator
+        of the accounting; Slurm lets nobody else raise the limit of a running job.
+        """
+        account = await self._account(self._admin)
+        if account.uid == 0 or account.user == (await self._config()).slurm_user:
+            return True
+        argv = commands.show_admin_level(self._program("sacctmgr"), account.user)
+        done = await self._run(self._admin, argv)
+        if done.returncode != 0 and output.is_lost_line(_text(done.stderr)):
+            raise UnreachableError("sacctmgr got no answer.")
+        level = _text(done.stdout).strip().casefold()
+        return done.returncode == 0 and level in ("operator", "administrator")
+
+    async def read_output(
+        self, spec_name: str, token: str, offset: int, limit: int = 65536
+    ) -> bytes:
+        """See :meth:`~dsq.supervisor.scheduler.port.Scheduler.read_output`."""
+        workdir = self._workdir(await self._account(self._line))
+        return await self._line.read(commands.output_path(workdir, spec_name, token), offset, limit)
+
+    async def close(self) -> None:
+        """Closes the transports."""
+        await self._line.close()
+        if self._admin is not self._line:
+            await self._admin.close()
+
+    # ---- helpers ---------------------------------------------------------------------------
+
+    def _program(self, name: str) -> str:
+        return posixpath.join(self.settings.bin_dir, name) if self.settings.bin_dir else name
+
+    def _workdir(self, account: RemoteAccount) -> str:
+        """The absolute path of the folder for output.
+
+        Raises:
+            SettingsError: Slurm would read something else than this path.
+        """
+        text = self.settings.workdir
+        for home in ("~/", "$HOME/"):
+            if text.startswith(home):
+                text = posixpath.join(account.home, text.removeprefix(home))
+        text = posixpath.normpath(text)
+        if not text.startswith("/") or any(sign in text for sign in "%\\\n|"):
+            raise SettingsError(
+                f"The workdir '{self.settings.workdir}' cannot be used.",
+                hint="Write an absolute path, or one that begins with ~/, without % \\ and |.",
+            )
+        return text
+
+    def _job_environment(self, account: RemoteAccount, spec: JobSpec) -> dict[str, str]:
+        """What stands before the job's own variables in its script."""
+        path = spec.job_path or self.settings.job_path
+        if path is None and self.settings.bin_dir:
+            path = f"{self.settings.bin_dir}:{account.env.get('PATH', '/usr/bin:/bin')}"
+        return {"SLURM_EXPORT_ENV": "ALL", **({"PATH": path} if path else {})}
+
+    async def _account(self, line: Transport) -> RemoteAccount:
+        """Who commands on this line run as, asked once."""
+        known = self._accounts.get(id(line))
+        if known is None:
+            timeout = self.settings.timeout
+            ids, env = await asyncio.gather(
+                line.run(["id"], timeout=timeout), line.run(["env", "-0"], timeout=timeout)
+            )
+            if ids.returncode != 0 or env.returncode != 0:
+                raise UnreachableError("The cluster's account cannot be asked for its environment.")
+            keep = (*KEPT_VARIABLES, *self.settings.keep_env)
+            known = RemoteAccount.parse(_text(ids.stdout), _text(env.stdout), keep)
+            self._accounts[id(line)] = known
+        return known
+
+    async def _run(self, line: Transport, argv: Sequence[str]) -> Completed:
+        """Runs one of Slurm's programs in a clean environment, with times in unix seconds."""
+        account = await self._account(line)
+        times = [f"{key}={value}" for key, value in commands.TIME_FORMAT.items()]
+        done = await line.run([*account.prefix(), *times, *argv], timeout=self.settings.timeout)
+        if done.returncode in (126, 127):
+            raise UnreachableError(
+                f"{argv[0]} cannot be run there: {output.first_line(_text(done.stderr))}.",
+                hint="Set bin_dir to the folder of Slurm's programs.",
+            )
+        return done
+
+    async def _query(self, argv: Sequence[str]) -> str:
+        """The output of a query that has to succeed."""
+        done = await self._run(self._line, argv)
+        if done.returncode != 0:
+            raise self._failure(argv, _text(done.stderr))
+        return _text(done.stdout)
+
+    def _failure(self, argv: Sequence[str], stderr: str) -> UnreachableError | SchedulerError:
+        reason = output.first_line(stderr) or "no reason given"
+        program = posixpath.basename(argv[0])
+        if output.is_lost_line(stderr):
+            return UnreachableError(f"{program} got no answer from Slurm: {reason}.")
+        return SchedulerError(f"{program} failed: {reason}.")
+
+    async def _config(self) -> output.Config:
+        text = await self._query(commands.show_config(self._program("scontrol")))
+        return output.parse_config(text)
+
+    async def _accounting(
+        self,
+        *,
+        jobs: Sequence[str] = (),
+        name: str = "",
+        seconds: int | None = None,
+        user: str = "",
+    ) -> list[SlurmJob]:
+        """Records of jobs that left the queue: the data base's, else the completion log's.
+
+        A cluster without either has none.
+        """
+        kinds = (False, True) if self._completion is None else (self._completion,)
+        for completion in kinds:
+            argv = commands.sacct(
+                self._program("sacct"),
+                completion=completion,
+                jobs=jobs,
+                name="" if completion else name,
+                seconds=seconds,
+                user=user,
+            )
+            done = await self._run(self._line, argv)
+            if done.returncode == 0:
+                self._completion = completion
+                return output.parse_sacct(_text(done.stdout))
+            stderr = _text(done.stderr)
+            if output.is_lost_line(stderr):
+                raise UnreachableError(f"sacct got no answer: {output.first_line(stderr)}.")
+            if not output.accounting_is_off(stderr):
+                log.warning("sacct completion=%s reason=%s", completion, output.first_line(stderr))
+        return []
+
+    async def _submit_time(self, job_id: str) -> int:
+        """When Slurm took a job; 0 if that cannot be seen now."""
+        try:
+            job = await self._fresh.get(job_id)
+        except (UnreachableError, SchedulerError) as error:
+            log.info("submit time unknown slurm=%s reason=%s", job_id, error)
+            return 0
+        return job.submit_time if job is not None else 0
+
+    async def _look_up(self, job_ids: Sequence[str]) -> dict[str, SlurmJob]:
+        argv = commands.squeue(self._program("squeue"), jobs=job_ids)
+        return {job.id: job for job in output.parse_squeue(await self._query(argv))}
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace")

@@ -1,0 +1,413 @@
+"""What Slurm's commands print, as values. Nothing here does I/O.
+
+Tested on captured output. A row that does not have the expected form is left out, never
+guessed at.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from dsq.supervisor.scheduler.port import (
+    ENDED_STATES,
+    LIVE_STATES,
+    ClusterInfo,
+    Free,
+    Node,
+    NodeFree,
+    SlurmJob,
+)
+from dsq.supervisor.scheduler.slurm_commands import QUEUE_COLUMNS
+
+_LOST_LINE: Final = (
+    "unable to contact slurm controller",
+    "unable to contact",
+    "socket timed out",
+    "connection refused",
+    "connection timed out",
+    "connection reset",
+    "communication",
+    "zero bytes were transmitted or received",
+    "unexpected message received",
+    "transport endpoint",
+    "resource temporarily unavailable",
+    "temporarily unable to accept job",
+    "slurm backup controller in standby mode",
+    "protocol authentication error",
+    "munge",
+    "could not establish a configuration source",
+    "no such host",
+    "unknown host",
+)
+"""Words of Slurm's own tools that say the request got no answer from the controller."""
+
+_DENIED: Final = ("access/permission denied", "invalid user id", "permission denied")
+_GONE: Final = ("invalid job id", "already completing or completed", "already finished")
+
+
+# ---- jobs ----------------------------------------------------------------------------------
+
+
+def jobs_by_id(jobs: Iterable[SlurmJob]) -> dict[str, list[SlurmJob]]:
+    """Groups records by id; an id may have several when a cluster was set up anew."""
+    grouped: dict[str, list[SlurmJob]] = {}
+    for job in jobs:
+        grouped.setdefault(job.id, []).append(job)
+    return grouped
+
+
+def parse_submitted(stdout: str) -> str:
+    """The job id that ``sbatch --parsable`` printed (``123`` or ``123;cluster``), or ""."""
+    for line in reversed(stdout.strip().splitlines()):
+        word = line.strip().split(";")[0]
+        if word.isdigit() and int(word) > 0:
+            return word
+    return ""
+
+
+def parse_squeue(stdout: str) -> list[SlurmJob]:
+    """Reads what :func:`squeue` printed. Malformed rows are left out."""
+    return [job for line in stdout.splitlines() if (job := _queue_row(line)) is not None]
+
+
+def _queue_row(line: str) -> SlurmJob | None:
+    cells = [cell.strip() for cell in line.split("|", len(QUEUE_COLUMNS))]
+    if len(cells) != len(QUEUE_COLUMNS) + 1:
+        return None
+    job_id, submit, user, state, reason, start, end, code, limit, nodes, rest = cells
+    return _job(
+        job_id=job_id,
+        submit=submit,
+        user=user,
+        state=state,
+        reason="" if reason == "None" else reason,
+        start=start,
+        end=end,
+        code=code,
+        limit=parse_minutes(limit),
+        nodes=nodes,
+        output=rest.removesuffix("|").strip(),
+    )
+
+
+def parse_sacct(stdout: str) -> list[SlurmJob]:
+    """Reads what :func:`sacct` printed; ``output`` is the working directory. Steps are left out."""
+    jobs = []
+    for line in stdout.splitlines():
+        cells = [cell.strip() for cell in line.split("|", 9)]
+        if len(cells) != 10:
+            continue
+        job_id, submit, user, state, start, end, code, limit, nodes, folder = cells
+        job = _job(
+            job_id=job_id,
+            submit=submit,
+            user=re.sub(r"\(\d+\)$", "", user),
+            state=state.split(" ")[0],
+            reason="",
+            start=start,
+            end=end,
+            code=code,
+            limit=int(limit) if limit.isdigit() else None,
+            nodes=nodes,
+            output=folder,
+        )
+        if job is not None:
+            jobs.append(job)
+    return jobs
+
+
+def _job(
+    *,
+    job_id: str,
+    submit: str,
+    user: str,
+    state: str,
+    reason: str,
+    start: str,
+    end: str,
+    code: str,
+    limit: int | None,
+    nodes: str,
+    output: str,
+) -> SlurmJob | None:
+    """Builds a record from cells, or None if they cannot be a job's."""
+    state = state.rstrip("+")
+    if not job_id.isdigit() or (state not in ENDED_STATES and state not in LIVE_STATES):
+        return None
+    nodes = "" if nodes in ("(null)", "None assigned", "n/a", "None") else nodes
+    done = state in ENDED_STATES or state == "COMPLETING"
+    # A waiting job shows when it may start, and one cancelled while it waited shows the time of
+    # that as its start: only a job that got nodes has started.
+    started = bool(nodes) and state not in ("PENDING", "CONFIGURING")
+    exit_code, signal = parse_exit(code)
+    return SlurmJob(
+        id=job_id,
+        submit_time=parse_time(submit),
+        user=user,
+        state=state,
+        reason=reason,
+        start=parse_time(start) if started else 0,
+        end=parse_time(end) if done else 0,
+        exit_code=exit_code,
+        signal=signal,
+        nodes=nodes,
+        time_limit_minutes=limit or 0,
+        output=output,
+    )
+
+
+def parse_time(text: str) -> int:
+    """Unix seconds, or 0 for none. Reads ISO times too (in this machine's time zone)."""
+    if text.isdigit():
+        return int(text)
+    try:
+        return int(time.mktime(time.strptime(text, "%Y-%m-%dT%H:%M:%S")))
+    except (ValueError, OverflowError):
+        return 0
+
+
+def parse_minutes(text: str) -> int | None:
+    """Minutes of ``[days-]hours:minutes:seconds`` or ``minutes:seconds``, rounded up.
+
+    None means that there is no limit, or no number.
+    """
+    match = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?", text.strip())
+    if match is None:
+        return None
+    days, first, second, third = match.groups()
+    if days is not None:  # D-HH[:MM[:SS]]
+        hours, minutes, seconds = first, second or 0, third or 0
+    elif third is not None:  # HH:MM:SS
+        hours, minutes, seconds = first, second, third
+    else:  # MM[:SS]
+        hours, minutes, seconds = "0", first, second or 0
+    total = ((int(days or 0) * 24 + int(hours)) * 60 + int(minutes)) * 60 + int(seconds)
+    return -(-total // 60)
+
+
+def parse_exit(text: str) -> tuple[int, int]:
+    """Exit code and signal, from ``3:0`` or from a wait status (768)."""
+    match = re.fullmatch(r"(\d+):(\d+)", text)
+    if match is not None:
+        return int(match[1]) & 0xFF, int(match[2]) & 0x7F
+    if text.isdigit():
+        status = int(text)
+        return (status >> 8) & 0xFF, status & 0x7F
+    return 0, 0
+
+
+# ---- the cluster ---------------------------------------------------------------------------
+
+
+def _fields(line: str) -> dict[str, str]:
+    """Reads ``Key=Value`` words. Values may hold blanks (OS=Linux 6.1 #1 SMP)."""
+    found: dict[str, str] = {}
+    for match in re.finditer(
+        r"(?:^|\s)([A-Za-z][A-Za-z0-9:_/]*)=(.*?)(?=\s+[A-Za-z]\S*?=|\s*$)", line
+    ):
+        found.setdefault(match[1], match[2].strip())
+    return found
+
+
+def _number(text: str | None) -> int:
+    match = re.match(r"\d+", text or "")
+    return int(match[0]) if match else 0
+
+
+def parse_gres(text: str) -> dict[str, int]:
+    """GPUs by type ("" if none is named) from ``gpu:a100:2(S:0-1),gpu:v100:1,fpga:1``."""
+    gpus: dict[str, int] = {}
+    for entry in re.split(r",(?![^()]*\))", re.sub(r"\s", "", text)):
+        match = re.fullmatch(r"gpu(?::([^:()]+?))??(?::(\d+))?(?:\(.*\))?", entry)
+        if match is not None:
+            kind = match[1] or ""
+            gpus[kind] = gpus.get(kind, 0) + (int(match[2]) if match[2] else 1)
+    return gpus
+
+
+_UNUSABLE: Final = frozenset(
+    {"DOWN", "DRAIN", "DRAINED", "DRAINING", "FAIL", "FAILED", "FAILING", "ERROR", "UNKNOWN"}
+    | {"FUTURE", "INVAL", "INVALID_REG", "NOT_RESPONDING", "NO_RESPOND", "MAINT", "PERFCTRS"}
+    | {"BLOCKED", "REBOOT_ISSUED", "REBOOT_REQUESTED", "POWERING_DOWN", "DYNAMIC_FUTURE"}
+)
+
+
+def usable(state: str) -> bool:
+    """Whether a node in this state (``MIXED+PLANNED``, ``DOWN*``) takes new jobs.
+
+    A cloud node that is powered down does: Slurm wakes it.
+    """
+    words = {word.strip("~#$@^%!-") for word in state.upper().split("+")}
+    if any(word.endswith("*") for word in words):  # does not answer
+        return False
+    return not words & _UNUSABLE
+
+
+def _partition(stdout: str, name: str) -> dict[str, str]:
+    """The named partition, or the default one for ""; {} if there is none."""
+    for line in stdout.splitlines():
+        fields = _fields(line)
+        wanted = fields.get("PartitionName") == name if name else fields.get("Default") == "YES"
+        if fields.get("PartitionName") and wanted:
+            return fields
+    return {}
+
+
+def partition_names(stdout: str) -> list[str]:
+    """Names of all partitions in the output of :func:`show_partitions`."""
+    names = (_fields(line).get("PartitionName", "") for line in stdout.splitlines())
+    return [name for name in names if name]
+
+
+def _nodes_of(stdout: str, partition: str) -> Iterator[dict[str, str]]:
+    """Fields of the usable nodes of exactly this partition."""
+    for line in stdout.splitlines():
+        fields = _fields(line)
+        if partition in fields.get("Partitions", "").split(",") and usable(
+            fields.get("State", "UNKNOWN")
+        ):
+            yield fields
+
+
+def _capacity(fields: dict[str, str]) -> tuple[int, int]:
+    """CPUs and MB that jobs can have: without cores and memory kept for the system."""
+    cpus = _number(fields.get("CPUEfctv")) or _number(fields.get("CPUTot"))
+    return cpus, max(0, _number(fields.get("RealMemory")) - _number(fields.get("MemSpecLimit")))
+
+
+def parse_cluster(nodes: str, partitions: str, partition: str, version: str) -> ClusterInfo | None:
+    """Hardware of a partition from :func:`show_nodes` and :func:`show_partitions`.
+
+    Memory comes from RealMemory, which is in MB always (CfgTRES switches units); GPUs from
+    Gres, since TRES counts them only with an accounting data base. None: no such partition.
+    """
+    fields = _partition(partitions, partition)
+    if not fields:
+        return None
+    name = fields["PartitionName"]
+    found = []
+    for node in _nodes_of(nodes, name):
+        cpus, mem = _capacity(node)
+        gres = parse_gres(node.get("Gres", ""))
+        kinds = sorted((kind for kind in gres if kind), key=lambda kind: -gres[kind])
+        features = node.get("ActiveFeatures", "")
+        found.append(
+            Node(
+                name=node.get("NodeName", ""),
+                cpus=cpus,
+                mem_mb=mem,
+                gpus=sum(gres.values()),
+                gpu_type=kinds[0] if kinds else "",
+                state=node.get("State", ""),
+                features=() if features in ("", "(null)") else tuple(features.split(",")),
+            )
+        )
+    return ClusterInfo(
+        nodes=tuple(found),
+        partition=name,
+        max_minutes=parse_minutes(fields.get("MaxTime", "")),
+        version=version,
+    )
+
+
+def parse_free(nodes: str, partitions: str, partition: str) -> Free:
+    """What is not allocated on the partition's usable nodes; nothing if it is not up."""
+    fields = _partition(partitions, partition)
+    if fields.get("State", "UP") != "UP":
+        return Free()
+    found = []
+    for node in _nodes_of(nodes, fields.get("PartitionName", "")):
+        if "RESERVED" in node.get("State", ""):
+            continue
+        cpus, mem = _capacity(node)
+        total = sum(parse_gres(node.get("Gres", "")).values())
+        used = sum(parse_gres(node.get("GresUsed", "")).values())
+        found.append(
+            NodeFree(
+                name=node.get("NodeName", ""),
+                cpus=max(0, cpus - _number(node.get("CPUAlloc"))),
+                mem_mb=max(0, mem - _number(node.get("AllocMem"))),
+                gpus=max(0, total - used),
+            )
+        )
+    return Free(tuple(found))
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What the supervisor wants to know of slurm.conf.
+
+    Attributes:
+        version: Slurm's version.
+        slurm_user: The account the controller runs as.
+    """
+
+    version: str
+    slurm_user: str
+
+
+def parse_config(stdout: str) -> Config:
+    """Reads ``scontrol show config``."""
+    found: dict[str, str] = {}
+    for line in stdout.splitlines():
+        key, mark, value = line.partition("=")
+        if mark:
+            found.setdefault(key.strip(), value.strip())
+    return Config(
+        version=found.get("SLURM_VERSION", ""),
+        slurm_user=re.sub(r"\(\d+\)$", "", found.get("SlurmUser", "")),
+    )
+
+
+# ---- errors --------------------------------------------------------------------------------
+
+
+def first_line(stderr: str) -> str:
+    """The sentence of an error message, without the program's name in front."""
+    for line in stderr.splitlines():
+        text = re.sub(r"^\w+: (error|fatal): ", "", line.strip())
+        if text:
+            return text
+    return ""
+
+
+def refusal(stderr: str) -> str:
+    """Slurm's reason for not taking a job."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    for line in reversed(lines):
+        match = re.search(r"Batch job submission failed: (.*)", line)
+        if match is not None:
+            return match[1]
+    return first_line(stderr) or "no reason given"
+
+
+def is_lost_line(stderr: str) -> bool:
+    """Whether a tool failed because the controller did not answer: nothing is certain then."""
+    text = stderr.lower()
+    return any(words in text for words in _LOST_LINE)
+
+
+def is_denied(stderr: str) -> bool:
+    """Whether the account may not do this."""
+    text = stderr.lower()
+    return any(words in text for words in _DENIED)
+
+
+def is_gone(stderr: str) -> bool:
+    """Whether there is no such job, or it has ended."""
+    text = stderr.lower()
+    return any(words in text for words in _GONE)
+
+
+def accounting_is_off(stderr: str) -> bool:
+    """Whether the cluster keeps no accounting of this kind."""
+    text = stderr.lower()
+    return (
+        "accounting storage is disabled" in text
+        or "not running a supported" in text
+        or ("jobcomp" in text or "job completion" in text)
+    )
