@@ -329,6 +329,7 @@ class Effects:
         self._scripts.pop(job_id, None)
         earned = final_cost = 0
         status = None
+        record = self._record(job_id)
         if view is not None and view.job.status.is_final:
             status, final_cost = view.job.status, view.job.cost.final_cost
             why = f"{status.name} on chain"
@@ -342,5 +343,7 @@ class Effects:
             reported=status,
             final_cost=final_cost,
             earned=earned,
-            ended_at=self._record(job_id).ended_at or int(self._s.clock.now()),
+            ended_at=record.ended_at or int(self._s.clock.now()),
+            # The log service takes nothing from a provider that the chain does not name.
+            log_done=record.log_done or (view is not None and not view.mine),
         )

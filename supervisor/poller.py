@@ -114,11 +114,14 @@ class Poller:
         self._s.health.good("cluster", latency_ms=self._duration * 1000)
         before, self._jobs, self._at = self._jobs, jobs, at
         known, self._asked = self._asked, {record.slurm_id for record in records}
+        if was_dark:
+            for record in self._s.journal.open_records():
+                self._changed(record.job_id)
+            return
         for record in records:
             new = jobs.get(record.slurm_id)
-            if was_dark or new is None or record.slurm_id not in known:
-                self._changed(record.job_id)
-            elif new != before.get(record.slurm_id):
+            is_first = record.slurm_id not in known
+            if new is None or is_first or new != before.get(record.slurm_id):
                 self._changed(record.job_id)
 
     async def _look(self, records: list[JobRecord]) -> dict[str, SlurmJob]:
