@@ -1,0 +1,85 @@
+"""The client of the grid's contracts: calls, events, transactions, deployment, local chain.
+
+Names are loaded when first used, so that importing the package costs nothing.
+docs/chain.md tells how the parts work together.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dsq.core.chain.addresses import Addresses
+    from dsq.core.chain.calls import Call, Calls
+    from dsq.core.chain.client import Chain
+    from dsq.core.chain.cursor import (
+        Cursor,
+        CursorStore,
+        FileCursor,
+        MemoryCursor,
+        SqliteCursor,
+    )
+    from dsq.core.chain.deployment import Deployment, deploy
+    from dsq.core.chain.devchain import DevChain
+    from dsq.core.chain.events import Event
+    from dsq.core.chain.fetch_anvil import find_anvil
+    from dsq.core.chain.follower import Batch, Follower
+    from dsq.core.chain.receipts import Receipt
+    from dsq.core.chain.reverts import decode_revert
+    from dsq.core.chain.rpc import Head, RpcError
+    from dsq.core.chain.sender import Sender
+
+_HOME = {
+    "Addresses": "addresses",
+    "Batch": "follower",
+    "Call": "calls",
+    "Calls": "calls",
+    "Chain": "client",
+    "Cursor": "cursor",
+    "CursorStore": "cursor",
+    "Deployment": "deployment",
+    "DevChain": "devchain",
+    "Event": "events",
+    "FileCursor": "cursor",
+    "Follower": "follower",
+    "Head": "rpc",
+    "MemoryCursor": "cursor",
+    "Receipt": "receipts",
+    "RpcError": "rpc",
+    "Sender": "sender",
+    "SqliteCursor": "cursor",
+    "decode_revert": "reverts",
+    "deploy": "deployment",
+    "find_anvil": "fetch_anvil",
+}
+
+__all__ = [
+    "Addresses",
+    "Batch",
+    "Call",
+    "Calls",
+    "Chain",
+    "Cursor",
+    "CursorStore",
+    "Deployment",
+    "DevChain",
+    "Event",
+    "FileCursor",
+    "Follower",
+    "Head",
+    "MemoryCursor",
+    "Receipt",
+    "RpcError",
+    "Sender",
+    "SqliteCursor",
+    "decode_revert",
+    "deploy",
+    "find_anvil",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)

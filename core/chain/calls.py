@@ -1,0 +1,258 @@
+"""Calls that change the grid, built without asking the chain.
+
+A :class:`Call` is what a :class:`~dsq.core.chain.sender.Sender` signs and sends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from eth_utils.crypto import keccak
+
+from dsq.core.chain import codec
+from dsq.core.chain.abi import contract
+from dsq.core.chain.addresses import Addresses
+from dsq.core.errors import UsageError, close_matches
+from dsq.core.model import (
+    Address,
+    Constants,
+    JobDefinition,
+    JobStatus,
+    Label,
+    ProviderHardware,
+    ProviderPrices,
+    encode_job_name,
+)
+
+DEFAULT_ADMIN_ROLE = bytes(32)
+METASCHEDULER_ROLE = bytes(keccak(text="METASCHEDULER_ROLE"))
+METASCHEDULER_CONTRACT_ROLE = bytes(keccak(text="METASCHEDULER_CONTRACT_ROLE"))
+
+ROLES = {
+    "DEFAULT_ADMIN_ROLE": DEFAULT_ADMIN_ROLE,
+    "METASCHEDULER_ROLE": METASCHEDULER_ROLE,
+    "METASCHEDULER_CONTRACT_ROLE": METASCHEDULER_CONTRACT_ROLE,
+}
+
+CONSTANT_SETTERS = {
+    "minimum_amount": "setMinimumAmount",
+    "deepsquare_cut": "setDeepsquareCut",
+    "bill_duration_delta_minute": "setBillDurationDeltaMinute",
+    "top_up_slice_duration_min": "setTopUpSliceDurationMin",
+    "cancellation_fee_minute": "setCancellationFeeMinute",
+    "claim_job_timeout": "setClaimJobTimeout",
+}
+"""Field of :class:`~dsq.core.model.Constants` -> setter of the Constants contract."""
+
+
+def role_of(role: str | bytes) -> bytes:
+    """A role by its name.
+
+    Raises:
+        UsageError: There is no role of that name.
+    """
+    if isinstance(role, bytes):
+        return role
+    if role not in ROLES:
+        raise UsageError(f"There is no role '{role}'.{close_matches(role, ROLES)}")
+    return ROLES[role]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A transaction to be: whom it calls, with what data.
+
+    ``label`` names it in logs and errors: ``claimNextJob()``, ``refuseJob(41)``.
+    """
+
+    to: Address
+    data: bytes
+    label: str
+
+
+class Calls:
+    """Builds the calls of one grid. Money is wei, durations are whole minutes."""
+
+    def __init__(self, addresses: Addresses) -> None:
+        self._addresses = addresses
+
+    def _call(self, name: str, function: str, *args: Any, shown: object = "") -> Call:
+        data = contract(name).functions[function].encode(*args)
+        return Call(self._addresses.of(name), data, f"{function}({shown})")
+
+    # Jobs, by their customer.
+
+    def request_new_job(
+        self, definition: JobDefinition, locked_wei: int, name: str = "", delegate: bool = False
+    ) -> Call:
+        """Asks for a job and locks ``locked_wei`` (the allowance must cover it)."""
+        return self._call(
+            "MetaScheduler",
+            "requestNewJob",
+            codec.definition_to_tuple(definition),
+            locked_wei,
+            encode_job_name(name),
+            delegate,
+        )
+
+    def cancel_job(self, job_id: int) -> Call:
+        """Cancels a job; while it runs, asks its provider to."""
+        return self._of_job("cancelJob", job_id)
+
+    def top_up_job(self, job_id: int, wei: int) -> Call:
+        """Adds credits to a scheduled or running job."""
+        return self._of_job("topUpJob", job_id, wei)
+
+    def top_up_job_delegate(self, job_id: int) -> Call:
+        """Adds a slice of the customer's credits, where the customer allowed that."""
+        return self._of_job("topUpJobDelegate", job_id)
+
+    def set_delegate(self, job_id: int, allowed: bool) -> Call:
+        """Lets others top up the job from the customer's credits, or not."""
+        return self._of_job("setDelegateSpendingAuthority", job_id, allowed)
+
+    # Jobs, by the meta-scheduler.
+
+    def meta_schedule(self, job_id: int, provider: Address) -> Call:
+        """Gives a pending job to a provider."""
+        return self._of_job("metaSchedule", job_id, provider)
+
+    def timeout_job(self, job_id: int) -> Call:
+        """Takes a job back from a provider that did not start it in time."""
+        return self._of_job("timeoutJob", job_id)
+
+    def panic_job(self, job_id: int, reason: str) -> Call:
+        """Ends a job that cannot go on; everything is refunded."""
+        return self._of_job("panicJob", job_id, reason)
+
+    # Jobs, by the provider.
+
+    def claim_next_job(self) -> Call:
+        return self._call("MetaScheduler", "claimNextJob")
+
+    def claim_next_cancelling_job(self) -> Call:
+        return self._call("MetaScheduler", "claimNextCancellingJob")
+
+    def claim_next_top_up_job(self) -> Call:
+        return self._call("MetaScheduler", "claimNextTopUpJob")
+
+    def refuse_job(self, job_id: int) -> Call:
+        """Hands a job back; it becomes pending again."""
+        return self._of_job("refuseJob", job_id)
+
+    def provider_set_job_status(
+        self,
+        job_id: int,
+        status: JobStatus,
+        minutes: int = 0,
+        last_error: str = "",
+        exit_status: int = 0,
+    ) -> Call:
+        """Reports that a job runs or has ended.
+
+        Args:
+            minutes: What is billed when it ended.
+            exit_status: The wait status (exit code 3 is 768).
+        """
+        return self._call(
+            "MetaScheduler",
+            "providerSetJobStatus",
+            codec.job_id_to_bytes(job_id),
+            int(status),
+            minutes,
+            last_error,
+            exit_status,
+            shown=f"{job_id}, {status.name}",
+        )
+
+    def _of_job(self, function: str, job_id: int, *args: Any) -> Call:
+        raw = codec.job_id_to_bytes(job_id)
+        return self._call("MetaScheduler", function, raw, *args, shown=job_id)
+
+    # Credits.
+
+    def approve_credit(self, spender: Address | None, wei: int) -> Call:
+        """Sets what ``spender`` (None: the MetaScheduler) may take from the caller."""
+        return self._call("Credit", "approve", spender or self._addresses.metascheduler, wei)
+
+    def transfer(self, to: Address, wei: int) -> Call:
+        return self._call("Credit", "transfer", to, wei, shown=to.short)
+
+    def mint(self, to: Address, wei: int) -> Call:
+        """Makes new credits; the Credit's owner may."""
+        return self._call("Credit", "mint", to, wei, shown=to.short)
+
+    # Providers.
+
+    def register(
+        self, hardware: ProviderHardware, prices: ProviderPrices, labels: Sequence[Label]
+    ) -> Call:
+        """Proposes the caller as a provider."""
+        return self._call(
+            "ProviderManager",
+            "register",
+            codec.hardware_to_tuple(hardware),
+            codec.prices_to_tuple(prices),
+            [codec.label_to_tuple(label) for label in labels],
+        )
+
+    def approve_provider(self, provider: Address) -> Call:
+        return self._of_provider("approve", provider)
+
+    def remove_provider(self, provider: Address) -> Call:
+        return self._of_provider("remove", provider)
+
+    def ban(self, provider: Address) -> Call:
+        return self._of_provider("ban", provider)
+
+    def unban(self, provider: Address) -> Call:
+        return self._of_provider("unban", provider)
+
+    def _of_provider(self, function: str, provider: Address) -> Call:
+        return self._call("ProviderManager", function, provider, shown=provider.short)
+
+    # The grid's operator.
+
+    def set_enable_request_new_job(self, enabled: bool) -> Call:
+        return self._call("MetaScheduler", "setEnableRequestNewJob", enabled, shown=enabled)
+
+    def withdraw_admin(self, wei: int) -> Call:
+        """Pays accrued fees to the caller."""
+        return self._call("MetaScheduler", "withdrawAdmin", wei)
+
+    def grant_role(self, name: str, role: str | bytes, account: Address) -> Call:
+        """Gives an account a role on a contract, by names: ``METASCHEDULER_ROLE``."""
+        return self._role("grantRole", name, role, account)
+
+    def revoke_role(self, name: str, role: str | bytes, account: Address) -> Call:
+        return self._role("revokeRole", name, role, account)
+
+    def _role(self, function: str, name: str, role: str | bytes, account: Address) -> Call:
+        shown = role if isinstance(role, str) else "0x" + role.hex()
+        return self._call(name, function, role_of(role), account, shown=f"{shown}, {account.short}")
+
+    def transfer_ownership(self, name: str, account: Address) -> Call:
+        """Hands over an owned contract (Credit, Constants, ProviderJobQueues)."""
+        return self._call(name, "transferOwnership", account, shown=account.short)
+
+    def set_constant(self, field: str, value: int) -> Call:
+        """Sets one of the grid's parameters, named as in :class:`~dsq.core.model.Constants`.
+
+        Raises:
+            UsageError: There is no such parameter, or the value does not fit.
+        """
+        if field not in CONSTANT_SETTERS:
+            raise UsageError(
+                f"There is no parameter '{field}'.{close_matches(field, CONSTANT_SETTERS)}"
+            )
+        return self._call("Constants", CONSTANT_SETTERS[field], value, shown=value)
+
+    def set_constants(self, wanted: Constants, current: Constants) -> list[Call]:
+        """The calls that turn ``current`` into ``wanted``; none for what is equal."""
+        return [
+            self.set_constant(field, getattr(wanted, field))
+            for field in CONSTANT_SETTERS
+            if getattr(wanted, field) != getattr(current, field)
+        ]

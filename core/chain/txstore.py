@@ -1,0 +1,232 @@
+"""What the sender remembers of its transactions, in SQLite.
+
+A transaction is saved with its signed bytes before it is sent, so that after a crash the
+same bytes can be sent again. Several attempts of one transaction (a higher fee) share
+its nonce; at most one of them is ever mined.
+
+States: ``sent`` -> ``mined`` | ``failed`` (mined, but the contract refused) | ``displaced``
+(another transaction took its nonce) | ``lost`` (the chain lost track of it).
+``mined`` and ``failed`` return to ``sent`` when the chain went back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dsq.core.chain.calls import Call
+from dsq.core.chain.fees import Fees
+from dsq.core.chain.receipts import Receipt
+from dsq.core.errors import SettingsError
+from dsq.core.model import Address
+
+KEPT = 1_000
+"""Ended transactions kept an account: enough for a chain that goes back by minutes."""
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS chain_transactions (
+    id INTEGER PRIMARY KEY,
+    chain TEXT NOT NULL,
+    account BLOB NOT NULL,
+    nonce INTEGER NOT NULL,
+    target BLOB NOT NULL,
+    data BLOB NOT NULL,
+    value TEXT NOT NULL,
+    gas INTEGER NOT NULL,
+    label TEXT NOT NULL,
+    first_block INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    changed_at REAL NOT NULL
+);
+CREATE INDEX IF NOT EXISTS chain_transactions_by_nonce
+    ON chain_transactions (chain, account, nonce);
+CREATE TABLE IF NOT EXISTS chain_attempts (
+    hash BLOB PRIMARY KEY,
+    tx INTEGER NOT NULL REFERENCES chain_transactions (id) ON DELETE CASCADE,
+    raw BLOB NOT NULL,
+    max_fee TEXT NOT NULL,
+    priority TEXT,
+    made_at REAL NOT NULL
+);
+CREATE INDEX IF NOT EXISTS chain_attempts_by_tx ON chain_attempts (tx);
+"""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """Signed bytes of a transaction."""
+
+    hash: bytes
+    raw: bytes
+    fees: Fees
+
+
+@dataclass(slots=True)
+class Pending:
+    """A transaction under way.
+
+    Attributes:
+        first_block: The chain's head when it was signed; it is in no block before.
+        wanted: It was asked for in this process, by somebody who has not given up.
+        result: What callers wait for.
+    """
+
+    id: int
+    nonce: int
+    call: Call
+    value: int
+    gas: int
+    first_block: int
+    attempts: list[Attempt] = field(default_factory=list)
+    wanted: bool = False
+    made_at: float = 0.0
+    used_since: float | None = None
+    looked_up_at: float = 0.0
+    result: asyncio.Future[Receipt] | None = None
+
+    @property
+    def hash(self) -> bytes:
+        """The newest attempt's hash."""
+        return self.attempts[-1].hash
+
+
+class TxStore:
+    """The transactions of one account on one chain.
+
+    Args:
+        path: SQLite file, or None to keep them in memory.
+        chain: Identity of the chain: its id and first block. A development chain that
+            was made anew is another one, and nothing of the old is sent to it.
+        account: The sender.
+
+    Raises:
+        SettingsError: The file cannot be opened.
+    """
+
+    def __init__(self, path: Path | None, chain: str, account: Address) -> None:
+        try:
+            self._db = sqlite3.connect(path or ":memory:", isolation_level=None)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.execute("PRAGMA foreign_keys = ON")
+            self._db.execute("PRAGMA busy_timeout = 5000")
+            self._db.executescript(SCHEMA)
+        except sqlite3.Error as error:
+            raise SettingsError(
+                f"The file of transactions {path} cannot be used: {error}."
+            ) from error
+        self._key = (chain, bytes(account))
+
+    def close(self) -> None:
+        self._db.close()
+
+    def add(self, tx: Pending) -> None:
+        """Saves a transaction with its first attempt; it gets its id."""
+        self._db.execute("BEGIN IMMEDIATE")
+        cursor = self._db.execute(
+            "INSERT INTO chain_transactions (chain, account, nonce, target, data, value, gas,"
+            " label, first_block, state, changed_at) VALUES (?,?,?,?,?,?,?,?,?,'sent',?)",
+            (
+                *self._key,
+                tx.nonce,
+                bytes(tx.call.to),
+                tx.call.data,
+                str(tx.value),
+                tx.gas,
+                tx.call.label,
+                tx.first_block,
+                time.time(),
+            ),
+        )
+        tx.id = int(cursor.lastrowid or 0)
+        self._add_attempt(tx)
+        self._db.execute("COMMIT")
+
+    def add_attempt(self, tx: Pending) -> None:
+        """Saves a transaction's newest attempt."""
+        self._add_attempt(tx)
+
+    def _add_attempt(self, tx: Pending) -> None:
+        attempt = tx.attempts[-1]
+        priority = attempt.fees.priority
+        self._db.execute(
+            "INSERT INTO chain_attempts VALUES (?,?,?,?,?,?)",
+            (
+                attempt.hash,
+                tx.id,
+                attempt.raw,
+                str(attempt.fees.max_fee),
+                None if priority is None else str(priority),
+                time.time(),
+            ),
+        )
+
+    def set_state(self, tx: Pending, state: str) -> None:
+        """Saves how a transaction stands."""
+        self._db.execute(
+            "UPDATE chain_transactions SET state = ?, changed_at = ? WHERE id = ?",
+            (state, time.time(), tx.id),
+        )
+
+    def forget(self, tx: Pending) -> None:
+        """Removes a transaction that never left this process."""
+        self._db.execute("DELETE FROM chain_transactions WHERE id = ?", (tx.id,))
+
+    def sent(self) -> list[Pending]:
+        """Transactions under way, in the order of their nonces."""
+        return self._load("state = 'sent'", ())
+
+    def ended_from(self, nonce: int) -> list[Pending]:
+        """Mined transactions with this nonce or a higher one."""
+        return self._load("state IN ('mined', 'failed') AND nonce >= ?", (nonce,))
+
+    def highest_ended(self) -> int:
+        """The highest nonce of a mined transaction, or -1."""
+        row = self._db.execute(
+            "SELECT max(nonce) FROM chain_transactions"
+            " WHERE chain = ? AND account = ? AND state IN ('mined', 'failed')",
+            self._key,
+        ).fetchone()
+        return -1 if row[0] is None else int(row[0])
+
+    def find(self, tx_hash: bytes) -> str | None:
+        """The state of the transaction with this hash, or None."""
+        row = self._db.execute(
+            "SELECT state FROM chain_transactions JOIN chain_attempts ON tx = id WHERE hash = ?",
+            (tx_hash,),
+        ).fetchone()
+        return None if row is None else str(row[0])
+
+    def prune(self) -> None:
+        """Drops ended transactions beyond the newest :data:`KEPT`."""
+        self._db.execute(
+            "DELETE FROM chain_transactions WHERE chain = ? AND account = ? AND state != 'sent'"
+            " AND nonce < (SELECT max(nonce) FROM chain_transactions"
+            " WHERE chain = ? AND account = ?) - ?",
+            (*self._key, *self._key, KEPT),
+        )
+
+    def _load(self, condition: str, values: tuple[object, ...]) -> list[Pending]:
+        rows = self._db.execute(
+            "SELECT id, nonce, target, data, value, gas, label, first_block"  # noqa: S608
+            f" FROM chain_transactions WHERE chain = ? AND account = ? AND {condition}"
+            " ORDER BY nonce, id",
+            (*self._key, *values),
+        ).fetchall()
+        return [self._read(row) for row in rows]
+
+    def _read(self, row: tuple[int, int, bytes, bytes, str, int, str, int]) -> Pending:
+        tx_id, nonce, target, data, value, gas, label, first_block = row
+        call = Call(Address(target), data, label)
+        tx = Pending(tx_id, nonce, call, int(value), gas, first_block)
+        attempts = self._db.execute(
+            "SELECT hash, raw, max_fee, priority FROM chain_attempts WHERE tx = ? ORDER BY made_at",
+            (tx_id,),
+        )
+        for tx_hash, raw, max_fee, priority in attempts:
+            fees = Fees(int(max_fee), None if priority is None else int(priority))
+            tx.attempts.append(Attempt(tx_hash, raw, fees))
+        return tx

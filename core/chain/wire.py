@@ -1,0 +1,99 @@
+"""What the sender asks a node about one account."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from dsq.core.chain.nonces import Outcome, outcome_of
+from dsq.core.chain.rpc import Rpc, RpcError, hexed, number, raw
+from dsq.core.errors import UnreachableError
+from dsq.core.model import Address
+
+SCAN_BLOCKS = 2_000
+"""Blocks searched at most for the transaction that took a nonce."""
+
+
+class Wire:
+    """Questions about one account, and broadcasts for it."""
+
+    def __init__(self, rpc: Rpc, account: Address) -> None:
+        self._rpc = rpc
+        self._account = account.lower
+
+    async def identity(self) -> str:
+        """The chain's id and first block: a chain made anew with the same id is another."""
+        chain_id, block = await self._rpc.all_of(
+            [("eth_chainId", []), ("eth_getBlockByNumber", ["0x0", False])]
+        )
+        return f"{number(chain_id)}/{(block or {}).get('hash', '')}"
+
+    async def used(self) -> int:
+        """Nonces that the chain has used."""
+        return number(await self._rpc.request("eth_getTransactionCount", [self._account, "latest"]))
+
+    async def pending(self) -> int:
+        """Nonces used by the chain and the node's pool."""
+        latest, pending = await self._rpc.all_of(
+            [
+                ("eth_getTransactionCount", [self._account, "latest"]),
+                ("eth_getTransactionCount", [self._account, "pending"]),
+            ]
+        )
+        return max(number(latest), number(pending))
+
+    async def broadcast(self, signed: bytes) -> tuple[Outcome, str]:
+        """Sends signed bytes; never raises, for a broadcast may have arrived unanswered."""
+        try:
+            await self._rpc.request("eth_sendRawTransaction", [hexed(signed)])
+        except RpcError as error:
+            return outcome_of(error.rpc_message), error.rpc_message
+        except UnreachableError as error:
+            return Outcome.UNKNOWN, error.message
+        return Outcome.ACCEPTED, ""
+
+    async def receipts(self, hashes: Sequence[bytes]) -> dict[bytes, dict[str, Any]]:
+        """The receipts that there are."""
+        answers = await self._rpc.batch(
+            [("eth_getTransactionReceipt", [hexed(tx_hash)]) for tx_hash in hashes]
+        )
+        return {
+            tx_hash: answer
+            for tx_hash, answer in zip(hashes, answers, strict=True)
+            if isinstance(answer, dict)
+        }
+
+    async def known(self, hashes: Sequence[bytes]) -> set[bytes]:
+        """Those transactions that the node knows, mined or in its pool."""
+        answers = await self._rpc.batch(
+            [("eth_getTransactionByHash", [hexed(tx_hash)]) for tx_hash in hashes]
+        )
+        return {
+            tx_hash
+            for tx_hash, answer in zip(hashes, answers, strict=True)
+            if isinstance(answer, dict)
+        }
+
+    async def who_used(self, nonce: int, first_block: int) -> bytes | None:
+        """The mined transaction of the account with this nonce, if it is found.
+
+        Args:
+            nonce: The nonce.
+            first_block: It is not in an earlier block.
+        """
+        head = number(await self._rpc.request("eth_blockNumber"))
+        first = max(0, min(first_block, head - 20), head - SCAN_BLOCKS)
+        for start in range(first, head + 1, 50):
+            blocks = await self._rpc.batch(
+                [
+                    ("eth_getBlockByNumber", [hex(block), True])
+                    for block in range(start, min(start + 50, head + 1))
+                ]
+            )
+            for block in blocks:
+                for tx in block["transactions"] if isinstance(block, dict) else ():
+                    if tx["from"].lower() == self._account and number(tx["nonce"]) == nonce:
+                        return raw(tx["hash"])
+            await asyncio.sleep(0)
+        return None
