@@ -6,15 +6,14 @@ one method for each step of a job's life. Money is wei, time Unix seconds.
 
 from __future__ import annotations
 
-import functools
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pyrevm
-from eth_abi import decode, encode
-from eth_utils import keccak
+from eth_abi.abi import decode, encode
+from eth_utils.crypto import keccak
 
 from dsq import contracts
 from dsq.core.model import (
@@ -24,6 +23,15 @@ from dsq.core.model import (
     JobStatus,
     ProviderHardware,
     ProviderPrices,
+)
+from tests.support.abi import (
+    Event,
+    RevertedError,
+    errors,
+    events,
+    functions,
+    signature_of,
+    type_of,
 )
 
 CREDIT = 10**18
@@ -35,83 +43,6 @@ METASCHEDULER_CONTRACT_ROLE = keccak(text="METASCHEDULER_CONTRACT_ROLE")
 ADMIN_ROLE = bytes(32)
 
 _OUTPUT = re.compile(r"output: 0x([0-9a-fA-F]*)")
-
-
-class Reverted(Exception):
-    """A call was refused.
-
-    Attributes:
-        name: The custom error, ``Error`` for a string, ``Panic`` for one of the compiler's,
-            "" for no data (also out of gas).
-        values: Its arguments.
-    """
-
-    def __init__(self, name: str, values: tuple[Any, ...]) -> None:
-        super().__init__(name, values)
-        self.name = name
-        self.values = values
-
-
-@dataclass(frozen=True)
-class Event:
-    """A decoded log: its contract, its name and its arguments by name."""
-
-    contract: str
-    name: str
-    values: dict[str, Any]
-
-
-def type_of(entry: Mapping[str, Any]) -> str:
-    """The canonical type of an ABI parameter, tuples spelled out."""
-    kind: str = entry["type"]
-    if not kind.startswith("tuple"):
-        return kind
-    inner = ",".join(type_of(part) for part in entry["components"])
-    return f"({inner}){kind.removeprefix('tuple')}"
-
-
-def signature_of(entry: Mapping[str, Any]) -> str:
-    """``name(type,...)`` of a function, event or error."""
-    return f"{entry['name']}({','.join(type_of(part) for part in entry['inputs'])})"
-
-
-@functools.cache
-def _errors() -> dict[bytes, tuple[str, list[str]]]:
-    """All custom errors by selector: name and types."""
-    found = {
-        keccak(text="Error(string)")[:4]: ("Error", ["string"]),
-        keccak(text="Panic(uint256)")[:4]: ("Panic", ["uint256"]),
-    }
-    for artifact in map(contracts.load, contracts.ARTIFACTS):
-        for entry in artifact.abi:
-            if entry["type"] == "error":
-                selector = keccak(text=signature_of(entry))[:4]
-                found[selector] = (entry["name"], [type_of(part) for part in entry["inputs"]])
-    return found
-
-
-@functools.cache
-def _functions(name: str) -> dict[str, tuple[bytes, list[str], list[str]]]:
-    """Functions of a contract: selector, types of inputs, types of outputs."""
-    return {
-        entry["name"]: (
-            keccak(text=signature_of(entry))[:4],
-            [type_of(part) for part in entry["inputs"]],
-            [type_of(part) for part in entry["outputs"]],
-        )
-        for entry in contracts.load(name).abi
-        if entry["type"] == "function"
-    }
-
-
-@functools.cache
-def _events(name: str) -> dict[bytes, dict[str, Any]]:
-    """Events of a contract by topic."""
-    return {
-        keccak(text=signature_of(entry)): entry
-        for entry in contracts.load(name).abi
-        if entry["type"] == "event"
-    }
 
 
 class Contract:
@@ -128,7 +59,7 @@ class Contract:
 
     def call(self, name: str, *values: Any) -> Any:
         """Reads: one value, or a tuple of several."""
-        _, _, outputs = _functions(self.name)[name]
+        _, _, outputs = functions(self.name)[name]
         raw = self.world.execute(self.world.admin, self.address, self.data(name, *values))
         found = decode(outputs, raw)
         return found[0] if len(found) == 1 else found
@@ -141,7 +72,7 @@ class Contract:
         return world.last_events()
 
     def data(self, name: str, *values: Any) -> bytes:
-        selector, inputs, _ = _functions(self.name)[name]
+        selector, inputs, _ = functions(self.name)[name]
         return selector + encode(inputs, [_plain(value) for value in values])
 
 
@@ -215,21 +146,20 @@ RATE = CREDIT + 6 * (CREDIT // 10 + 100 * (CREDIT // 10_000))
 HARDWARE = ProviderHardware((4, 0), (64, 32), (256_000, 128_000))
 
 
-@dataclass
 class World:
     """All contracts, wired, with two customers and two approved providers."""
 
-    evm: Any = field(default_factory=lambda: pyrevm.EVM(gas_limit=1 << 40, spec_id="MERGE"))
-    time: int = GENESIS
-    block: int = 1
-    admin: Address = _account(0xAD0001)
-    service: Address = _account(0x5E0001)
-    alice: Address = _account(0xA11CE0)
-    bob: Address = _account(0xB0B000)
-    p1: Address = _account(0x900001)
-    p2: Address = _account(0x900002)
+    admin = _account(0xAD0001)
+    service = _account(0x5E0001)
+    alice = _account(0xA11CE0)
+    bob = _account(0xB0B000)
+    p1 = _account(0x900001)
+    p2 = _account(0x900002)
 
-    def __post_init__(self) -> None:
+    def __init__(self) -> None:
+        self.evm: Any = pyrevm.EVM(gas_limit=1 << 40, spec_id="MERGE")
+        self.time = GENESIS
+        self.block = 1
         self._names: dict[str, str] = {}
         self.mine(0)
         self.credit = self.deploy("Credit", ["uint256"], [1_000_000 * CREDIT])
@@ -263,14 +193,14 @@ class World:
         self.time += seconds - 1
 
     def execute(self, sender: Address, to: str, data: bytes) -> bytes:
-        """Calls a contract now; refused calls raise :class:`Reverted` and change nothing."""
+        """Calls a contract now; refused calls raise :class:`RevertedError` and change nothing."""
         try:
             return bytes(self.evm.message_call(sender.lower, to, calldata=data))
         except RuntimeError as error:
             found = _OUTPUT.search(str(error))
             raw = bytes.fromhex(found[1]) if found else b""
-            name, types = _errors().get(raw[:4], ("", []))
-            raise Reverted(name, tuple(decode(types, raw[4:]))) from None
+            name, types = errors().get(raw[:4], ("", []))
+            raise RevertedError(name, tuple(decode(types, raw[4:]))) from None
 
     @property
     def gas_used(self) -> int:
@@ -298,7 +228,7 @@ class World:
         for log in logs:
             name = self._names.get(str(log.address).lower())
             topics = [bytes.fromhex(str(topic).removeprefix("0x")) for topic in log.topics]
-            entry = _events(name).get(topics[0]) if name else None
+            entry = events(name).get(topics[0]) if name else None
             if name is None or entry is None:
                 continue
             indexed = iter(topics[1:])
@@ -466,6 +396,15 @@ def raw_id(job_id: int) -> bytes:
     return job_id.to_bytes(32)
 
 
+def refusal(call: Callable[[], object]) -> tuple[str, tuple[Any, ...]] | None:
+    """Why a call is refused: the error's name and values; None if it is not."""
+    try:
+        call()
+    except RevertedError as error:
+        return error.name, error.values
+    return None
+
+
 def names(events: Sequence[Event]) -> list[str]:
     """Names of events, in order."""
     return [event.name for event in events]
@@ -485,12 +424,13 @@ __all__ = [
     "Contract",
     "Event",
     "JobView",
-    "Reverted",
+    "RevertedError",
     "World",
     "definition_tuple",
     "names",
     "prices_tuple",
     "raw_id",
+    "refusal",
     "signature_of",
     "type_of",
 ]
