@@ -6,6 +6,7 @@ here, before credits are touched.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -48,6 +49,8 @@ def cross_check(root: Model) -> list[Conflict]:
         found += _handles(placed, handles)
         if placed.step.for_:
             found += _loop((*placed.path, "for"), placed.step.for_)
+        if placed.step.run:
+            found += _run((*placed.path, "run"), placed.step.run)
         if placed.step.run and networks is not None:
             found += _interfaces((*placed.path, "run"), placed.step.run, networks)
     return found
@@ -116,6 +119,22 @@ def _loop(path: Path, loop: StepFor) -> Iterator[Conflict]:
     if loop.range is None and loop.items is None:
         message = f"{show_path(path)} has neither 'range' nor 'items', so it would never run"
         yield Conflict((*path, "range"), "required_without", "items", message)
+
+
+def _run(path: Path, run: StepRun) -> Iterator[Conflict]:
+    container = run.container
+    if run.shell == "ENTRYPOINT" and container is not None:
+        try:
+            shlex.split(run.command)
+        except ValueError:
+            message = f"{show_path(path)}.command has a quote that is not closed"
+            yield Conflict((*path, "command"), "shell_words", "", message)
+    if container is not None and (container.username is None) != (container.password is None):
+        present, absent = ("username", "password")
+        if container.username is None:
+            present, absent = absent, present
+        message = f"{show_path(path)}.container has '{present}' but not '{absent}'"
+        yield Conflict((*path, "container", absent), "required_with", present, message)
 
 
 def _interfaces(path: Path, run: StepRun, networks: set[str]) -> Iterator[Conflict]:

@@ -58,6 +58,19 @@ def check(
     return (None, _placed(found, positions)) if found else (model, [])
 
 
+def make_problem(
+    root: type[Model],
+    data: object,
+    path: Path,
+    tag: str,
+    message: str,
+    *,
+    positions: Positions | None = None,
+) -> Problem:
+    """Makes a problem of what was found outside the model's own rules."""
+    return _placed([_Finder(root, data).problem(path, tag, message)], positions)[0]
+
+
 def validate(data: object) -> list[Problem]:
     """Returns everything that is wrong with a workflow given as data; empty when it is valid."""
     return check(Workflow, data)[1]

@@ -1,0 +1,1 @@
+"""Templates of batch scripts, one a feature; text files only."""
