@@ -49,6 +49,9 @@ TOLERATED = ("SameStatusError", "InvalidTransition", "JobHotStatusOnly")
 MAX_IN_FLIGHT = 256
 """Placements on their way at once."""
 
+POLL_SECONDS = 0.2
+"""Pause between looks at the head: what a job waits for its placement, on average twice."""
+
 QUIET_SECONDS = 30.0
 """A gap between batches from which on the chain counts as having been away."""
 
@@ -174,7 +177,14 @@ class MetaScheduler:
 
     async def _feed(self, block: int) -> None:
         try:
-            follower = Follower(self._chain, MemoryCursor(), names=EVENTS, start_block=block + 1)
+            follower = Follower(
+                self._chain,
+                MemoryCursor(),
+                names=EVENTS,
+                # From the block of the first view on: a chain that goes back is noticed.
+                start_block=block,
+                poll_seconds=POLL_SECONDS,
+            )
             async for batch in follower:
                 self._inbox.put_nowait(batch)
                 await follower.commit(batch)

@@ -16,8 +16,8 @@ from starlette.routing import Route
 
 from dsq.core.chain import Chain
 from dsq.core.errors import DsqError, NotFoundError, UsageError
-from dsq.core.metascheduler.matching import offer
 from dsq.core.metascheduler.loop import MetaScheduler
+from dsq.core.metascheduler.matching import offer
 from dsq.core.model import Job, JobStatus, Provider, job_hex_id, parse_job_id
 
 _LAST_SECOND = datetime(9999, 1, 1, tzinfo=UTC).timestamp()

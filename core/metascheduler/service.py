@@ -13,10 +13,10 @@ from pathlib import Path
 import uvicorn
 
 from dsq.core.chain import Chain, Sender
-from dsq.core.errors import SettingsError
+from dsq.core.errors import SettingsError, WalletError
+from dsq.core.metascheduler.loop import MetaScheduler
 from dsq.core.metascheduler.memory import Memory
 from dsq.core.metascheduler.oracle import create_app
-from dsq.core.metascheduler.loop import MetaScheduler
 from dsq.core.model import Address
 from dsq.core.wallet import Wallet
 
@@ -71,6 +71,7 @@ async def run_metascheduler(
     Raises:
         SettingsError: The oracle's address cannot be listened on.
         UnreachableError: The chain does not answer at the start.
+        WalletError: The key has not the role.
         WrongChainError: It is another chain.
     """
     listener = _listen(settings.host, settings.port)
@@ -93,6 +94,11 @@ async def _serve(
     listener: socket.socket,
     stop: asyncio.Event,
 ) -> None:
+    if not await chain.has_role("MetaScheduler", "METASCHEDULER_ROLE", wallet.address):
+        raise WalletError(
+            f"{wallet.address} may not place jobs: it has no METASCHEDULER_ROLE.",
+            hint="The grid's operator grants it on the MetaScheduler contract.",
+        )
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     sender = Sender(chain, wallet, store=settings.state_dir / "sender.sqlite")
     memory = Memory(

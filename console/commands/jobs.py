@@ -1,0 +1,340 @@
+"""``submit``, ``jobs``, ``job``, ``logs``, ``why``, ``cancel``, ``topup``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+import click
+
+from dsq.console.commands.common import (
+    ADDRESS,
+    CREDITS,
+    STATUS,
+    Session,
+    asynchronous,
+    file_argument,
+    grid_options,
+    job_argument,
+    json_option,
+    key_options,
+    session,
+)
+from dsq.console.commands.groups import Group
+from dsq.console.commands.workflows import label_options, limited, load, put_answers
+from dsq.console.output import put, put_fields, put_json, put_table, say
+
+if TYPE_CHECKING:
+    from dsq.core.grid import Grid
+    from dsq.core.model import Address, Affinity, Job, JobStatus, Label
+
+NAME_BYTES = 32
+
+
+@click.command(short_help="Submit a workflow and lock credits for it.")
+@file_argument
+@click.option("--credits", "wei", type=CREDITS, required=True, help="Credits to lock (decimal).")
+@click.option("--name", metavar="S", help="The job's name, at most 32 bytes; else the file's.")
+@label_options
+@click.option("--watch", is_flag=True, help="Follow the job to its end and exit as it does.")
+@click.option("--no-approve", is_flag=True, help="Refuse instead of raising the allowance.")
+@json_option
+@key_options
+@grid_options
+@session
+@asynchronous
+async def submit(
+    call: Session,
+    file: str,
+    wei: int,
+    name: str | None,
+    uses: Sequence[Label],
+    affinity: Sequence[Affinity],
+    watch: bool,
+    no_approve: bool,
+    as_json: bool,
+) -> int:
+    """Submit a workflow and lock credits for it.
+
+    The workflow is checked first; then exactly what is missing of the allowance is
+    approved, and the job is requested. What the job does not use comes back at its end.
+
+    Prints the job's number, with --json its object. With --watch, each status goes to
+    standard error, the output of a workflow that logs to standard output, and the exit
+    code is the job's: FINISHED 0, FAILED the job's code (1 if that is 0), CANCELLED 130,
+    OUT_OF_CREDITS 124, PANICKED 70. With --watch and --json, standard output has the job's
+    object at each change, one a line, and no output of the job.
+    """
+    from dsq.console.commands.watching import exit_code_of_end, watch_job
+    from dsq.core.units import format_credits
+    from dsq.core.views import job_to_dict
+
+    workflow = load(file).to_wire()
+    title = default_name(file) if name is None else name
+    async with call.open(sign=True) as grid:
+        job = await grid.submit(
+            workflow, wei, name=title, uses=uses, affinity=affinity, approve=not no_approve
+        )
+        if as_json:
+            put_json(job_to_dict(job), indent=None if watch else 2)
+        elif not watch:
+            put(str(job.id))
+        say(f"Submitted job {job.id} '{job.name}'; {format_credits(wei)} credits are locked.")
+        if not watch:
+            return 0
+        logs = bool(workflow.get("enableLogging")) and not as_json
+        ended = await watch_job(grid, job, logs=logs, as_json=as_json)
+        return exit_code_of_end(ended)
+
+
+def default_name(file: str) -> str:
+    """A job's name from its file's, cut to what fits."""
+    stem = "" if file == "-" else PurePath(file).stem
+    return stem.encode()[:NAME_BYTES].decode(errors="ignore")
+
+
+@click.command(short_help="List your jobs, newest first.")
+@click.option("--status", type=STATUS, help="Only jobs with this status, such as RUNNING.")
+@click.option("--customer", type=ADDRESS, help="Jobs of this account instead of yours.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="No more than N jobs.")
+@json_option
+@key_options
+@grid_options
+@session
+@asynchronous
+async def jobs(
+    call: Session,
+    status: JobStatus | None,
+    customer: Address | None,
+    limit: int | None,
+    as_json: bool,
+) -> None:
+    """List your jobs, newest first."""
+    from dsq.core.views import job_to_dict
+
+    async with call.open() as grid:
+        account = customer or call.account(grid.config)
+        found = await grid.jobs(status=status, customer=account, limit=limit)
+    if as_json:
+        put_json([job_to_dict(job) for job in found])
+    elif not found:
+        say("No jobs yet. 'dsq submit FILE --credits N' submits one.")
+    else:
+        put_jobs(found)
+
+
+def put_jobs(found: Sequence[Job]) -> None:
+    """Jobs as a table."""
+    from dsq.core.units import format_credits
+
+    rows = []
+    for job in found:
+        ended = job.status.is_final
+        rows.append(
+            (
+                str(job.id),
+                job.name,
+                job.status.name,
+                "-" if job.provider.is_zero else job.provider.short,
+                moment(job.time.submit),
+                str(job.exit_code) if ended else "-",
+                format_credits(job.cost.final_cost, 2) if ended else "-",
+                format_credits(job.cost.max_cost, 2),
+            )
+        )
+    headers = ("ID", "NAME", "STATUS", "PROVIDER", "SUBMITTED (UTC)", "EXIT", "COST", "LOCKED")
+    put_table(headers, rows, right=("ID", "EXIT", "COST", "LOCKED"))
+
+
+def moment(seconds: int) -> str:
+    """A time for people, in UTC; "-" while there is none."""
+    from dsq.core.model import utc
+
+    time = utc(seconds)
+    return time.strftime("%Y-%m-%d %H:%M:%S") if time is not None else "-"
+
+
+@click.group(cls=Group, short_help="Show one job.")
+def job() -> None:
+    """Show one job."""
+
+
+@job.command()
+@job_argument
+@json_option
+@grid_options
+@session
+@asynchronous
+async def show(call: Session, job_id: int, as_json: bool) -> None:
+    """Show one job, with its money and its times.
+
+    ID is the job's number, or its 0x id.
+    """
+    from dsq.core.views import job_to_dict
+
+    async with call.open() as grid:
+        found = await grid.job(job_id)
+        if as_json:
+            put_json(job_to_dict(found))
+        else:
+            put_job(found, await provider_name(grid, found.provider))
+
+
+async def provider_name(grid: Grid, address: Address) -> str:
+    """A provider's name for people, "" for no provider."""
+    from dsq.core.errors import DsqError
+
+    if address.is_zero:
+        return ""
+    try:
+        return (await grid.provider(address)).name
+    except DsqError:
+        return address.short
+
+
+def put_job(found: Job, provider: str) -> None:
+    """One job as a list of fields."""
+    from dsq.core.units import format_credits
+
+    definition, ended = found.definition, found.status.is_final
+    put_fields(
+        [
+            ("job", str(found.id)),
+            ("id", found.hex_id),
+            ("name", found.name),
+            ("status", found.status.name),
+            ("asked", "cancel requested" if found.has_cancel_request and not ended else ""),
+            ("exit code", str(found.exit_code) if ended else ""),
+            ("last error", found.last_error),
+            ("customer", str(found.customer)),
+            ("provider", f"{provider} {found.provider}" if provider else ""),
+            ("tasks", f"{definition.ntasks} of {definition.cpus_per_task} CPUs"),
+            ("memory", f"{definition.mem_per_cpu} MB a CPU"),
+            ("GPUs", str(definition.gpus)),
+            ("uses", " ".join(map(str, definition.uses))),
+            ("affinity", " ".join(map(str, definition.affinity))),
+            ("locked", f"{format_credits(found.cost.max_cost)} credits"),
+            ("cost", f"{format_credits(found.cost.final_cost)} credits" if ended else ""),
+            ("submitted", moment(found.time.submit)),
+            ("started", moment(found.time.start)),
+            ("ended", moment(found.time.end)),
+        ]
+    )
+
+
+@click.command(short_help="Print a job's output.")
+@job_argument
+@click.option("--follow", "-f", is_flag=True, help="Go on until the job has ended.")
+@click.option("--timestamps", is_flag=True, help="Begin each line with its time.")
+@key_options
+@grid_options
+@session
+@asynchronous
+async def logs(call: Session, job_id: int, follow: bool, timestamps: bool) -> None:
+    """Print a job's output.
+
+    Only the job's customer may read it. Into a pipe or file it goes byte for byte; on a
+    terminal, escape sequences other than colours are left out.
+    """
+    from dsq.console.commands.watching import LinePrinter
+
+    printer = LinePrinter(sys.stdout, timestamps=timestamps)
+    async with call.open(sign=True) as grid:
+        async for line in grid.logs(job_id, follow=follow):
+            printer.put(line.data, line.timestamp_ns)
+
+
+@click.command(short_help="Say why a job waits: its place and each provider's reason.")
+@job_argument
+@json_option
+@grid_options
+@session
+@asynchronous
+async def why(call: Session, job_id: int, as_json: bool) -> None:
+    """Say why a job waits: its place and each provider's reason.
+
+    Asks the meta-scheduler.
+    """
+    from dsq.core.views import why_to_dict
+
+    async with call.open() as grid:
+        report = await grid.why(job_id)
+    if as_json:
+        put_json(why_to_dict(job_id, report.status.name, report.place, report.of, report.providers))
+        return
+    if report.place:
+        put(f"Job {job_id} is {report.status.name}, number {report.place} of {report.of} waiting.")
+    else:
+        put(f"Job {job_id} is {report.status.name}; it does not wait for a provider.")
+    if report.providers:
+        put_answers(report.providers)
+    else:
+        put("The grid has no providers.")
+
+
+@click.command(short_help="Cancel a job.")
+@job_argument
+@json_option
+@key_options
+@grid_options
+@session
+@asynchronous
+async def cancel(call: Session, job_id: int, as_json: bool) -> None:
+    """Cancel a job.
+
+    One that does not run yet ends at once and costs nothing. One that runs is ended by its
+    provider; what it used is paid, the rest comes back.
+    """
+    from dsq.core.units import format_credits
+    from dsq.core.views import job_to_dict
+
+    async with call.open(sign=True) as grid:
+        found = await grid.cancel(job_id)
+        locked = format_credits(found.cost.max_cost)
+        if as_json:
+            put_json(job_to_dict(found))
+        elif found.status.is_final:
+            refund = format_credits(found.cost.max_cost - found.cost.final_cost)
+            say(f"Job {job_id} is {found.status.name}; {refund} credits come back.")
+        else:
+            name = await provider_name(grid, found.provider)
+            say(
+                f"{name} was asked to end job {job_id}; what it has not used of {locked} "
+                "credits comes back when it has ended."
+            )
+
+
+@click.command(short_help="Add credits to a job that is scheduled or runs.")
+@job_argument
+@click.argument("wei", metavar="N", type=CREDITS)
+@click.option("--no-approve", is_flag=True, help="Refuse instead of raising the allowance.")
+@json_option
+@key_options
+@grid_options
+@session
+@asynchronous
+async def topup(call: Session, job_id: int, wei: int, no_approve: bool, as_json: bool) -> None:
+    """Add N credits to a job that is scheduled or runs.
+
+    Its provider turns them into more time; what is not used comes back.
+    """
+    from dsq.core.errors import DsqError
+    from dsq.core.units import format_credits, format_minutes, minutes_for
+    from dsq.core.views import job_to_dict
+
+    async with call.open(sign=True) as grid:
+        found = await grid.top_up(job_id, wei, approve=not no_approve)
+        if as_json:
+            put_json(job_to_dict(found))
+            return
+        text = f"Added {format_credits(wei)} credits to job {job_id}"
+        try:
+            provider = await grid.provider(found.provider)
+        except DsqError:
+            say(f"{text}.")
+            return
+        minutes = minutes_for(found.definition, provider.prices, wei)
+        more = limited(minutes, format_minutes(minutes))
+        say(f"{text}: {more} more on {provider.name}, at most to its own limit.")

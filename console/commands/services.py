@@ -1,0 +1,147 @@
+"""``sbatch serve`` and ``metascheduler run``: the grid's services as processes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from dsq.console.commands.common import (
+    ENDPOINT,
+    Session,
+    grid_options,
+    key_options,
+    serve,
+    session,
+)
+from dsq.console.commands.groups import Group
+
+FILE = click.Path(path_type=Path)
+
+
+@click.group(cls=Group, short_help="Run the sbatch API.")
+def sbatch() -> None:
+    """Run the sbatch API: GraphQL for users, gRPC for providers, logs for both."""
+
+
+@sbatch.command("serve")
+@click.option("--data-dir", metavar="DIR", type=FILE, help="Scripts, logs and the service's key.")
+@click.option(
+    "--http",
+    type=ENDPOINT,
+    default="127.0.0.1:3000",
+    show_default=True,
+    help="Where GraphQL listens; port 0 takes a free one.",
+)
+@click.option(
+    "--grpc",
+    type=ENDPOINT,
+    default="127.0.0.1:3001",
+    show_default=True,
+    help="Where gRPC listens.",
+)
+@click.option("--logger-endpoint", metavar="HOST:PORT", default="", help="Log service to tell.")
+@click.option(
+    "--pre-hook",
+    "pre_hook_file",
+    metavar="FILE",
+    type=FILE,
+    help="Shell text for the top of every script.",
+)
+@click.option(
+    "--post-hook",
+    "post_hook_file",
+    metavar="FILE",
+    type=FILE,
+    help="Shell text for the end of every script.",
+)
+@click.option("--tls-cert", metavar="FILE", type=FILE, help="Certificate chain (PEM).")
+@click.option("--tls-key", metavar="FILE", type=FILE, help="Its key (PEM).")
+@click.option("--allow-unsigned-logs", is_flag=True, help="Take unsigned lines of old writers.")
+@grid_options
+@session
+def sbatch_serve(
+    call: Session,
+    data_dir: Path | None,
+    http: tuple[str, int],
+    grpc: tuple[str, int],
+    logger_endpoint: str,
+    pre_hook_file: Path | None,
+    post_hook_file: Path | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    allow_unsigned_logs: bool,
+) -> None:
+    """Serve the sbatch API and the log service until SIGTERM or ctrl+C.
+
+    The grid's settings need rpc_url, chain_id and metascheduler. Without TLS, listen on
+    loopback only: secrets of jobs pass here.
+    """
+    from dsq.core.config import state_dir
+    from dsq.core.errors import UsageError
+
+    if (tls_cert is None) != (tls_key is None):
+        raise UsageError("--tls-cert and --tls-key come together.")
+    config = call.config()
+    folder = data_dir or state_dir() / "sbatch"
+
+    from dsq.sbatch.service.serve import serve as serve_sbatch
+    from dsq.sbatch.service.settings import ServiceSettings
+
+    settings = ServiceSettings(
+        data_dir=folder,
+        http_host=http[0],
+        http_port=http[1],
+        grpc_host=grpc[0],
+        grpc_port=grpc[1],
+        rpc_url=config.rpc_url,
+        chain_id=config.chain_id,
+        metascheduler=config.metascheduler,
+        logger_endpoint=logger_endpoint,
+        pre_hook_file=pre_hook_file,
+        post_hook_file=post_hook_file,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        allow_unsigned_logs=allow_unsigned_logs,
+    )
+    serve(lambda stop: serve_sbatch(settings, stop), debug=call.debug)
+
+
+@click.group(cls=Group, short_help="Run the meta-scheduler.")
+def metascheduler() -> None:
+    """Run the meta-scheduler, which gives waiting jobs to providers."""
+
+
+@metascheduler.command("run")
+@click.option(
+    "--listen",
+    type=ENDPOINT,
+    default="127.0.0.1:3002",
+    show_default=True,
+    help="Where the oracle listens; port 0 takes a free one.",
+)
+@click.option("--state-dir", metavar="DIR", type=FILE, help="Its snapshot and transactions.")
+@key_options
+@grid_options
+@session
+def run(call: Session, listen: tuple[str, int], state_dir: Path | None) -> None:
+    """Run the meta-scheduler and its oracle until SIGTERM or ctrl+C.
+
+    The key must have the role METASCHEDULER_ROLE and coins for fees; in a home it is the
+    operator's.
+    """
+    from dsq.core import config as settings
+    from dsq.core.metascheduler.service import MetaSchedulerSettings, run_metascheduler
+
+    config = call.config()
+    wallet = call.wallet(config, operator=True)
+    chosen = MetaSchedulerSettings(
+        rpc_url=config.rpc_url,
+        ws_url=config.ws_url,
+        chain_id=config.chain_id,
+        metascheduler=config.metascheduler,
+        host=listen[0],
+        port=listen[1],
+        state_dir=state_dir or settings.state_dir() / "metascheduler",
+    )
+    serve(lambda stop: run_metascheduler(chosen, wallet, stop), debug=call.debug)

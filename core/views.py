@@ -1,0 +1,112 @@
+"""The grid's values as JSON objects: what ``--json`` prints and other programs read.
+
+Stored values only, no ages and no estimates of this machine's clock: wei as strings,
+times as RFC 3339 in UTC or null. docs/reference/json.md describes every field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from dsq.core.model import Address, Job, Provider, WhyNot, utc
+
+
+def rfc3339(seconds: int) -> str | None:
+    """Unix seconds as ``2026-01-31T09:12:01Z``; None for 0 (not yet)."""
+    time = utc(seconds)
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ") if time is not None else None
+
+
+def job_to_dict(job: Job) -> dict[str, Any]:
+    """A job.
+
+    ``exit_code`` is null before the end. ``last_error`` is always a string, "" while
+    there was none, as on chain.
+    """
+    definition = job.definition
+    return {
+        "id": job.id,
+        "hex_id": job.hex_id,
+        "name": job.name,
+        "status": job.status.name,
+        "customer": str(job.customer),
+        "provider": None if job.provider.is_zero else str(job.provider),
+        "locked_wei": str(job.cost.max_cost),
+        "final_cost_wei": str(job.cost.final_cost),
+        "pending_top_up_wei": str(job.cost.pending_top_up),
+        "exit_code": job.exit_code if job.status.is_final else None,
+        "submitted_at": rfc3339(job.time.submit),
+        "started_at": rfc3339(job.time.start),
+        "ended_at": rfc3339(job.time.end),
+        "last_error": job.last_error,
+        "has_cancel_request": job.has_cancel_request,
+        "ntasks": definition.ntasks,
+        "cpus_per_task": definition.cpus_per_task,
+        "mem_per_cpu": definition.mem_per_cpu,
+        "gpus": definition.gpus,
+        "uses": {label.key: label.value for label in definition.uses},
+        "affinity": [str(affinity) for affinity in definition.affinity],
+        "batch_location_hash": definition.batch_location_hash,
+    }
+
+
+def provider_to_dict(provider: Provider) -> dict[str, Any]:
+    """A provider's record; ``labels`` is a list, since keys may repeat."""
+    hardware, prices = provider.hardware, provider.prices
+    return {
+        "address": str(provider.address),
+        "name": provider.name,
+        "is_approved": provider.is_approved,
+        "is_waiting": provider.is_waiting,
+        "is_banned": provider.is_banned,
+        "is_valid": provider.is_valid,
+        "job_count": provider.job_count,
+        "nodes": [
+            {"cpus": cpus, "mem_mb": mem, "gpus": gpus}
+            for cpus, mem, gpus in zip(
+                hardware.cpus_per_node, hardware.mem_per_node, hardware.gpus_per_node, strict=False
+            )
+        ],
+        "gpu_wei_per_minute": str(prices.gpu_per_min),
+        "cpu_wei_per_minute": str(prices.cpu_per_min),
+        "mem_mb_wei_per_minute": str(prices.mem_per_min),
+        "labels": [{"key": label.key, "value": label.value} for label in provider.labels],
+    }
+
+
+def why_not_to_dict(answer: WhyNot) -> dict[str, Any]:
+    """One provider's answer to one job; ``reason`` is "" when it can take the job."""
+    return {
+        "provider": str(answer.provider),
+        "name": answer.name,
+        "reason": answer.reason,
+        "minutes": answer.minutes,
+        "wei_per_minute": str(answer.wei_per_minute),
+    }
+
+
+def why_to_dict(
+    job_id: int, status: str, place: int, of: int, providers: Iterable[WhyNot]
+) -> dict[str, Any]:
+    """Why a job waits: its place among the waiting ones (0: it does not wait), and the answers."""
+    return {
+        "id": job_id,
+        "status": status,
+        "place": place,
+        "of": of,
+        "providers": [why_not_to_dict(answer) for answer in providers],
+    }
+
+
+def balance_to_dict(
+    address: Address, *, balance_wei: int, allowance_wei: int, locked_wei: int, native_wei: int
+) -> dict[str, Any]:
+    """Money of an account."""
+    return {
+        "address": str(address),
+        "balance_wei": str(balance_wei),
+        "allowance_wei": str(allowance_wei),
+        "locked_wei": str(locked_wei),
+        "native_wei": str(native_wei),
+    }
