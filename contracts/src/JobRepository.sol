@@ -80,7 +80,10 @@ contract JobRepository is IJobRepository, AccessControl {
     }
 
     /// @inheritdoc IJobRepository
-    function setJobStatus(bytes32 _jobId, JobStatus _newStatus) external onlyRole(METASCHEDULER_ROLE) {
+    function setJobStatus(bytes32 _jobId, JobStatus _newStatus)
+        external
+        onlyRole(METASCHEDULER_ROLE)
+    {
         _setStatus(_record(_jobId), _jobId, _newStatus);
     }
 
@@ -133,7 +136,10 @@ contract JobRepository is IJobRepository, AccessControl {
     }
 
     /// @inheritdoc IJobRepository
-    function setLastError(bytes32 _jobId, string memory _error) external onlyRole(METASCHEDULER_ROLE) {
+    function setLastError(bytes32 _jobId, string memory _error)
+        external
+        onlyRole(METASCHEDULER_ROLE)
+    {
         _record(_jobId).lastError = _error;
     }
 

@@ -34,8 +34,9 @@ import {JobTerms} from "./types/JobTerms.sol";
 
 /// @title The life cycle of jobs and their money
 /// @dev Credits are accounted for in two ways that never mix: `_terms[id].escrow` for each job that
-/// has not ended, and `accruedFees`. The escrow of a job is what its maxCost says; it is kept here as
-/// well so that nothing written to the repository by others can pay a job from another one's escrow.
+/// has not ended, and `accruedFees`. The escrow of a job is what its maxCost says; it is kept here
+/// as well so that nothing written to the repository by others can pay a job from another one's
+/// escrow.
 contract MetaScheduler is IMetaScheduler, AccessControl, ReentrancyGuard {
     using SafeERC20 for IERC20;
     using JobStatusLib for JobStatus;
@@ -267,7 +268,9 @@ contract MetaScheduler is IMetaScheduler, AccessControl, ReentrancyGuard {
         nonReentrant
         onlyRole(METASCHEDULER_ROLE)
     {
-        if (!providerManager.isValidForScheduling(_providerAddr)) revert ProviderNotJoined();
+        if (!providerManager.isValidForScheduling(_providerAddr)) {
+            revert ProviderNotJoined();
+        }
         JobState memory job = jobs.getState(_jobId);
         job.status.checkTransition(JobStatus.MetaScheduled);
         uint256 rate = Pricing.ratePerMinute(
@@ -366,9 +369,10 @@ contract MetaScheduler is IMetaScheduler, AccessControl, ReentrancyGuard {
         credit.safeTransferFrom(payer, address(this), amount);
     }
 
-    /// @dev Cost of a job that ran: the minutes reported, at least one and at most those begun since the
-    /// claim, at the rate it was placed with. The bound counts from the claim because the report of the
-    /// start may come late: a supervisor that was down while the job began still bills its true duration.
+    /// @dev Cost of a job that ran: the minutes reported, at least one and at most those begun
+    /// since the claim, at the rate it was placed with. The bound counts from the claim because the
+    /// report of the start may come late: a supervisor that was down while the job began still
+    /// bills its true duration.
     function _bill(bytes32 id, uint256 reported) private returns (uint256) {
         JobTerms storage terms = _terms[id];
         uint256 billed = reported == 0 ? 1 : reported;
@@ -381,8 +385,8 @@ contract MetaScheduler is IMetaScheduler, AccessControl, ReentrancyGuard {
         return cost < terms.escrow ? cost : terms.escrow;
     }
 
-    /// @dev Settles a job and ends it: `cost` goes to the provider and the fees, the rest back to the
-    /// customer.
+    /// @dev Settles a job and ends it: `cost` goes to the provider and the fees, the rest back to
+    /// the customer.
     function _end(bytes32 id, JobState memory job, JobStatus next, uint256 cost) private {
         job.status.checkTransition(next);
         JobTerms storage terms = _terms[id];

@@ -15,7 +15,8 @@ contract ProviderJobQueues is IProviderJobQueues, Ownable {
     using DoubleEndedQueue for DoubleEndedQueue.Bytes32Deque;
     using JobStatusLib for JobStatus;
 
-    /// @notice Most entries that one call looks at: a pop of that many dead ones stays under a million gas.
+    /// @notice Most entries that one call looks at: a pop of that many dead ones stays under a
+    /// million gas.
     uint256 public constant SCAN_LIMIT = 64;
 
     /// @notice Where the jobs are kept.
@@ -56,7 +57,11 @@ contract ProviderJobQueues is IProviderJobQueues, Ownable {
     }
 
     /// @inheritdoc IProviderJobQueues
-    function popNextCancellingJob(address _providerAddr) external onlyOwner returns (bytes32 jobId) {
+    function popNextCancellingJob(address _providerAddr)
+        external
+        onlyOwner
+        returns (bytes32 jobId)
+    {
         return _pop(providerCancellingJobsQueues[_providerAddr], _providerAddr, _isCancelling);
     }
 
@@ -81,12 +86,20 @@ contract ProviderJobQueues is IProviderJobQueues, Ownable {
     }
 
     /// @inheritdoc IProviderJobQueues
-    function getClaimableJobQueueSize(address _providerAddr) external view returns (uint256 length) {
+    function getClaimableJobQueueSize(address _providerAddr)
+        external
+        view
+        returns (uint256 length)
+    {
         return providerClaimableJobsQueues[_providerAddr].length();
     }
 
     /// @inheritdoc IProviderJobQueues
-    function getCancellingJobQueueSize(address _providerAddr) external view returns (uint256 length) {
+    function getCancellingJobQueueSize(address _providerAddr)
+        external
+        view
+        returns (uint256 length)
+    {
         return providerCancellingJobsQueues[_providerAddr].length();
     }
 
@@ -95,8 +108,8 @@ contract ProviderJobQueues is IProviderJobQueues, Ownable {
         return providerTopUpJobsQueues[_providerAddr].length();
     }
 
-    /// @dev Takes the first live entry and the dead ones before it. A revert would put those back, so
-    /// zero is returned where more than SCAN_LIMIT of them lie in front of others.
+    /// @dev Takes the first live entry and the dead ones before it. A revert would put those back,
+    /// so zero is returned where more than SCAN_LIMIT of them lie in front of others.
     function _pop(
         DoubleEndedQueue.Bytes32Deque storage queue,
         address providerAddr,
@@ -135,8 +148,8 @@ contract ProviderJobQueues is IProviderJobQueues, Ownable {
         return job.status == JobStatus.MetaScheduled;
     }
 
-    /// @dev A job that was cancelled before it ran has start == end; one that its provider reported as
-    /// cancelled ran and needs no notice.
+    /// @dev A job that was cancelled before it ran has start == end; one that its provider reported
+    /// as cancelled ran and needs no notice.
     function _isCancelling(JobState memory job) private pure returns (bool) {
         return job.status == JobStatus.Running
             || (job.status == JobStatus.Cancelled && job.time.start == job.time.end);

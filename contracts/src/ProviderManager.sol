@@ -222,7 +222,12 @@ contract ProviderManager is IProviderManager, DoubleLinkedList, AccessControl {
         address offer = _proposals[_providerAddr];
         (providerHardware, providerPrices,) = _decode(offer);
         return
-            (offer == address(0) ? address(0) : _providerAddr, providerHardware, providerPrices, false);
+            (
+                offer == address(0) ? address(0) : _providerAddr,
+                providerHardware,
+                providerPrices,
+                false
+            );
     }
 
     function _checkHardware(ProviderHardware calldata hardware) private pure {
@@ -255,9 +260,15 @@ contract ProviderManager is IProviderManager, DoubleLinkedList, AccessControl {
     function _decode(address offer)
         private
         view
-        returns (ProviderHardware memory hardware, ProviderPrices memory prices, Label[] memory labels)
+        returns (
+            ProviderHardware memory hardware,
+            ProviderPrices memory prices,
+            Label[] memory labels
+        )
     {
-        if (offer != address(0)) return OfferCodec.decode(CodeStorage.read(offer));
+        if (offer != address(0)) {
+            return OfferCodec.decode(CodeStorage.read(offer));
+        }
     }
 
     function _toData(address account) private pure returns (bytes32) {

@@ -11,11 +11,15 @@ import {ProviderPrices} from "./types/Provider.sol";
 contract Tools {
     /// @notice Reverts unless a job may go from one status to the other: `SameStatusError`,
     /// `JobHotStatusOnly` or `InvalidTransition`, checked in this order.
-    function checkNewJobStatus(JobStatus _currentJobStatus, JobStatus _nextJobStatus) external pure {
+    function checkNewJobStatus(JobStatus _currentJobStatus, JobStatus _nextJobStatus)
+        external
+        pure
+    {
         JobStatusLib.checkTransition(_currentJobStatus, _nextJobStatus);
     }
 
-    /// @notice Whole minutes that `amountLocked` credit-wei buy; the most there is at a rate of zero.
+    /// @notice Whole minutes that `amountLocked` credit-wei buy; the most there is at a rate of
+    /// zero.
     function convertCreditToDuration(
         JobDefinition memory jobDefinition,
         ProviderPrices memory providerPrices,
@@ -55,7 +59,11 @@ contract Tools {
     }
 
     /// @notice Whether the job asks for at least one task, hardware thread and MB.
-    function isJobDefinitionValid(JobDefinition memory _jobDefinition) external pure returns (bool) {
+    function isJobDefinitionValid(JobDefinition memory _jobDefinition)
+        external
+        pure
+        returns (bool)
+    {
         return Pricing.isValid(_jobDefinition);
     }
 

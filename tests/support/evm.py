@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pyrevm
+import pytest
 from eth_abi.abi import decode, encode
 from eth_utils.crypto import keccak
 
@@ -33,6 +33,8 @@ from tests.support.abi import (
     signature_of,
     type_of,
 )
+
+pyrevm = pytest.importorskip("pyrevm", reason="there is no pyrevm for this Python")
 
 CREDIT = 10**18
 GENESIS = 1_700_000_000

@@ -9,11 +9,12 @@ interface IConstants {
     /// @notice The operator's share of a job's cost, in percent.
     function deepsquareCut() external view returns (uint256);
 
-    /// @notice Kept for old clients: minutes a provider could once bill beyond the elapsed time. The
-    /// contracts do not read it.
+    /// @notice Kept for old clients: minutes a provider could once bill beyond the elapsed time.
+    /// The contracts do not read it.
     function billDurationDeltaMinute() external view returns (uint256);
 
-    /// @notice Minutes that one delegated top-up buys, and the remaining minutes at which it is due.
+    /// @notice Minutes that one delegated top-up buys, and the remaining minutes at which it is
+    /// due.
     function topUpSliceDurationMin() external view returns (uint64);
 
     /// @notice Kept for old clients: no cancellation fee is charged.
@@ -25,8 +26,8 @@ interface IConstants {
     /// @notice Sets the least credit-wei that a new job locks. Owner only.
     function setMinimumAmount(uint256 _minimumAmount) external;
 
-    /// @notice Sets the operator's share in percent, at most 100. Owner only. Jobs that are placed keep
-    /// the share they were placed with.
+    /// @notice Sets the operator's share in percent, at most 100. Owner only. Jobs that are placed
+    /// keep the share they were placed with.
     function setDeepsquareCut(uint256 _deepsquareCut) external;
 
     /// @notice Sets a parameter that only old clients read. Owner only.

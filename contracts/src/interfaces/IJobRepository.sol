@@ -4,8 +4,8 @@ pragma solidity ^0.8.20;
 import {Job, JobCost, JobDefinition, JobState, JobStatus, JobTime} from "../types/Job.sol";
 
 /// @title The store of jobs
-/// @notice Holds no rule: what may change when is the MetaScheduler's business. Every mutator is for
-/// METASCHEDULER_ROLE only, and reverts with `InvalidJob` for a job that does not exist.
+/// @notice Holds no rule: what may change when is the MetaScheduler's business. Every mutator is
+/// for METASCHEDULER_ROLE only, and reverts with `InvalidJob` for a job that does not exist.
 interface IJobRepository {
     /// @notice A job was stored.
     event JobCreated(bytes32 _jobId);
@@ -14,7 +14,8 @@ interface IJobRepository {
     event JobTransitionEvent(bytes32 _jobId, JobStatus _from, JobStatus _to);
 
     /// @notice Stores a job under the next id and adds it to its customer's list.
-    /// @param _job The job; its `jobId` is ignored, its status, cost and time are taken as they are.
+    /// @param _job The job; its `jobId` is ignored, its status, cost and time are taken as they
+    /// are.
     /// @return The job's id.
     function create(Job memory _job) external returns (bytes32);
 

@@ -2,10 +2,10 @@
 pragma solidity ^0.8.20;
 
 /// @title What waits for each provider
-/// @notice Three first-in-first-out queues a provider. An entry whose job no longer fits is dead: it
-/// is skipped, at most `SCAN_LIMIT` a call. A pop that met only dead entries and left others behind
-/// returns zero and keeps its progress; `has…` is true then too, so that the next pop goes on.
-/// Pushes and pops are for the owner (the MetaScheduler) only.
+/// @notice Three first-in-first-out queues a provider. An entry whose job no longer fits is dead:
+/// it is skipped, at most `SCAN_LIMIT` a call. A pop that met only dead entries and left others
+/// behind returns zero and keeps its progress; `has…` is true then too, so that the next pop goes
+/// on. Pushes and pops are for the owner (the MetaScheduler) only.
 interface IProviderJobQueues {
     /// @notice Adds a job that is placed with the provider.
     function pushClaimableJob(address _providerAddr, bytes32 _jobId) external;
@@ -21,8 +21,8 @@ interface IProviderJobQueues {
     /// @return jobId The job, or zero if only dead entries were removed.
     function popNextClaimableJob(address _providerAddr) external returns (bytes32 jobId);
 
-    /// @notice Takes the oldest job that the provider has to end: running, or cancelled after it was
-    /// claimed. Reverts with `NoJob` if there is none.
+    /// @notice Takes the oldest job that the provider has to end: running, or cancelled after it
+    /// was claimed. Reverts with `NoJob` if there is none.
     /// @return jobId The job, or zero if only dead entries were removed.
     function popNextCancellingJob(address _providerAddr) external returns (bytes32 jobId);
 

@@ -5,9 +5,9 @@ import {Label} from "../types/Job.sol";
 import {Provider, ProviderHardware, ProviderPrices} from "../types/Provider.sol";
 
 /// @title The register of providers
-/// @notice An account has two slots: a proposal, which it writes itself, and an active record, which
-/// an operator makes of the proposal. Jobs go to active providers that are not banned. Views return
-/// empty records for accounts that are unknown.
+/// @notice An account has two slots: a proposal, which it writes itself, and an active record,
+/// which an operator makes of the proposal. Jobs go to active providers that are not banned. Views
+/// return empty records for accounts that are unknown.
 interface IProviderManager {
     /// @notice An account registered, for the first time or again.
     event ProviderWaitingForApproval(address addr);
@@ -35,7 +35,8 @@ interface IProviderManager {
     /// @notice Makes the proposal the active record. Operators only.
     function approve(address _providerAddr) external;
 
-    /// @notice Deletes the active record; the proposal, if there is no active record. Operators only.
+    /// @notice Deletes the active record; the proposal, if there is no active record. Operators
+    /// only.
     function remove(address _providerAddr) external;
 
     /// @notice Shuts a provider out. Drops the proposal of one that is not active. Operators only.
@@ -63,10 +64,7 @@ interface IProviderManager {
         returns (ProviderHardware memory);
 
     /// @notice Prices of the active record.
-    function getProviderPrices(address _providerAddr)
-        external
-        view
-        returns (ProviderPrices memory);
+    function getProviderPrices(address _providerAddr) external view returns (ProviderPrices memory);
 
     /// @notice Labels of the active record.
     function getLabels(address _providerAddr) external view returns (Label[] memory);

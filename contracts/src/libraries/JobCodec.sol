@@ -6,8 +6,8 @@ import {LabelCodec} from "./LabelCodec.sol";
 import {Packed} from "./Packed.sol";
 
 /// @title Job definitions as bytes
-/// @dev gpus, memPerCpu, cpusPerTask, ntasks (8 each), storageType (1), batchLocationHash, uses, and
-/// affinity as labels each followed by its operator (2).
+/// @dev gpus, memPerCpu, cpusPerTask, ntasks (8 each), storageType (1), batchLocationHash, uses,
+/// and affinity as labels each followed by its operator (2).
 library JobCodec {
     using LabelCodec for Packed.Buffer;
     using Packed for Packed.Buffer;

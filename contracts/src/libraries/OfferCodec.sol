@@ -51,7 +51,11 @@ library OfferCodec {
     function decode(bytes memory data)
         internal
         pure
-        returns (ProviderHardware memory hardware, ProviderPrices memory prices, Label[] memory labels)
+        returns (
+            ProviderHardware memory hardware,
+            ProviderPrices memory prices,
+            Label[] memory labels
+        )
     {
         prices = decodePrices(data);
         Packed.Buffer memory buffer = Packed.open(data);

@@ -18,7 +18,8 @@ library Packed {
     /// @notice A buffer to write `size` bytes to.
     function allocate(uint256 size) internal pure returns (Buffer memory buffer) {
         if (size > CodeStorage.MAX_SIZE) revert DataTooLarge(size, CodeStorage.MAX_SIZE);
-        // Each write fills whole words: up to 31 bytes behind its end, which the next one overwrites.
+        // Each write fills whole words: up to 31 bytes behind its end, which the next one
+        // overwrites.
         buffer.data = new bytes(size + 32);
         bytes memory data = buffer.data;
         assembly ("memory-safe") {

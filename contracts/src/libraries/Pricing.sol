@@ -5,8 +5,8 @@ import {JobDefinition} from "../types/Job.sol";
 import {ProviderPrices} from "../types/Provider.sol";
 
 /// @title What a job costs
-/// @notice Credits in credit-wei, time in whole minutes, memory in MB. Nothing here reverts: a result
-/// that does not fit is the largest that does.
+/// @notice Credits in credit-wei, time in whole minutes, memory in MB. Nothing here reverts: a
+/// result that does not fit is the largest that does.
 library Pricing {
     /// @notice Credit-wei a minute of the job at these prices.
     function ratePerMinute(JobDefinition memory definition, ProviderPrices memory prices)
@@ -36,8 +36,8 @@ library Pricing {
         return bought > type(uint64).max ? type(uint64).max : uint64(bought);
     }
 
-    /// @notice Whole minutes left of what `amount` buys at `rate`, `start` being the Unix second the
-    /// job began to run. Zero once the job has overrun.
+    /// @notice Whole minutes left of what `amount` buys at `rate`, `start` being the Unix second
+    /// the job began to run. Zero once the job has overrun.
     function remaining(uint256 rate, uint256 amount, uint256 start) internal view returns (uint64) {
         uint64 bought = duration(rate, amount);
         // slither-disable-next-line timestamp

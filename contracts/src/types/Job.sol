@@ -73,7 +73,8 @@ struct JobCost {
 /// @param submit When the job was requested.
 /// @param start When it began to run; its end if it never ran.
 /// @param end When it ended.
-/// @param cancelRequestTimestamp When its customer asked for the end; the time of submission before.
+/// @param cancelRequestTimestamp When its customer asked for the end; the time of submission
+/// before.
 /// @param blockNumberStateChange The block of the last change of status.
 /// @param panicTimestamp When it panicked.
 struct JobTime {

@@ -10,7 +10,7 @@ import pytest
 from eth_utils.crypto import keccak
 
 from dsq import contracts
-from tests.support.evm import signature_of
+from tests.support.abi import signature_of
 
 PUBLISHED: dict[str, dict[str, Any]] = json.loads(
     (Path(__file__).parent / "data" / "published_abi.json").read_text()
