@@ -40,7 +40,6 @@ library Pricing {
     /// the job began to run. Zero once the job has overrun.
     function remaining(uint256 rate, uint256 amount, uint256 start) internal view returns (uint64) {
         uint64 bought = duration(rate, amount);
-        // slither-disable-next-line timestamp
         uint256 elapsed = block.timestamp > start ? (block.timestamp - start) / 1 minutes : 0;
         return elapsed >= bought ? 0 : bought - uint64(elapsed);
     }
