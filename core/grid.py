@@ -415,8 +415,8 @@ class Grid:
     ) -> AsyncIterator[LogLine]:
         lines = reader.read(job_hex_id(job.id), follow=follow)
         if not follow:
-            async for line in lines:
-                yield line
+            async for known in lines:
+                yield known
             return
         ended = asyncio.create_task(self._ended(job))
         iterator = aiter(lines)

@@ -2,7 +2,7 @@
 
 Money is integer wei (1 credit = 10**18 wei), time is whole minutes, memory MB,
 CPUs are hardware threads. The formulas are those of ``contracts/src`` and are
-tested against the compiled contracts (tests/contracts/test_units.py).
+tested against the compiled contracts (tests/unit/contracts/test_formulas.py).
 """
 
 from __future__ import annotations

@@ -93,6 +93,7 @@ def write_provider(home: Home, state: State, ledger: Ledger, name: str) -> None:
     key: KeyRef = home.key_ref(f"provider-{name}")
     settings: dict[str, Any] = {
         "state_dir": str(folder / "state"),
+        "shared_account": not options.is_ssh,
         "chain": {
             "rpc_url": ledger.rpc_url,
             "chain_id": ledger.chain_id,
@@ -134,18 +135,17 @@ def _keep_edits(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
 def _cluster(home: Home, options: Options, name: str, user: str) -> dict[str, Any]:
     run_as = {"job_user": user} if user and user != getpass.getuser() else {}
     if options.cluster == "local":
-        return {"kind": "local", "shared_account": True, **run_as}
+        return {"kind": "local", **run_as}
     if options.cluster == "mini-slurm":
         cluster = mini_slurm(home, name)
         return {
             "kind": "slurm",
             "slurm_conf": cluster.env()["SLURM_CONF"],
             "partition": cluster.partition,
-            "shared_account": True,
             **run_as,
         }
     if options.cluster == "slurm":
-        return {"kind": "slurm", "shared_account": True, **run_as}
+        return {"kind": "slurm", **run_as}
     account, _, host = options.cluster.partition("@")
     host, _, port = host.partition(":")
     named = {"identity_file": options.ssh_identity, "known_hosts": options.ssh_known_hosts}

@@ -75,7 +75,7 @@ async def course(home: Path) -> int:
         with contextlib.suppress(DsqError):
             await output
         print_settlement(await settlement(grid, job))
-    return job.exit_code if job.status == JobStatus.FAILED else int(job.status != 5)
+    return 0 if job.status is JobStatus.FINISHED else job.exit_code or 1
 
 
 async def print_output(grid: Grid, job_id: int) -> None:

@@ -32,7 +32,8 @@ def rpc_url(state: State) -> str:
 
 async def run_sbatch(home: Home, state: State, stop: asyncio.Event) -> None:
     """Runs the sbatch API and the log service."""
-    from dsq.sbatch.service.serve import ServiceSettings, serve
+    from dsq.sbatch.service.serve import serve
+    from dsq.sbatch.service.settings import ServiceSettings
 
     grpc = f"127.0.0.1:{state.ports['grpc']}"
     await serve(
