@@ -33,7 +33,7 @@ from dsq.supervisor.observe import ChainView, observe
 from dsq.supervisor.poller import Poller
 from dsq.supervisor.ports import ChainPort, Feed, LogSink, ScriptSource, SenderPort
 from dsq.supervisor.registration import Registrar
-from dsq.supervisor.scheduler.port import Scheduler, SlurmJobId
+from dsq.supervisor.scheduler.port import Scheduler
 from dsq.supervisor.services import Services, Waker, bounded
 from dsq.supervisor.settings import ProviderSettings
 from dsq.supervisor.snapshot import Mode
@@ -77,6 +77,9 @@ REORG_SECONDS = 3600.0
 """After the chain went back, jobs closed within so long are looked at again."""
 
 SCAN_CHUNK = 500
+
+EVICTED = "the provider closed its cluster"
+"""``last_error`` of jobs that :meth:`Agent.evict` ended."""
 
 
 class _Judged(enum.Enum):
@@ -156,6 +159,7 @@ class Agent:
         self.head_number = 0
         self.head_timestamp = 0
         self.fee_percent = 0
+        self._evicting = False
 
     # --- what the operator may ask -------------------------------------------------------
 
@@ -172,33 +176,37 @@ class Agent:
         """Claims nothing new, so that the provider runs empty (:attr:`is_drained`)."""
         self._set_mode(Mode.DRAINING)
 
+    def evict(self) -> None:
+        """Claims nothing new, and takes every job out of the cluster; their ends are reported."""
+        self._set_mode(Mode.DRAINING)
+        self._evicting = True
+        self._tick.set()
+
     def _set_mode(self, mode: Mode) -> None:
         if self.mode is not Mode.STOPPING:
             log.info("mode=%s", mode)
             self.mode = mode
+            self._evicting = False
 
     @property
     def is_drained(self) -> bool:
         """Draining, and no job is left."""
         return self.mode is Mode.DRAINING and not self.services.journal.open_records()
 
-    async def cancel_job(self, job_id: int, reason: str = "the provider cancelled the job") -> None:
+    def cancel_job(self, job_id: int, reason: str = "the provider cancelled the job") -> None:
         """Takes a job out of Slurm for the operator; its end is reported as any other.
+
+        The intent is in the journal; while the cluster is silent it waits there.
 
         Raises:
             NotFoundError: The journal has no such job.
-            UnreachableError: The cluster does not answer.
         """
         record = self.services.journal.update(
             job_id, f"the operator cancels it: {reason}", cancel_cause=reason
         )
-        if record.slurm_id and record.phase in (Phase.SENT, Phase.SEEN):
-            slurm = SlurmJobId(record.slurm_id, record.submit_time)
-            await bounded(self.services.scheduler.cancel(slurm), "The cluster")
-            self.poller.soon()
-        elif record.phase is Phase.CLAIMED:
+        if record.phase is Phase.CLAIMED:
             self.services.journal.update(job_id, refuse_reason=reason)
-            self.wake(job_id)
+        self.wake(job_id)
 
     # --- life ----------------------------------------------------------------------------
 
@@ -480,10 +488,17 @@ class Agent:
     async def _tick_loop(self) -> None:
         while not self._is_stopping():
             now = self.services.clock.monotonic()
+            if self._evicting:
+                self._evict_some()
             for record in self.services.journal.open_records():
                 if record.job_id not in self._tasks and self._is_due(record, now):
                     self.wake(record.job_id)
             await self._tick.pause(TICK_SECONDS)
+
+    def _evict_some(self) -> None:
+        for record in self.services.journal.open_records():
+            if not record.cancel_cause and record.phase not in (Phase.PLANNED, Phase.ENDED):
+                self.cancel_job(record.job_id, EVICTED)
 
     def _is_due(self, record: JobRecord, now: float) -> bool:
         retry_at = self._retry_at.get(record.job_id)

@@ -332,14 +332,18 @@ def _limit(case: Case) -> list[Action]:
 
 
 def _waiting(case: Case) -> list[Action]:
+    if case.record.cancel_cause:
+        return [CancelSlurm(case.record.cancel_cause)]
     return [*_limit(case), Wait("waits in Slurm")]
 
 
 def _alive_scheduled(case: Case) -> list[Action]:
-    return [ReportRunning(), *_limit(case), ShipLogs()]
+    return [ReportRunning(), *_alive_running(case)]
 
 
 def _alive_running(case: Case) -> list[Action]:
+    if case.record.cancel_cause:
+        return [ShipLogs(), CancelSlurm(case.record.cancel_cause)]
     return [*_limit(case), ShipLogs(), Wait("runs")]
 
 

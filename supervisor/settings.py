@@ -29,9 +29,20 @@ Port = Annotated[int, Field(gt=0, lt=65536)]
 
 _PATH_FIELDS = {
     "wallet": ("key_file", "passphrase_file"),
-    "cluster": ("identity_file", "known_hosts", "slurm_conf", "accounts_file", "root"),
+    "cluster": ("identity_file", "known_hosts", "slurm_conf", "root"),
 }
 """Paths on this machine; paths on the cluster (``workdir``…) are taken as they are."""
+
+_KIND_FIELDS = {
+    **dict.fromkeys(
+        ("host", "user", "port", "identity_file", "known_hosts", "use_ssh_config"), ("ssh",)
+    ),
+    **dict.fromkeys(("root", "cpus", "mem_mb", "gpus", "gpu_type"), ("local",)),
+    **dict.fromkeys(("partition", "bin_dir", "slurm_account"), ("slurm", "ssh")),
+    "slurm_conf": ("slurm",),
+    "job_user": ("local", "slurm"),
+}
+"""Fields of ``[cluster]`` that make sense for some kinds only."""
 
 _TOKEN = re.compile(r"[a-zA-Z0-9._](?:[-a-zA-Z0-9._]*[a-zA-Z0-9._])?")
 
@@ -86,7 +97,8 @@ class ClusterSettings(_Strict):
     kind: Kind
     host: str = ""
     user: str = ""
-    port: Port = 22
+    port: Port | None = None
+    use_ssh_config: bool = False
     identity_file: Path | None = Field(default=None, strict=False)
     known_hosts: Path | None = Field(default=None, strict=False)
     partition: str = ""
@@ -96,20 +108,24 @@ class ClusterSettings(_Strict):
     cache_root: str = ""
     scratch_root: str = ""
     max_minutes: Positive | None = None
-    claim_ahead: Count = 0
+    claim_ahead: Count = 2
     slurm_conf: Path | None = Field(default=None, strict=False)
     bin_dir: str = ""
+    slurm_account: str = ""
     root: Path | None = Field(default=None, strict=False)
     cpus: Positive | None = None
     mem_mb: Positive | None = None
-    gpus: Count = 0
+    gpus: Count | None = None
+    gpu_type: str = ""
 
     @model_validator(mode="after")
-    def _host_where_needed(self) -> ClusterSettings:
+    def _fields_of_the_kind(self) -> ClusterSettings:
         if self.kind == "ssh" and not self.host:
             raise ValueError("kind 'ssh' needs 'host'")
-        if self.kind != "ssh" and self.host:
-            raise ValueError(f"kind '{self.kind}' takes no 'host'; write kind = \"ssh\"")
+        for name in set(_KIND_FIELDS) & self.model_fields_set:
+            if getattr(self, name) and self.kind not in _KIND_FIELDS[name]:
+                kinds = " or ".join(_KIND_FIELDS[name])
+                raise ValueError(f"'{name}' is for kind {kinds}, not for '{self.kind}'")
         return self
 
 
@@ -285,13 +301,11 @@ def account_problem(settings: ProviderSettings) -> str:
     supervisor's memory. Jobs get another account with ``job_user``, or on a host other
     than this one; an account of the same name on another host counts as another one.
     """
-    me = pwd.getpwuid(os.getuid()).pw_name
+    me = pwd.getpwuid(os.geteuid()).pw_name
     cluster = settings.cluster
-    if cluster.job_user:
-        return _same(cluster.job_user, me)
     if cluster.kind == "ssh":
         return _same(cluster.user or me, me) if is_this_host(cluster.host) else ""
-    return _same(me, me)
+    return _same(cluster.job_user or me, me)
 
 
 def _same(job_account: str, me: str) -> str:

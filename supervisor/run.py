@@ -1,0 +1,301 @@
+"""Building a supervisor from its settings, and running it until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dsq.core.clock import Clock, SystemClock
+from dsq.core.errors import DsqError, SettingsError
+from dsq.core.wallet import Wallet, load_wallet
+from dsq.supervisor.agent import EVENTS, Agent
+from dsq.supervisor.control import ControlFile
+from dsq.supervisor.journal import Journal
+from dsq.supervisor.lock import only_supervisor
+from dsq.supervisor.logcontext import RecentLines
+from dsq.supervisor.overview import snapshot
+from dsq.supervisor.ports import Feed
+from dsq.supervisor.scheduler.port import Free, Scheduler
+from dsq.supervisor.settings import ProviderSettings, account_problem
+from dsq.supervisor.snapshot import AgentSnapshot
+
+if TYPE_CHECKING:
+    from dsq.core.chain import Chain, Cursor
+
+log = logging.getLogger("dsq.supervisor.run")
+
+LOOK_SECONDS = 0.5
+"""Between snapshots, and looks at the control file."""
+
+FREE_SECONDS = 5.0
+JOBS_FOLDER = "~/.dsq/jobs"
+
+
+class JournalCursor:
+    """Keeps the follower's place in the journal."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+
+    def load(self) -> Cursor | None:
+        """See :class:`dsq.core.chain.CursorStore`."""
+        from dsq.core.chain import Cursor
+
+        text = self._journal.get_meta("cursor")
+        with contextlib.suppress(ValueError):
+            return Cursor.from_json(text) if text else None
+        return None
+
+    def save(self, cursor: Cursor) -> None:
+        """See :class:`dsq.core.chain.CursorStore`."""
+        self._journal.set_meta("cursor", cursor.to_json())
+
+
+def check_account(settings: ProviderSettings, *, shared_account: bool = False) -> None:
+    """Makes sure that jobs do not run as the account that owns the wallet.
+
+    Raises:
+        SettingsError: They would, and neither the settings nor a flag allow it.
+    """
+    problem = account_problem(settings)
+    if problem and not (shared_account or settings.shared_account):
+        raise SettingsError(
+            problem,
+            hint="Name another account with cluster.job_user (or cluster.user on another host), "
+            "or accept it with --shared-account.",
+        )
+
+
+def build_scheduler(settings: ProviderSettings, clock: Clock | None = None) -> Scheduler:
+    """The cluster that the settings name; nothing is contacted yet.
+
+    Raises:
+        SettingsError: This process may not run jobs as ``job_user``.
+    """
+    cluster = settings.cluster
+    if cluster.kind == "local":
+        from dsq.supervisor.scheduler.local.scheduler import LocalScheduler
+
+        return LocalScheduler(
+            cluster.root or settings.state_dir / "cluster",
+            workdir=Path(cluster.workdir) if cluster.workdir else None,
+            cpus=cluster.cpus,
+            mem_mb=cluster.mem_mb,
+            gpus=cluster.gpus,
+            gpu_type=cluster.gpu_type,
+            user=cluster.job_user or None,
+            job_path=cluster.job_path or None,
+            max_minutes=cluster.max_minutes,
+            clock=clock,
+        )
+    return _build_slurm(settings, clock)
+
+
+def _build_slurm(settings: ProviderSettings, clock: Clock | None) -> Scheduler:
+    from dsq.supervisor.scheduler.port import Transport
+    from dsq.supervisor.scheduler.slurm import SlurmScheduler, SlurmSettings
+    from dsq.supervisor.scheduler.transport import LocalTransport
+
+    cluster = settings.cluster
+    slurm = SlurmSettings(
+        partition=cluster.partition,
+        workdir=cluster.workdir or JOBS_FOLDER,
+        bin_dir=cluster.bin_dir,
+        job_path=cluster.job_path or None,
+        account=cluster.slurm_account,
+    )
+    line: Transport
+    admin: Transport | None = None
+    if cluster.kind == "ssh":
+        from dsq.supervisor.scheduler.ssh import SshTransport
+
+        line = SshTransport(
+            cluster.host,
+            user=cluster.user,
+            port=cluster.port or 0,
+            identity_file=cluster.identity_file,
+            known_hosts=cluster.known_hosts,
+            use_ssh_config=cluster.use_ssh_config,
+            clock=clock,
+        )
+    else:
+        env = {"SLURM_CONF": str(cluster.slurm_conf)} if cluster.slurm_conf else {}
+        line = LocalTransport(cluster.job_user or None, env=env)
+        # This process's own account may have the right to raise limits; the jobs' has not.
+        admin = LocalTransport(env=env) if cluster.job_user else None
+    return SlurmScheduler(line, slurm, admin=admin, clock=clock)
+
+
+@contextlib.asynccontextmanager
+async def built_agent(
+    settings: ProviderSettings, wallet: Wallet, *, clock: Clock | None = None
+) -> AsyncIterator[Agent]:
+    """An agent with all its connections, which are closed after the ``with``.
+
+    Raises:
+        UnreachableError: The chain does not answer. A silent cluster or service is waited for.
+        WrongChainError: The endpoint serves another chain.
+        SettingsError: There is no grid at the contract's address, or the journal is unusable.
+        AnotherSupervisorError: Another supervisor uses the key or the journal.
+    """
+    from dsq.core.chain import Chain, Sender
+    from dsq.core.rpc.logger import LogWriter
+    from dsq.core.rpc.sbatch import SBatchClient
+
+    clock = clock or SystemClock()
+    contract = settings.chain.metascheduler_address
+    async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(
+            only_supervisor(settings.state_dir, settings.chain.chain_id, contract, wallet.address)
+        )
+        chain = await Chain.connect(
+            settings.chain.rpc_url,
+            chain_id=settings.chain.chain_id,
+            metascheduler=contract,
+            ws_url=settings.chain.ws_url,
+        )
+        stack.push_async_callback(chain.close)
+        journal = Journal(settings.state_dir / "journal.db", now=clock.now)
+        stack.callback(journal.close)
+        _check_grid(journal, settings)
+        sender = Sender(chain, wallet, store=settings.state_dir / "tx.db")
+        await sender.start()
+        stack.push_async_callback(sender.close)
+        scheduler = build_scheduler(settings, clock)
+        stack.push_async_callback(scheduler.close)
+        scripts = SBatchClient(settings.services.sbatch_grpc, wallet)
+        stack.push_async_callback(scripts.close)
+        logs = None
+        if settings.services.logger_grpc:
+            logs = LogWriter(settings.services.logger_grpc, wallet)
+            stack.push_async_callback(logs.close)
+        yield Agent(
+            settings,
+            wallet.address,
+            chain,
+            sender,
+            scheduler,
+            scripts,
+            logs,
+            journal,
+            clock,
+            feed=lambda start: _follower(chain, journal, start),
+        )
+
+
+def _follower(chain: Chain, journal: Journal, start: int) -> Feed:
+    from dsq.core.chain import Follower
+
+    return Follower(chain, JournalCursor(journal), names=EVENTS, start_block=start)
+
+
+def _check_grid(journal: Journal, settings: ProviderSettings) -> None:
+    """A journal belongs to one grid: its job numbers mean nothing on another."""
+    grid = f"{settings.chain.chain_id}/{settings.chain.metascheduler_address.lower}"
+    known = journal.get_meta("grid")
+    if known is None:
+        journal.set_meta("grid", grid)
+    elif known != grid:
+        raise SettingsError(
+            f"The journal {journal.path} belongs to another grid ({known}, not {grid}).",
+            hint="Give this provider a state_dir of its own.",
+        )
+
+
+async def run_provider(
+    settings: ProviderSettings,
+    *,
+    stop: asyncio.Event,
+    on_snapshot: Callable[[AgentSnapshot], None] | None = None,
+    on_ready: Callable[[Agent], None] | None = None,
+    wallet: Wallet | None = None,
+    shared_account: bool = False,
+) -> None:
+    """Runs a provider until ``stop`` is set; jobs go on in Slurm after it.
+
+    Args:
+        settings: The provider's settings.
+        stop: Ends it, within five seconds.
+        on_snapshot: Called twice a second with what there is to show.
+        on_ready: Called once with the agent, for ``pause``, ``resume``, ``drain`` and the like.
+        wallet: The provider's key; None opens the one that the settings name.
+        shared_account: Jobs may run as the account that owns the wallet.
+
+    Raises:
+        DsqError: It could not be started, with the reason (see :func:`built_agent`).
+    """
+    check_account(settings, shared_account=shared_account)
+    wallet = wallet or load_wallet(settings.wallet.ref)
+    lines = RecentLines()
+    logger = logging.getLogger("dsq")
+    logger.addHandler(lines)
+    try:
+        async with built_agent(settings, wallet) as agent:
+            control = ControlFile(settings.state_dir)
+            control.apply(agent)
+            if on_ready is not None:
+                on_ready(agent)
+            looking = asyncio.create_task(_look(agent, control, lines, on_snapshot))
+            try:
+                await agent.run(stop)
+            finally:
+                looking.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await looking
+                if on_snapshot is not None:
+                    on_snapshot(snapshot(agent, lines=lines))
+    except BaseExceptionGroup as group:
+        raise first_error(group) from group
+    finally:
+        logger.removeHandler(lines)
+
+
+def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first error of a group, however deep."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+async def _look(
+    agent: Agent,
+    control: ControlFile,
+    lines: RecentLines,
+    on_snapshot: Callable[[AgentSnapshot], None] | None,
+) -> None:
+    free: Free | None = None
+    asked = float("-inf")
+    clock = agent.services.clock
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        control.apply(agent)
+        if on_snapshot is None:
+            continue
+        if clock.monotonic() - asked >= FREE_SECONDS and not agent.poller.is_dark:
+            asked = clock.monotonic()
+            with contextlib.suppress(DsqError):
+                free = await agent.services.scheduler.free()
+        try:
+            on_snapshot(snapshot(agent, lines=lines, free=free))
+        except Exception:
+            # A screen's error is no reason to stop the provider.
+            log.exception("snapshot=failed")
+
+
+async def run_headless(settings: ProviderSettings, wallet: Wallet) -> None:
+    """Runs a provider until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        await run_provider(settings, stop=stop, wallet=wallet, shared_account=True)
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
