@@ -56,6 +56,7 @@ def render(workflow: Workflow, *, settings: RenderSettings | None = None) -> str
     output = workflow.output.http if workflow.output else None
     text = fill(
         "job.sh",
+        enable_logging=bool(workflow.enable_logging),
         resources=workflow.resources,
         pre_hook=settings.pre_hook,
         post_hook=settings.post_hook,
