@@ -1,0 +1,57 @@
+"""What all dialogs share: a box in the middle, escape leaves."""
+
+from __future__ import annotations
+
+from typing import ClassVar, TypeVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+
+from dsq.console.widgets.bars import KeyBar
+from dsq.console.widgets.lines import Lines
+
+Result = TypeVar("Result")
+
+
+class Dialog(ModalScreen[Result | None]):
+    """A box over the screen. ``esc`` closes it with None, which means: do nothing."""
+
+    DEFAULT_CSS = """
+    Dialog { align: center middle; background: $background 60%; }
+    Dialog > .box {
+        width: 72; max-width: 100%; height: auto; max-height: 100%;
+        background: $surface; border: round $primary; padding: 0 1;
+    }
+    Dialog > .box.-danger { border: heavy $error; }
+    Dialog .title { text-style: bold; color: $foreground; margin-bottom: 1; }
+    Dialog .buttons { height: 1; margin-top: 1; align-horizontal: right; }
+    Dialog .buttons Button { margin-left: 2; }
+    Dialog Input { margin: 0; }
+    Dialog .sentence { height: auto; }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", "Back", tooltip="Close and do nothing", id="dialog.leave"),
+    ]
+
+    TITLE_TEXT = ""
+    DANGER = False
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="box -danger" if self.DANGER else "box"):
+            yield Lines([[(self.title_text(), "bold foreground")]], classes="title")
+            yield from self.compose_box()
+        yield KeyBar()
+
+    def title_text(self) -> str:
+        """The first line of the box."""
+        return self.TITLE_TEXT
+
+    def compose_box(self) -> ComposeResult:
+        """What the dialog holds."""
+        yield from ()
+
+    def action_leave(self) -> None:
+        self.dismiss(None)

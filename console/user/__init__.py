@@ -1,0 +1,1 @@
+"""dsq-console: the user's console."""

@@ -1,0 +1,343 @@
+"""What there is to say about one job, as lines. Pure: the screens only arrange them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import tzinfo
+
+from dsq.console.user.accounting import Account, account
+from dsq.console.user.port import TransitionLike, WhyLike
+from dsq.console.user.state import ConsoleState
+from dsq.console.widgets.lines import Line
+from dsq.console.widgets.safe import block, one_line
+from dsq.console.widgets.words import (
+    NONE,
+    STATUS_WORDS,
+    bar_spans,
+    clock_time,
+    credits_text,
+    duration_text,
+    plural,
+    status_text,
+    time_text,
+)
+from dsq.core.model import Job, JobStatus, WhyNot
+from dsq.core.units import format_minutes
+
+LABEL = 13
+STEP = 16
+"""Width of the words left of the values."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """The time by which a screen is drawn."""
+
+    now: float
+    zone: tzinfo | None = None
+
+    def at(self, seconds: float) -> str:
+        """The time of day to the second, with the date if it is another day."""
+        today = time_text(seconds, self.now, self.zone)
+        clock = clock_time(seconds, self.zone)
+        return clock if ":" in today or today == NONE else f"{today} {clock[:5]}"
+
+
+def job_name(job: Job) -> str:
+    """A job's name, fit for a screen; its number where it has none."""
+    return one_line(job.name, 64) if job.name else f"job {job.id}"
+
+
+def labelled(label: str, *spans: tuple[str, str]) -> Line:
+    """A line with a word in the left column."""
+    return [(f"{label:<{LABEL}}", "muted"), *spans]
+
+
+def heading(text: str) -> Line:
+    """The name of a section."""
+    return [(text.upper(), "bold primary")]
+
+
+def title_line(job: Job, where: str = "") -> Line:
+    """Number, name and state, and where it is."""
+    colour = STATUS_WORDS[job.status].colour
+    return [
+        (f"{job.id} ", "bold muted"),
+        (job_name(job), "bold foreground"),
+        ("  ", "foreground"),
+        (status_text(job), f"bold {colour}"),
+        (f"  on {one_line(where, 30)}" if where else "", "muted"),
+    ]
+
+
+def summary_lines(job: Job, state: ConsoleState, moment: Moment) -> list[Line]:
+    """The few lines under the table: state, time, money, why."""
+    reckoned = account(job, state.provider_of(job), moment.now)
+    lines: list[Line] = [title_line(job, state.provider_name(job.provider))]
+    if job.status is JobStatus.PENDING or job.last_error:
+        lines += _reason_lines(job, state, limit=2)
+    lines.append(times_line(job, reckoned, moment))
+    lines.append(_money_line(job, reckoned))
+    lines.append([(resources_text(job), "muted")])
+    return lines
+
+
+def detail_lines(
+    job: Job,
+    state: ConsoleState,
+    moment: Moment,
+    history: Sequence[TransitionLike] = (),
+    width: int = 48,
+) -> list[Line]:
+    """Everything about a job but its title, in one column."""
+    left, right = detail_columns(job, state, moment, history, width)
+    return [*left, [], *right]
+
+
+def detail_columns(
+    job: Job,
+    state: ConsoleState,
+    moment: Moment,
+    history: Sequence[TransitionLike] = (),
+    width: int = 48,
+) -> tuple[list[Line], list[Line]]:
+    """Why it is where it is and its timeline; its credits, wishes and provider."""
+    reckoned = account(job, state.provider_of(job), moment.now)
+    left = _sections(
+        _reason_lines(job, state, limit=8),
+        [heading("timeline"), *timeline_lines(job, reckoned, moment, history)],
+    )
+    right = _sections(
+        [heading("credits"), *money_lines(job, reckoned, state, width)],
+        [heading("asks for"), *resource_lines(job)],
+        _provider_lines(job, state),
+    )
+    return left, right
+
+
+def _sections(*sections: list[Line]) -> list[Line]:
+    lines: list[Line] = []
+    for section in filter(None, sections):
+        lines += [*section, []]
+    return lines[:-1]
+
+
+def _reason_lines(job: Job, state: ConsoleState, limit: int) -> list[Line]:
+    if job.status is JobStatus.PENDING:
+        return _waiting_lines(state.whys.get(job.id), limit)
+    if job.last_error:
+        texts = block(job.last_error, lines=limit, limit=600).split("\n")
+        return [[(text, "error")] for text in texts[: limit + 1]]
+    if job.has_cancel_request and job.status.is_hot:
+        return [[("A cancel was asked for; the provider stops it.", "warning")]]
+    shown = STATUS_WORDS[job.status]
+    where = state.provider_name(job.provider)
+    text = f"It {shown.sentence}{f' on {one_line(where, 40)}' if where else ''}."
+    if job.status is JobStatus.SCHEDULED:
+        text = f"Claimed by {one_line(where, 40)}; waits in its Slurm."
+    elif job.status is JobStatus.META_SCHEDULED:
+        text = f"Placed on {one_line(where, 40)}, which has not claimed it yet."
+    return [[(text, "muted")]]
+
+
+def _waiting_lines(why: WhyLike | None, limit: int) -> list[Line]:
+    if why is None:
+        return [[("Waits for a provider that can start it.", "muted")]]
+    place = f"Place {why.place} of {why.of} in the queue" if why.place else "Waits"
+    able = [row for row in why.providers if not row.reason]
+    if able:
+        names = ", ".join(one_line(row.name, 24) for row in able[:3])
+        return [[(f"{place}; can run on {names}.", "foreground")], *_why_not(why, limit - 1)]
+    return [[(f"{place}; no provider can take it now.", "warning")], *_why_not(why, limit - 1)]
+
+
+def _why_not(why: WhyLike, limit: int) -> list[Line]:
+    rows = [row for row in why.providers if row.reason]
+    lines: list[list[tuple[str, str]]] = [
+        [(f"{one_line(row.name, 16)}: ", "muted"), (one_line(row.reason, 200), "foreground")]
+        for row in rows[:limit]
+    ]
+    if lines and len(rows) > limit:
+        lines[-1].append((f"  (and {len(rows) - limit} more)", "muted"))
+    return list(lines)
+
+
+def times_line(job: Job, reckoned: Account, moment: Moment) -> Line:
+    """When it was submitted, started and ended, or will end."""
+    spans: list[tuple[str, str]] = [
+        ("submitted ", "muted"),
+        (moment.at(job.time.submit), "foreground"),
+    ]
+    if reckoned.ran:
+        spans += [("  running since " if job.status.is_hot else "  ran from ", "muted")]
+        spans += [(moment.at(job.time.start), "foreground")]
+    if reckoned.ends_at:
+        spans += [("  limit at ", "muted"), (moment.at(reckoned.ends_at), "foreground")]
+    if job.status.is_final:
+        spans += [("  ended ", "muted"), (moment.at(job.time.end), "foreground")]
+    return spans
+
+
+def _money_line(job: Job, reckoned: Account) -> Line:
+    locked = credits_text(reckoned.locked)
+    if job.status.is_final:
+        return [
+            ("cost ", "muted"),
+            (credits_text(reckoned.so_far), "bold foreground"),
+            (" of ", "muted"),
+            (locked, "foreground"),
+            ("  came back ", "muted"),
+            (credits_text(reckoned.comes_back), "foreground"),
+        ]
+    if not reckoned.ran:
+        return [("locked ", "muted"), (locked, "bold foreground"), ("  no cost yet", "muted")]
+    spans: list[tuple[str, str]] = [
+        ("so far ", "muted"),
+        (credits_text(reckoned.so_far), "bold foreground"),
+        (" of ", "muted"),
+        (locked, "foreground"),
+    ]
+    if reckoned.left is not None:
+        spans += [("  left ", "muted"), (duration_text(reckoned.left), "foreground")]
+    if reckoned.rate is not None:
+        spans += [("  rate ", "muted"), (f"{credits_text(reckoned.rate)}/min", "foreground")]
+    return spans
+
+
+def timeline_lines(
+    job: Job, reckoned: Account, moment: Moment, history: Sequence[TransitionLike]
+) -> list[Line]:
+    """One line a state: when, how long after the last, in which block."""
+    if history:
+        lines = _history_lines(history, moment)
+    else:
+        lines = [_step("◷ submitted", moment.at(job.time.submit), "status-pending")]
+        if reckoned.ran:
+            lines.append(_step("▶ running", moment.at(job.time.start), "status-running"))
+        if job.status.is_final:
+            shown = STATUS_WORDS[job.status]
+            mark = f"{shown.glyph} {shown.word.lower()}"
+            lines.append(_step(mark, moment.at(job.time.end), shown.colour))
+        elif not reckoned.ran and job.status is not JobStatus.PENDING:
+            shown = STATUS_WORDS[job.status]
+            lines.append(_step(f"{shown.glyph} {shown.word.lower()}", "now", shown.colour))
+    if reckoned.elapsed is not None:
+        word = "ran" if job.status.is_final else "running for"
+        lines.append(_step(f"  {word}", duration_text(reckoned.elapsed), "muted"))
+    if reckoned.ends_at and reckoned.left is not None:
+        left = f"in {duration_text(reckoned.left)}"
+        lines.append(_step("· limit", moment.at(reckoned.ends_at), "muted", f"  {left}"))
+    return lines
+
+
+def _step(mark: str, when: str, colour: str, tail: str = "") -> Line:
+    return [(f"{mark:<{STEP}}"[:STEP], colour), (when, "foreground"), (tail, "faint")]
+
+
+def _history_lines(history: Sequence[TransitionLike], moment: Moment) -> list[Line]:
+    lines: list[Line] = []
+    before = 0
+    for number, step in enumerate(history):
+        shown = STATUS_WORDS[step.status]
+        word = "submitted" if number == 0 else shown.word.lower()
+        after = f"  +{duration_text(step.at - before)}" if before else ""
+        tail = f"{after:<10} block {step.block_number:,}"
+        lines.append(_step(f"{shown.glyph} {word}", moment.at(step.at), shown.colour, tail))
+        before = step.at
+    return lines
+
+
+def money_lines(job: Job, reckoned: Account, state: ConsoleState, width: int) -> list[Line]:
+    """Locked, cost so far and at the limit, what comes back; the settlement of an ended job."""
+    lines: list[Line] = [labelled("locked", (credits_text(reckoned.locked), "foreground"))]
+    if job.status.is_final:
+        return lines + _settlement_lines(reckoned, state)
+    if job.cost.pending_top_up:
+        pending = credits_text(job.cost.pending_top_up)
+        lines.append(labelled("  of these", (f"{pending} not yet turned into time", "warning")))
+    if reckoned.ran:
+        room = max(4, min(16, width - LABEL - 18))
+        lines.append(
+            labelled(
+                "so far",
+                (f"{credits_text(reckoned.so_far):<9} ", "bold foreground"),
+                *bar_spans(reckoned.part, room, "primary"),
+                (f" {reckoned.part:.0%}", "muted"),
+            )
+        )
+        if reckoned.ends_at:
+            lines.append(labelled("at the limit", (credits_text(reckoned.at_limit), "foreground")))
+    if reckoned.rate is not None:
+        lines.append(labelled("rate", (f"{credits_text(reckoned.rate)} a minute", "foreground")))
+    back = "if cancelled" if not reckoned.ran else "ends now"
+    lines.append(labelled(back, (f"{credits_text(reckoned.comes_back)} comes back", "foreground")))
+    return lines
+
+
+def _settlement_lines(reckoned: Account, state: ConsoleState) -> list[Line]:
+    lines: list[Line] = [labelled("cost", (credits_text(reckoned.so_far), "bold foreground"))]
+    if state.constants is not None and reckoned.so_far:
+        fee = reckoned.so_far * state.constants.deepsquare_cut // 100
+        share = reckoned.so_far - fee
+        lines.append(labelled("  provider", (credits_text(share), "foreground")))
+        lines.append(labelled("  grid's fee", (credits_text(fee), "foreground")))
+    lines.append(labelled("came back", (credits_text(reckoned.comes_back), "foreground")))
+    return lines
+
+
+def resources_text(job: Job) -> str:
+    """The resources in one line: ``1 task × 8 CPUs, 32,000 MB, 4 GPUs``."""
+    wanted = job.definition
+    text = f"{plural(wanted.ntasks, 'task')} × {plural(wanted.cpus_per_task, 'CPU')}"
+    text += f", {wanted.mem:,} MB"
+    return text + (f", {plural(wanted.gpus, 'GPU')}" if wanted.gpus else "")
+
+
+def resource_lines(job: Job) -> list[Line]:
+    """The resources and the labels asked for."""
+    wanted = job.definition
+    lines: list[Line] = [
+        labelled("tasks", (f"{wanted.ntasks:,}", "foreground")),
+        labelled(
+            "CPUs", (f"{wanted.cpus_per_task:,} a task, {wanted.cpus:,} in all", "foreground")
+        ),
+        labelled(
+            "memory", (f"{wanted.mem_per_cpu:,} MB a CPU, {wanted.mem:,} MB in all", "foreground")
+        ),
+        labelled("GPUs", (f"{wanted.gpus:,}" if wanted.gpus else "none", "foreground")),
+    ]
+    lines += [labelled("uses", (one_line(label, 60), "foreground")) for label in wanted.uses[:12]]
+    lines += [
+        labelled("affinity", (one_line(demand, 60), "foreground"))
+        for demand in wanted.affinity[:12]
+    ]
+    return lines
+
+
+def _provider_lines(job: Job, state: ConsoleState) -> list[Line]:
+    if job.provider.is_zero:
+        return []
+    known = state.provider_of(job)
+    lines: list[Line] = [heading("provider")]
+    if known is not None:
+        lines.append(labelled("name", (one_line(known.name, 40), "foreground")))
+    lines.append(labelled("address", (job.provider.short, "foreground")))
+    if known is not None:
+        hardware = known.hardware
+        size = f"{plural(hardware.nodes, 'node')}, {sum(hardware.cpus_per_node):,} CPUs"
+        gpus = sum(hardware.gpus_per_node)
+        lines.append(labelled("has", (size + (f", {gpus:,} GPUs" if gpus else ""), "foreground")))
+    return lines
+
+
+def estimate_text(row: WhyNot) -> str:
+    """What a provider would make of a job: ``1 h 02 min``, or the reason why not."""
+    return one_line(row.reason, 200) if row.reason else format_minutes(row.minutes)
+
+
+def settled_line(job: Job, moment: Moment) -> str:
+    """One sentence for a job that has just ended."""
+    reckoned = account(job, None, moment.now)
+    cost, back = credits_text(reckoned.so_far), credits_text(reckoned.comes_back)
+    return f"Job {job.id} {job_name(job)}: {status_text(job)}. It cost {cost}, {back} came back."

@@ -1,0 +1,1 @@
+"""The views of dsq-console, one a file."""

@@ -1,0 +1,141 @@
+"""The view of one job: timeline, money, resources, provider, and its output beside."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container, VerticalScroll
+
+from dsq.console.user.details import detail_columns, title_line
+from dsq.console.user.port import TransitionLike
+from dsq.console.user.screens.logs import LogKeys, LogScreen
+from dsq.console.widgets.lines import Lines
+from dsq.console.widgets.log_pane import LogPane
+from dsq.core.errors import DsqError
+from dsq.core.model import Job, JobStatus
+
+WHY_EVERY = 5.0
+
+
+class JobScreen(LogKeys):
+    """Everything about one job."""
+
+    ABOUT = "One job: its timeline, its credits, what it asks for, and its output."
+
+    DEFAULT_CSS = """
+    JobScreen #body { height: 1fr; }
+    JobScreen #title { height: 1; padding: 0 1; background: $surface; }
+    JobScreen #detail { height: 1fr; padding: 0 1; scrollbar-size: 1 1; }
+    JobScreen #columns { layout: horizontal; height: auto; }
+    JobScreen #columns Lines { width: 1fr; height: auto; }
+    JobScreen #story { padding-right: 1; }
+    JobScreen #output { height: 1fr; min-height: 6; border-top: solid $faint; }
+    JobScreen LogPane { height: 1fr; }
+    JobScreen #log-state { height: 1; padding: 0 1; background: $surface; }
+    JobScreen.-wide #body { layout: horizontal; }
+    JobScreen.-wide #detail { width: 60; height: 100%; }
+    JobScreen.-wide #columns { layout: vertical; }
+    JobScreen.-wide #columns Lines { width: 100%; }
+    JobScreen.-wide #story { padding-bottom: 1; }
+    JobScreen.-wide #output {
+        width: 1fr; height: 100%; border-top: none; border-left: solid $faint;
+    }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q", "app.back", "Back", tooltip="Back to where you were", id="job.back"),
+        Binding("l", "logs", "Logs", tooltip="The output on the whole screen", id="job.logs"),
+        Binding("t", "top_up", "Top up", tooltip="Add credits to the job", id="job.top_up"),
+        Binding("c", "cancel", "Cancel", tooltip="Cancel the job", id="job.cancel"),
+        Binding("y", "copy", "Copy id", tooltip="Copy the job's number", id="job.copy"),
+        Binding("tab", "other_pane", "Other pane", show=False, id="job.pane"),
+    ]
+
+    def __init__(self, job_id: int) -> None:
+        super().__init__(job_id)
+        self._history: tuple[TransitionLike, ...] = ()
+        self._history_for: tuple[JobStatus, int] | None = None
+        self._why_at = 0.0
+        self._shown: tuple[JobStatus, bool] | None = None
+
+    def compose_view(self) -> ComposeResult:
+        yield Lines(id="title")
+        with Container(id="body"):
+            with VerticalScroll(id="detail"), Container(id="columns"):
+                yield Lines(id="story")
+                yield Lines(id="figures")
+            with Container(id="output"):
+                yield LogPane(zone=self.console_app.zone, id="log")
+                yield Lines(id="log-state")
+
+    def on_mount(self) -> None:
+        self.open_session()
+        self.pane.focus()
+
+    def update_view(self, *, changed: bool) -> None:  # noqa: ARG002
+        job = self.job
+        if job is None:
+            text = f"Job {self.job_id} is not known yet."
+            self.query_one("#title", Lines).show([[(text, "muted")]])
+        else:
+            self._read_more(job)
+            self.query_one("#title", Lines).show([title_line(job)])
+            width = 58 if self.has_class("-wide") else self.size.width // 2 - 2
+            story, figures = detail_columns(job, self.state, self.moment, self._history, width)
+            self.query_one("#story", Lines).show(story)
+            self.query_one("#figures", Lines).show(figures)
+            if (job.status, job.has_cancel_request) != self._shown:
+                self._shown = (job.status, job.has_cancel_request)
+                self.refresh_bindings()
+        self.sync_log()
+
+    def _read_more(self, job: Job) -> None:
+        """Asks for the history after each change, and now and then why the job waits."""
+        if not self.state.link.online:
+            return
+        stage = (job.status, job.time.block_number_state_change)
+        if stage != self._history_for:
+            self._history_for = stage
+            self.run_worker(
+                self._read_history(job), group="history", exclusive=True, exit_on_error=False
+            )
+        now = self.moment.now
+        if job.status is JobStatus.PENDING and now - self._why_at >= WHY_EVERY:
+            self._why_at = now
+            self.run_worker(self.console_app.feed.refresh_why(job.id), exit_on_error=False)
+
+    async def _read_history(self, job: Job) -> None:
+        try:
+            self._history = tuple(await self.console_app.feed.require_grid().history(job))
+        except DsqError:
+            # The short timeline made of the job's own times stays.
+            self._history_for = None
+            return
+        self.tick(changed=True)
+
+    # -- actions ------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        if action in ("cancel", "top_up"):
+            return self.job is not None and self.console_app.can(action, self.job)
+        return True
+
+    def action_logs(self) -> None:
+        self.app.push_screen(LogScreen(self.job_id))
+
+    def action_other_pane(self) -> None:
+        detail = self.query_one("#detail", VerticalScroll)
+        (detail if self.pane.has_focus else self.pane).focus()
+
+    def action_copy(self) -> None:
+        self.console_app.copy(str(self.job_id), f"job id {self.job_id}")
+
+    def action_cancel(self) -> None:
+        if self.job is not None:
+            self.console_app.ask_cancel(self.job)
+
+    def action_top_up(self) -> None:
+        if self.job is not None:
+            self.console_app.ask_top_up(self.job)

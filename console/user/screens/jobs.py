@@ -1,0 +1,231 @@
+"""The jobs view: the live table of my jobs, and what there is to say about the selected one."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container, Horizontal, VerticalScroll
+from textual.widgets import Input, Label
+
+from dsq.console.user.columns import job_columns
+from dsq.console.user.details import detail_lines, summary_lines, title_line
+from dsq.console.user.filters import parse_filter
+from dsq.console.user.screens.base import ViewScreen
+from dsq.console.user.screens.job import JobScreen
+from dsq.console.user.screens.logs import LogScreen
+from dsq.console.widgets.lines import Lines
+from dsq.console.widgets.table import LiveTable
+from dsq.core.errors import UsageError
+from dsq.core.model import Job, JobStatus
+
+WHY_EVERY = 5.0
+EMPTY = ("No jobs yet. Press s to submit the first one.", "", "? shows all keys.")
+NO_MATCH = ("No job passes the filter.", "Press / to change it, escape to show all jobs.")
+LOADING = ("Reading your jobs from the grid…",)
+UNKNOWN = ("The grid does not answer, so your jobs are not known yet.", "r tries again.")
+
+
+class JobsScreen(ViewScreen):
+    """My jobs, newest first."""
+
+    VIEW = "Jobs"
+    ABOUT = (
+        "Your jobs, newest first; they change by themselves.\n"
+        "Filter: words, field:value (id, name, status, provider, error, uses), ! turns round.\n"
+        "status: takes running, pending, failed…, or hot, waiting, ended, bad."
+    )
+
+    DEFAULT_CSS = """
+    JobsScreen #filter-line { display: none; height: 1; background: $cursor; color: $cursor-text; }
+    JobsScreen #filter-line.-open { display: block; }
+    JobsScreen #filter { width: 1fr; }
+    JobsScreen #filter-problem { display: none; color: $error; padding: 0 1; }
+    JobsScreen #filter-problem.-open { display: block; }
+    JobsScreen #body { height: 1fr; }
+    JobsScreen #detail { height: 6; padding: 0 1; border-top: solid $faint; scrollbar-size: 1 1; }
+    JobsScreen.-short #detail { display: none; }
+    JobsScreen LiveTable { height: 1fr; width: 1fr; }
+    JobsScreen.-wide #body { layout: horizontal; }
+    JobsScreen.-wide #detail {
+        display: block; width: 56; height: 100%; border-top: none; border-left: solid $faint;
+        padding: 0 1;
+    }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("s", "app.view('submit')", "Submit", tooltip="Submit a new job", id="jobs.submit"),
+        Binding("l", "logs", "Logs", tooltip="The output of the selected job", id="jobs.logs"),
+        Binding("t", "top_up", "Top up", tooltip="Add credits to the job", id="jobs.top_up"),
+        Binding("c", "cancel", "Cancel", tooltip="Cancel the job", id="jobs.cancel"),
+        Binding("slash", "filter", "Filter", tooltip="Show some jobs only", id="jobs.filter"),
+        Binding("y", "copy", "Copy id", tooltip="Copy the job's number", id="jobs.copy"),
+        Binding("escape", "clear_filter", "All jobs", tooltip="Drop the filter", id="jobs.all"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._why_at: dict[int, float] = {}
+        self._digits = 4
+        self._selected_status: tuple[int, JobStatus, bool] | None = None
+
+    def compose_view(self) -> ComposeResult:
+        with Horizontal(id="filter-line"):
+            yield Label(" / ")
+            yield Input(placeholder="status:running gpu !test", compact=True, id="filter")
+        yield Lines(id="filter-problem")
+        with Container(id="body"):
+            yield LiveTable(
+                self.state.jobs,
+                job_columns(self.state, self.console_app.moment),
+                key=lambda job: job.id,
+                index_of=self._index_of,
+                empty=LOADING,
+                id="jobs",
+            )
+            with VerticalScroll(id="detail", can_focus=False):
+                yield Lines(id="about")
+
+    def _index_of(self, key: Hashable) -> int | None:
+        return self.state.jobs.index_of(key) if isinstance(key, int) else None
+
+    @property
+    def table(self) -> LiveTable[Job]:
+        return self.query_one("#jobs", LiveTable)
+
+    @property
+    def job(self) -> Job | None:
+        """The selected job."""
+        return self.table.selected
+
+    def on_mount(self) -> None:
+        self.table.focus()
+
+    # -- painting -------------------------------------------------------------------
+
+    def update_view(self, *, changed: bool) -> None:
+        table = self.table
+        table.stale = self.state.link.state == "offline"
+        table.empty = self._empty()
+        digits = max(4, len(str(self.state.jobs.newest)))
+        if digits != self._digits:
+            self._digits = digits
+            table.set_columns(job_columns(self.state, self.console_app.moment, digits))
+        if changed:
+            table.rows_changed()
+        else:
+            table.repaint()
+        self._show_details()
+        self._ask_why()
+
+    def _empty(self) -> tuple[str, ...]:
+        if self.state.jobs.total:
+            return NO_MATCH
+        if self.state.loaded:
+            return EMPTY
+        return UNKNOWN if self.state.link.state == "offline" else LOADING
+
+    def _show_details(self) -> None:
+        job = self.job
+        about = self.query_one("#about", Lines)
+        if job is None:
+            about.show([])
+        elif self.has_class("-wide"):
+            lines = detail_lines(job, self.state, self.moment, width=54)
+            about.show([title_line(job), [], *lines])
+        else:
+            about.show(summary_lines(job, self.state, self.moment))
+        now = (job.id, job.status, job.has_cancel_request) if job else None
+        if now != self._selected_status:
+            self._selected_status = now
+            self.refresh_bindings()
+
+    def _ask_why(self) -> None:
+        """Asks now and then why the selected job waits; the state keeps the answer."""
+        job, now = self.job, self.moment.now
+        if job is None or job.status is not JobStatus.PENDING or not self.state.link.online:
+            return
+        if now - self._why_at.get(job.id, 0.0) >= WHY_EVERY:
+            self._why_at[job.id] = now
+            self.run_worker(self.console_app.feed.refresh_why(job.id), exit_on_error=False)
+
+    def tab_note(self) -> str:
+        jobs = self.state.jobs
+        text = self.query_one("#filter", Input).value.strip()
+        shown = f"{len(jobs):,} of {jobs.total:,}" if text else f"{jobs.total:,} jobs"
+        note = f"/{text}  {shown}" if text else shown if jobs.total else ""
+        return "  ".join(part for part in (super().tab_note(), note) if part)
+
+    def on_live_table_moved(self) -> None:
+        self._show_details()
+        self._ask_why()
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._show_details)
+
+    # -- the filter -------------------------------------------------------------------
+
+    def action_filter(self) -> None:
+        self.query_one("#filter-line").add_class("-open")
+        self.query_one("#filter", Input).focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        problem = self.query_one("#filter-problem", Lines)
+        try:
+            parsed = parse_filter(event.value, self.state.provider_name)
+        except UsageError as error:
+            problem.show([[(str(error), "error")]])
+            problem.add_class("-open")
+            return
+        problem.remove_class("-open")
+        self.state.jobs.set_filter(parsed)
+        self.tick(changed=True)
+        self.refresh_bindings()
+
+    def on_input_submitted(self) -> None:
+        self._close_filter()
+
+    def _close_filter(self) -> None:
+        self.query_one("#filter-line").remove_class("-open")
+        self.query_one("#filter-problem", Lines).remove_class("-open")
+        self.table.focus()
+
+    def action_clear_filter(self) -> None:
+        self.query_one("#filter", Input).value = ""
+        self._close_filter()
+
+    # -- what one can do with a job -----------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        if not self.ready:
+            return True
+        if action == "clear_filter":
+            shown = self.query_one("#filter-line").has_class("-open")
+            return shown or bool(self.query_one("#filter", Input).value)
+        if action in ("logs", "copy"):
+            return self.job is not None
+        if action in ("cancel", "top_up"):
+            return self.job is not None and self.console_app.can(action, self.job)
+        return True
+
+    def on_live_table_opened(self) -> None:
+        if self.job is not None:
+            self.app.push_screen(JobScreen(self.job.id))
+
+    def action_logs(self) -> None:
+        if self.job is not None:
+            self.app.push_screen(LogScreen(self.job.id))
+
+    def action_copy(self) -> None:
+        if self.job is not None:
+            self.console_app.copy(str(self.job.id), f"job id {self.job.id}")
+
+    def action_cancel(self) -> None:
+        if self.job is not None:
+            self.console_app.ask_cancel(self.job)
+
+    def action_top_up(self) -> None:
+        if self.job is not None:
+            self.console_app.ask_top_up(self.job)

@@ -1,0 +1,1 @@
+"""Widgets that both consoles share, and the pure text functions under them."""

@@ -1,0 +1,332 @@
+"""A live table that paints only what is visible.
+
+The table owns no rows: it asks a source for the few it paints, so its cost does not depend
+on how many there are. Cells are plain text with style names; nothing in them is markup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from dsq.console.widgets.palette import Palette
+from dsq.console.widgets.safe import fit
+
+Row = TypeVar("Row")
+RowOut = TypeVar("RowOut", covariant=True)
+
+Span = tuple[str, str]
+"""Printable text and the name of its style (see :class:`Palette`)."""
+
+Cell = Sequence[Span]
+
+MARK = 2
+MARGIN = 1
+
+
+class Source(Protocol[RowOut]):
+    """Where a table gets its rows."""
+
+    def __len__(self) -> int: ...
+    def row(self, index: int) -> RowOut:
+        """The ``index``-th row from the top."""
+        ...
+
+
+@dataclass(frozen=True)
+class Column(Generic[Row]):
+    """One column.
+
+    Attributes:
+        key: Its name in settings.
+        title: The words over it.
+        width: Cells it needs.
+        cell: Makes a row's cell for so many cells of width.
+        right: Align right.
+        grow: Cells it takes at most beyond ``width`` when there is room.
+        rank: Columns of the highest rank go first when there is no room; 0 never goes.
+        eager: Columns of the highest value grow first.
+        gap: Blank cells before it.
+    """
+
+    key: str
+    title: str
+    width: int
+    cell: Callable[[Row, int], Cell]
+    right: bool = False
+    grow: int = 0
+    rank: int = 0
+    eager: int = 0
+    gap: int = 2
+
+
+def fit_columns(columns: Sequence[Column[Row]], room: int) -> list[tuple[Column[Row], int]]:
+    """Chooses the columns that fit into ``room`` cells, and gives each its width."""
+    kept = list(columns)
+    while len(kept) > 1 and _room_for(kept) > room:
+        last = max(kept, key=lambda column: column.rank)
+        if last.rank == 0:
+            break
+        kept.remove(last)
+    spare = room - _room_for(kept)
+    widths = {column.key: column.width for column in kept}
+    for eager in sorted({column.eager for column in kept}, reverse=True):
+        growing = [column for column in kept if column.grow and column.eager == eager]
+        while spare > 0 and growing:
+            for column in growing[:spare]:
+                widths[column.key] += 1
+                spare -= 1
+            growing = [each for each in growing if widths[each.key] - each.width < each.grow]
+    return [(column, widths[column.key]) for column in kept]
+
+
+def _room_for(columns: Sequence[Column[Row]]) -> int:
+    return sum(column.width + column.gap for column in columns) - columns[0].gap
+
+
+def fit_cell(cell: Cell, width: int, *, right: bool) -> list[Span]:
+    """Cuts or pads a cell to exactly ``width`` cells."""
+    length = sum(cell_len(text) for text, _ in cell)
+    if length == width:
+        return list(cell)
+    if length < width:
+        padding = (" " * (width - length), cell[-1][1] if cell else "foreground")
+        return [padding, *cell] if right else [*cell, padding]
+    kept: list[Span] = []
+    room = width
+    for text, name in cell:
+        size = cell_len(text)
+        if size < room:
+            kept.append((text, name))
+            room -= size
+            continue
+        kept.append((set_cell_size(text, room - 1) + "…" if room > 1 else "…", name))
+        break
+    return kept
+
+
+class LiveTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False):
+    """A table over a :class:`Source`, with a cursor that stays on its row's key."""
+
+    DEFAULT_CSS = """
+    LiveTable {
+        background: $background;
+        overflow-x: hidden;
+        overflow-y: auto;
+        scrollbar-size-vertical: 1;
+    }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "cursor(-1)", "Row up", show=False, id="table.up"),
+        Binding("down,j", "cursor(1)", "Row down", show=False, id="table.down"),
+        Binding("pageup,ctrl+b", "page(-1)", "Page up", show=False, id="table.page_up"),
+        Binding("pagedown,ctrl+f", "page(1)", "Page down", show=False, id="table.page_down"),
+        Binding("ctrl+u", "page(-0.5)", "Half a page up", show=False, id="table.half_up"),
+        Binding("ctrl+d", "page(0.5)", "Half a page down", show=False, id="table.half_down"),
+        Binding("home,g", "cursor_to(0)", "First row", show=False, id="table.first"),
+        Binding("end,G", "cursor_to(-1)", "Last row", show=False, id="table.last"),
+        Binding("enter", "open", "Open", tooltip="Open what the cursor is on", id="table.open"),
+    ]
+
+    class Moved(Message):
+        """The cursor came to another row."""
+
+        def __init__(self, table: LiveTable[Any], row_key: Hashable | None) -> None:
+            super().__init__()
+            self.table = table
+            self.row_key = row_key
+
+        @property
+        def control(self) -> LiveTable[Any]:
+            return self.table
+
+    class Opened(Message):
+        """Enter, or a double click, on a row."""
+
+        def __init__(self, table: LiveTable[Any], row_key: Hashable) -> None:
+            super().__init__()
+            self.table = table
+            self.row_key = row_key
+
+        @property
+        def control(self) -> LiveTable[Any]:
+            return self.table
+
+    def __init__(
+        self,
+        source: Source[Row],
+        columns: Sequence[Column[Row]],
+        *,
+        key: Callable[[Row], Hashable],
+        index_of: Callable[[Hashable], int | None] | None = None,
+        empty: Sequence[str] = ("Nothing here.",),
+        opens: bool = True,
+        id: str | None = None,  # noqa: A002 - Textual's word
+    ) -> None:
+        super().__init__(id=id)
+        self.source = source
+        self.columns = columns
+        self.empty = empty
+        self.stale = False
+        self._opens = opens
+        self._key = key
+        self._find = index_of or self._scan
+        self._cursor = 0
+        self._cursor_key: Hashable | None = None
+        self._layout: list[tuple[Column[Row], int]] = []
+        self._layout_for: tuple[int, int] = (-1, -1)
+
+    # -- rows ---------------------------------------------------------------------
+
+    def _scan(self, key: Hashable) -> int | None:
+        return next(
+            (i for i in range(len(self.source)) if self._key(self.source.row(i)) == key), None
+        )
+
+    @property
+    def cursor(self) -> int:
+        """The row the cursor is on, from 0."""
+        return self._cursor
+
+    @property
+    def selected(self) -> Row | None:
+        """The row under the cursor, None in an empty table."""
+        return self.source.row(self._cursor) if self._cursor < len(self.source) else None
+
+    def select(self, key: Hashable) -> bool:
+        """Puts the cursor on the row with this key; False if it is not shown."""
+        index = self._find(key)
+        if index is None:
+            return False
+        self._move(index)
+        return True
+
+    def rows_changed(self) -> None:
+        """To be called when the source has changed: keeps the cursor on its row."""
+        count = len(self.source)
+        self.virtual_size = Size(self.size.width, count + 1)
+        found = self._find(self._cursor_key) if self._cursor_key is not None else None
+        index = found if found is not None else min(self._cursor, max(0, count - 1))
+        self._move(index, follow=found is not None and found != self._cursor)
+        self.refresh()
+
+    def repaint(self) -> None:
+        """To be called when rows read differently though they are the same (time went by)."""
+        self.refresh()
+
+    def _move(self, index: int, *, follow: bool = True) -> None:
+        count = len(self.source)
+        self._cursor = max(0, min(index, count - 1))
+        key = self._key(self.source.row(self._cursor)) if count else None
+        if follow:
+            self._show_cursor()
+        if key != self._cursor_key:
+            self._cursor_key = key
+            self.post_message(self.Moved(self, key))
+        self.refresh()
+
+    def _show_cursor(self) -> None:
+        page = max(1, self.size.height - 1)
+        top = self.scroll_offset.y
+        if self._cursor < top:
+            self.scroll_to(y=self._cursor, animate=False)
+        elif self._cursor >= top + page:
+            self.scroll_to(y=self._cursor - page + 1, animate=False)
+
+    # -- keys and mouse -------------------------------------------------------------
+
+    def action_cursor(self, step: int) -> None:
+        self._move(self._cursor + step)
+
+    def action_page(self, pages: float) -> None:
+        self._move(self._cursor + int(pages * max(1, self.size.height - 1)))
+
+    def action_cursor_to(self, index: int) -> None:
+        self._move(index if index >= 0 else len(self.source) - 1)
+
+    def action_open(self) -> None:
+        if self._cursor_key is not None:
+            self.post_message(self.Opened(self, self._cursor_key))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        return action != "open" or (self._opens and len(self.source) > 0)
+
+    def on_click(self, event: events.Click) -> None:
+        index = int(event.y) - 1 + self.scroll_offset.y
+        if 0 <= index < len(self.source) and event.y >= 1:
+            self._move(index, follow=False)
+            if event.chain == 2:
+                self.action_open()
+
+    # -- painting -------------------------------------------------------------------
+
+    def on_mount(self) -> None:
+        self.app.theme_changed_signal.subscribe(self, lambda _theme: self.refresh())
+        self.rows_changed()
+
+    def on_resize(self) -> None:
+        self.virtual_size = Size(self.size.width, len(self.source) + 1)
+        self._show_cursor()
+
+    def set_columns(self, columns: Sequence[Column[Row]]) -> None:
+        """Shows other columns."""
+        self.columns = columns
+        self._layout_for = (-1, -1)
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        width = self.size.width
+        palette = Palette.of(self.app)
+        if self._layout_for != (width, id(self.columns)):
+            self._layout = fit_columns(self.columns, width - MARK - MARGIN)
+            self._layout_for = (width, id(self.columns))
+        if y == 0:
+            return self._header(width, palette)
+        index = self.scroll_offset.y + y - 1
+        if index < len(self.source):
+            return self._line(self.source.row(index), width, palette, cursor=index == self._cursor)
+        blank = palette.style("muted")
+        if not len(self.source) and 0 <= y - 2 < len(self.empty):
+            return Strip([Segment(fit("  " + self.empty[y - 2], width), blank)], width)
+        return Strip.blank(width, blank)
+
+    def _header(self, width: int, palette: Palette) -> Strip:
+        style = palette.style("bold muted", "surface")
+        text = " " * MARK + "".join(
+            (" " * column.gap if number else "") + fit(column.title, size, right=column.right)
+            for number, (column, size) in enumerate(self._layout)
+        )
+        return Strip([Segment(fit(text, width), style)], width)
+
+    def _line(self, row: Row, width: int, palette: Palette, *, cursor: bool) -> Strip:
+        ground = ("cursor" if self.has_focus else "panel") if cursor else "background"
+
+        def style(name: str) -> Style:
+            if self.stale and not cursor:
+                name = "muted"
+            return palette.style(f"bold {name}" if cursor else name, ground)
+
+        segments = [Segment("› " if cursor else "  ", style("primary"))]
+        used = MARK
+        for number, (column, size) in enumerate(self._layout):
+            if number:
+                segments.append(Segment(" " * column.gap, style("foreground")))
+                used += column.gap
+            cell = fit_cell(column.cell(row, size), size, right=column.right)
+            segments.extend(Segment(text, style(name)) for text, name in cell)
+            used += size
+        if used < width:
+            segments.append(Segment(" " * (width - used), style("foreground")))
+        return Strip(segments, max(used, width)).crop(0, width)

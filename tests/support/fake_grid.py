@@ -1,0 +1,390 @@
+"""A grid in memory for tests of the console: its jobs change when the test says so."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from dsq.core.errors import DsqError, NotFoundError, UnreachableError
+from dsq.core.model import (
+    ZERO_ADDRESS,
+    Address,
+    Affinity,
+    Constants,
+    Job,
+    JobCost,
+    JobDefinition,
+    JobStatus,
+    JobTime,
+    Label,
+    Provider,
+    ProviderHardware,
+    ProviderPrices,
+    WhyNot,
+)
+from dsq.core.units import CREDIT, minutes_for, wei_per_minute
+
+NOW = 1_795_000_000
+"""Where frozen clocks stand: 2026-11-18 11:06:40 UTC."""
+
+ME = Address(bytes.fromhex("9fd3" + "11" * 16 + "41ac"))
+GAIA = Address(b"\x9a" * 20)
+IRIS = Address(b"\x5b" * 20)
+
+
+def provider(
+    address: Address,
+    name: str,
+    *,
+    nodes: int = 2,
+    gpus: int = 4,
+    cpu_price: int = CREDIT // 20,
+    **changes: Any,
+) -> Provider:
+    """A provider with plausible hardware and prices."""
+    return dataclasses.replace(
+        Provider(
+            address,
+            ProviderHardware((gpus,) * nodes, (32,) * nodes, (128_000,) * nodes),
+            ProviderPrices(CREDIT // 2, cpu_price, CREDIT // 10**7),
+            (Label("name", name), Label("zone", "eu"), Label("gpu", "a100" if gpus else "none")),
+            is_approved=True,
+            is_valid=True,
+            job_count=12,
+        ),
+        **changes,
+    )
+
+
+def job(
+    job_id: int,
+    status: JobStatus,
+    name: str = "",
+    *,
+    at: Address = ZERO_ADDRESS,
+    locked: int = 212,
+    cost: int = 0,
+    submit: int = -7200,
+    start: int = 0,
+    end: int = 0,
+    error: str = "",
+    exit_status: int = 0,
+    gpus: int = 0,
+    **changes: Any,
+) -> Job:
+    """A job; times are seconds relative to :data:`NOW`, money is in hundredths of a credit."""
+
+    def moment(offset: int) -> int:
+        return NOW + offset if offset else 0
+
+    return dataclasses.replace(
+        Job(
+            job_id,
+            status,
+            ME,
+            at,
+            JobDefinition(1, 8, 4000, gpus),
+            JobCost(locked * CREDIT, cost * CREDIT // 100),
+            JobTime(moment(submit), moment(start), moment(end), 0, 1000 + job_id),
+            name,
+            last_error=error,
+            exit_status=exit_status,
+        ),
+        **changes,
+    )
+
+
+@dataclass(frozen=True)
+class FakeHead:
+    number: int
+    timestamp: int
+
+
+@dataclass(frozen=True)
+class FakeEvent:
+    name: str
+    args: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class FakeBatch:
+    events: tuple[FakeEvent, ...]
+    head: FakeHead
+    reset: bool = False
+
+
+@dataclass(frozen=True)
+class FakeBalance:
+    balance_wei: int
+    allowance_wei: int
+    native_wei: int
+    locked_wei: int = 0
+
+
+@dataclass(frozen=True)
+class FakeWhy:
+    place: int
+    of: int
+    providers: tuple[WhyNot, ...]
+
+
+@dataclass(frozen=True)
+class FakeStep:
+    status: JobStatus
+    at: int
+    block_number: int
+    tx_hash: bytes = b"\x12" * 32
+
+
+@dataclass(frozen=True)
+class FakeLine:
+    data: bytes
+    timestamp_ns: int
+
+
+def some_jobs() -> list[Job]:
+    """One job of every kind, newest first."""
+    status = JobStatus
+    return [
+        job(
+            41, status.RUNNING, "train-llm", at=GAIA, submit=-4200, start=-4180, gpus=4, locked=400
+        ),
+        job(40, status.RUNNING, "sweep-lr", at=IRIS, submit=-1000, start=-980, locked=160),
+        job(39, status.PENDING, "render-07", submit=-300, locked=160),
+        job(38, status.SCHEDULED, "mesh-fine", at=GAIA, submit=-500),
+        job(37, status.META_SCHEDULED, "mesh-coarse", at=IRIS, submit=-510),
+        job(
+            36,
+            status.FINISHED,
+            "cfd-wing",
+            at=IRIS,
+            submit=-9000,
+            start=-8900,
+            end=-5410,
+            cost=5520,
+        ),
+        job(
+            35,
+            status.FAILED,
+            "mpi-check",
+            at=GAIA,
+            submit=-9100,
+            start=-9050,
+            end=-9046,
+            cost=190,
+            error="step 'check' ended with exit code 3",
+            exit_status=768,
+        ),
+        job(34, status.CANCELLED, "typo", submit=-9900, start=-9800, end=-9800),
+        job(
+            33,
+            status.OUT_OF_CREDITS,
+            "long-one",
+            at=GAIA,
+            submit=-99000,
+            start=-98000,
+            end=-80000,
+            cost=21200,
+        ),
+        job(
+            32,
+            status.PANICKED,
+            "lost",
+            at=IRIS,
+            submit=-99900,
+            start=-99000,
+            end=-98000,
+            error="the provider does not answer",
+        ),
+    ]
+
+
+@dataclass
+class FakeGrid:
+    """Implements ``dsq.console.user.port.GridPort`` in memory.
+
+    Attributes:
+        fail: Raised by the next calls of the named methods.
+        sent: What was sent: method and arguments.
+        alive: False makes every call fail with ``UnreachableError``.
+    """
+
+    address: Address = ME
+    known: dict[int, Job] = field(default_factory=dict)
+    known_providers: list[Provider] = field(
+        default_factory=lambda: [
+            provider(GAIA, "gaia"),
+            provider(IRIS, "iris", nodes=1, gpus=0, cpu_price=CREDIT // 16),
+        ]
+    )
+    money: FakeBalance = FakeBalance(12_844 * CREDIT // 10, 0, 99 * CREDIT)
+    minimum: int = 100 * CREDIT
+    output: dict[int, list[FakeLine]] = field(default_factory=dict)
+    fail: dict[str, DsqError] = field(default_factory=dict)
+    sent: list[tuple[str, Any]] = field(default_factory=list)
+    alive: bool = True
+    block: int = 1204
+
+    def __post_init__(self) -> None:
+        self._batches: asyncio.Queue[FakeBatch] = asyncio.Queue()
+        self._more_output = asyncio.Event()
+
+    def add(self, *jobs: Job) -> FakeGrid:
+        self.known |= {each.id: each for each in jobs}
+        return self
+
+    def _check(self, method: str) -> None:
+        if not self.alive:
+            raise UnreachableError("The chain at http://127.0.0.1:8545 does not answer.")
+        if method in self.fail:
+            raise self.fail[method]
+
+    # -- what a test does ---------------------------------------------------------
+
+    def change(self, job_id: int, **changes: Any) -> None:
+        """Changes a job and says so in the feed."""
+        before = self.known[job_id]
+        after = dataclasses.replace(before, **changes)
+        self.known[job_id] = after
+        self.say(
+            "JobTransitionEvent", job_id=job_id, from_status=before.status, to_status=after.status
+        )
+
+    def say(self, name: str, **args: Any) -> None:
+        """Puts an event into the feed."""
+        self.block += 1
+        self._batches.put_nowait(FakeBatch((FakeEvent(name, args),), FakeHead(self.block, NOW)))
+
+    def heartbeat(self, *, reset: bool = False) -> None:
+        self._batches.put_nowait(FakeBatch((), FakeHead(self.block, NOW), reset))
+
+    def write(self, job_id: int, *lines: str, at: int = NOW) -> None:
+        """Adds lines to a job's output."""
+        output = self.output.setdefault(job_id, [])
+        output += [FakeLine(line.encode(), at * 10**9) for line in lines]
+        self._more_output.set()
+        self._more_output = asyncio.Event()
+
+    # -- GridPort -------------------------------------------------------------------
+
+    async def close(self) -> None:
+        self.sent.append(("close", None))
+
+    async def head(self) -> FakeHead:
+        self._check("head")
+        return FakeHead(self.block, NOW - 1)
+
+    async def constants(self) -> Constants:
+        self._check("constants")
+        return Constants(self.minimum, 20, 15, 30, 5, 0)
+
+    async def job(self, job_id: int) -> Job:
+        self._check("job")
+        if job_id not in self.known:
+            raise NotFoundError(f"There is no job {job_id}.")
+        return self.known[job_id]
+
+    async def jobs(self, *, limit: int | None = None) -> list[Job]:
+        self._check("jobs")
+        return [self.known[job_id] for job_id in sorted(self.known, reverse=True)][:limit]
+
+    async def changes(self) -> AsyncIterator[FakeBatch]:
+        self._check("changes")
+        yield FakeBatch((), FakeHead(self.block, NOW - 1))
+        while True:
+            yield await self._batches.get()
+
+    async def history(self, job: Job) -> Sequence[FakeStep]:
+        self._check("history")
+        path = [JobStatus.PENDING]
+        if not job.provider.is_zero:
+            path += [JobStatus.META_SCHEDULED, JobStatus.SCHEDULED]
+        if job.time.start and job.time.end != job.time.start:
+            path.append(JobStatus.RUNNING)
+        path = [step for step in path if step <= job.status] + [job.status] * job.status.is_final
+        times = {JobStatus.RUNNING: job.time.start, job.status: job.time.end or job.time.start}
+        return [
+            FakeStep(step, times.get(step) or job.time.submit + 2 * number, 1000 + number)
+            for number, step in enumerate(path)
+        ]
+
+    async def why(self, job_id: int) -> FakeWhy:
+        self._check("why")
+        rows = (
+            WhyNot(GAIA, "gaia", "all 8 GPUs are in use until 12:31"),
+            WhyNot(IRIS, "iris", "needs 4 GPUs on one node, has none"),
+        )
+        return FakeWhy(2, 3, rows)
+
+    async def logs(self, job_id: int, *, follow: bool = False) -> AsyncIterator[FakeLine]:
+        self._check("logs")
+        sent = 0
+        while True:
+            lines = self.output.get(job_id, [])
+            for line in lines[sent:]:
+                yield line
+            sent = len(lines)
+            if not follow or self.known[job_id].status.is_final:
+                return
+            await self._more_output.wait()
+
+    async def balance(self) -> FakeBalance:
+        self._check("balance")
+        return self.money
+
+    async def providers(self) -> list[Provider]:
+        self._check("providers")
+        return list(self.known_providers)
+
+    async def estimate(self, definition: JobDefinition, wei: int) -> list[WhyNot]:
+        self._check("estimate")
+        rows = []
+        for each in self.known_providers:
+            lacks = definition.gpus > sum(each.hardware.gpus_per_node)
+            reason = f"needs {definition.gpus} GPUs, has none" if lacks else ""
+            minutes = minutes_for(definition, each.prices, wei)
+            rate = wei_per_minute(definition, each.prices)
+            rows.append(WhyNot(each.address, each.name, reason, minutes, rate))
+        return rows
+
+    async def submit(
+        self,
+        workflow: Mapping[str, Any],
+        credits: int,  # noqa: A002
+        *,
+        name: str = "",
+        uses: Iterable[Label] = (),
+        affinity: Iterable[Affinity] = (),
+    ) -> Job:
+        self._check("submit")
+        self.sent.append(("submit", (dict(workflow), credits, name, tuple(uses), tuple(affinity))))
+        number = max(self.known, default=0) + 1
+        self.add(job(number, JobStatus.PENDING, name, submit=-1, locked=credits // CREDIT))
+        self.money = dataclasses.replace(self.money, balance_wei=self.money.balance_wei - credits)
+        self.say("NewJobRequestEvent", job_id=number, customer=self.address)
+        return self.known[number]
+
+    async def cancel(self, job_id: int) -> Job:
+        self._check("cancel")
+        self.sent.append(("cancel", job_id))
+        running = self.known[job_id].status is JobStatus.RUNNING
+        if running:
+            self.change(job_id, has_cancel_request=True)
+        else:
+            self.change(job_id, status=JobStatus.CANCELLED)
+        return self.known[job_id]
+
+    async def top_up(self, job_id: int, wei: int) -> Job:
+        self._check("top_up")
+        self.sent.append(("top_up", (job_id, wei)))
+        before = self.known[job_id].cost
+        self.change(
+            job_id,
+            cost=dataclasses.replace(
+                before, max_cost=before.max_cost + wei, pending_top_up=before.pending_top_up + wei
+            ),
+        )
+        return self.known[job_id]
