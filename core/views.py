@@ -45,7 +45,7 @@ def job_to_dict(job: Job) -> dict[str, Any]:
         "cpus_per_task": definition.cpus_per_task,
         "mem_per_cpu": definition.mem_per_cpu,
         "gpus": definition.gpus,
-        "uses": {label.key: label.value for label in definition.uses},
+        "uses": [str(label) for label in definition.uses],
         "affinity": [str(affinity) for affinity in definition.affinity],
         "batch_location_hash": definition.batch_location_hash,
     }

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dsq.console.commands.common import Session, grid_options, json_option, key_options, session
+from dsq.console.commands.common import (
+    Session,
+    debug_option,
+    grid_options,
+    json_option,
+    key_options,
+    session,
+)
 from dsq.console.commands.groups import DefaultGroup
 from dsq.console.output import put, put_json, say
 
@@ -37,7 +44,7 @@ def name_option(function: click.decorators.FC) -> click.decorators.FC:
 @name_option
 @json_option
 @key_options
-@grid_options
+@debug_option
 @session
 def new(call: Session, name: str, as_json: bool) -> None:
     """Make a new key.
@@ -57,7 +64,7 @@ def new(call: Session, name: str, as_json: bool) -> None:
 @name_option
 @json_option
 @key_options
-@grid_options
+@debug_option
 @session
 def import_key(call: Session, name: str, as_json: bool) -> None:
     """Import a private key from standard input, or from a prompt on a terminal.

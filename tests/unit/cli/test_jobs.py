@@ -1,0 +1,297 @@
+"""submit, jobs, job, logs, why, cancel, topup."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from dsq.core.errors import AllowanceError, ContractError, CreditsError
+from dsq.core.model import JobStatus
+from dsq.core.units import CREDIT
+
+from .conftest import Dsq
+from .double import GAIA, ME, GridDouble, job
+
+
+class TestSubmit:
+    """dsq submit."""
+
+    def test_everything_reaches_the_grid_exactly(
+        self, dsq: Dsq, grid: GridDouble, workflow: str
+    ) -> None:
+        """Credits are exact, labels and affinities go along; the number goes to stdout."""
+        result = dsq(
+            "submit", workflow, "--credits", "212.000000000000000001", "--name", "mine",
+            "--uses", "gpu=a100", "--uses", "zone=eu", "--affinity", "mem>=64000",
+        )  # fmt: skip
+        assert (result.code, result.out) == (0, "41\n")
+        wei = 212 * CREDIT + 1
+        assert grid.did == [
+            ("submit", "it", wei, "mine", ["gpu=a100", "zone=eu"], ["mem>=64000"], True)
+        ]
+        assert "212.000000000000000001 credits are locked" in result.err
+
+    def test_json_prints_the_job_at_once(self, dsq: Dsq, grid: GridDouble, workflow: str) -> None:
+        """Standard output is the job's object and nothing else."""
+        result = dsq("submit", workflow, "--credits", "100", "--json")
+        assert result.json["id"] == 41
+        assert result.json["status"] == "PENDING"
+
+    def test_the_name_is_the_files_by_default(
+        self, dsq: Dsq, grid: GridDouble, tmp_path: Path, workflow: str
+    ) -> None:
+        """Cut to 32 bytes without breaking a character."""
+        path = tmp_path / ("é" * 20 + ".yaml")
+        path.write_text(Path(workflow).read_text())
+        dsq("submit", str(path), "--credits", "100")
+        assert grid.did[0][3] == "é" * 16
+
+    def test_no_approve_is_passed_on(self, dsq: Dsq, grid: GridDouble, workflow: str) -> None:
+        """--no-approve refuses instead of raising the allowance."""
+        grid.fail = AllowanceError("The grid may take 0 credits.")
+        assert dsq("submit", workflow, "--credits", "100", "--no-approve").code == 79
+        grid.fail = None
+        dsq("submit", workflow, "--credits", "100", "--no-approve")
+        assert grid.did[0][-1] is False
+
+    def test_a_bad_workflow_is_refused_before_the_grid_is_asked(
+        self, dsq: Dsq, grid: GridDouble, tmp_path: Path, workflow: str
+    ) -> None:
+        """Not even the connection is made."""
+        path = tmp_path / "bad.yaml"
+        path.write_text(Path(workflow).read_text().replace("command", "comand"))
+        result = dsq("submit", str(path), "--credits", "100")
+        assert result.code == 65
+        assert result.err.splitlines()[0].startswith(f"{path}:5:9: ")
+        assert grid.sent == []
+
+    @pytest.mark.parametrize("credits", ["1,5", "-5", "1e3", "0.1234567890123456789", ""])
+    def test_credits_that_are_no_amount(
+        self,
+        dsq: Dsq,
+        grid: GridDouble,
+        workflow: str,
+        credits: str,  # noqa: A002
+    ) -> None:
+        """Exit code 64, nothing sent."""
+        assert dsq("submit", workflow, "--credits", credits).code == 64
+        assert grid.sent == []
+
+    @pytest.mark.parametrize(
+        ("state", "code"),
+        [
+            (job(41, JobStatus.FINISHED), 0),
+            (job(41, JobStatus.FAILED, exit_status=3 << 8), 3),
+            (job(41, JobStatus.FAILED, exit_status=9), 137),
+            (job(41, JobStatus.FAILED), 1),
+            (job(41, JobStatus.CANCELLED), 130),
+            (job(41, JobStatus.OUT_OF_CREDITS), 124),
+            (job(41, JobStatus.PANICKED), 70),
+        ],
+    )
+    def test_watch_exits_as_the_job_ends(
+        self, dsq: Dsq, grid: GridDouble, workflow: str, state: object, code: int
+    ) -> None:
+        """Statuses go to stderr with their time, the output to stdout, the end is the code."""
+        grid.course = [job(41, JobStatus.RUNNING), state]  # type: ignore[list-item]
+        grid.output = [b"one", b"two"]
+        result = dsq("submit", workflow, "--credits", "100", "--watch")
+        assert (result.code, result.out) == (code, "one\ntwo\n")
+        assert "RUNNING on gaia" in result.err
+        assert state.status.name in result.err  # type: ignore[attr-defined]
+        assert ("logs", 41, True) in grid.did
+
+    def test_watch_asks_for_no_log_where_there_is_none(
+        self, dsq: Dsq, grid: GridDouble, workflow: str
+    ) -> None:
+        """A workflow without enableLogging has no output in the grid."""
+        path = Path(workflow)
+        path.write_text(path.read_text().replace("enableLogging: true\n", ""))
+        grid.course = [job(41, JobStatus.FINISHED)]
+        assert dsq("submit", workflow, "--credits", "100", "--watch").code == 0
+        assert [one[0] for one in grid.did] == ["submit"]
+
+    def test_watch_and_json_print_an_object_a_line(
+        self, dsq: Dsq, grid: GridDouble, workflow: str
+    ) -> None:
+        """Each change once, nothing else on stdout."""
+        grid.course = [job(41, JobStatus.RUNNING), job(41, JobStatus.FINISHED)]
+        grid.output = [b"noise"]
+        result = dsq("submit", workflow, "--credits", "100", "--watch", "--json")
+        statuses = [json.loads(line)["status"] for line in result.out.splitlines()]
+        assert statuses == ["PENDING", "RUNNING", "FINISHED"]
+
+
+class TestJobs:
+    """dsq jobs and dsq job show."""
+
+    def test_json_is_a_list_newest_first(self, dsq: Dsq, grid: GridDouble) -> None:
+        """Only the account's own jobs."""
+        other = dataclasses.replace(job(3), customer=GAIA)
+        grid.add(job(1, JobStatus.FINISHED), job(2), other)
+        assert [one["id"] for one in dsq("jobs", "--json").json] == [2, 1]
+        assert [one["id"] for one in dsq("jobs", "--json", "--status", "finished").json] == [1]
+        assert [one["id"] for one in dsq("jobs", "--json", "--limit", "1").json] == [2]
+        assert [one["id"] for one in dsq("jobs", "--json", "--customer", str(GAIA)).json] == [3]
+
+    def test_the_table_has_a_line_a_job(self, dsq: Dsq, grid: GridDouble) -> None:
+        """Aligned columns, without colour in a pipe."""
+        grid.add(job(1, JobStatus.FINISHED), job(12, JobStatus.RUNNING))
+        lines = dsq("jobs").out.splitlines()
+        assert lines[0].split()[:3] == ["ID", "NAME", "STATUS"]
+        assert [line.split()[0] for line in lines[1:]] == ["12", "1"]
+        assert "\x1b" not in "".join(lines)
+        assert lines[2].split()[-2:] == ["1.50", "100.00"]
+
+    def test_an_empty_list_teaches_the_next_step(self, dsq: Dsq, grid: GridDouble) -> None:
+        """Words on stderr, an empty stdout; with --json an empty list."""
+        result = dsq("jobs")
+        assert (result.code, result.out) == (0, "")
+        assert "dsq submit" in result.err
+        assert dsq("jobs", "--json").json == []
+
+    def test_show_prints_the_object(self, dsq: Dsq, grid: GridDouble) -> None:
+        """Decimal and 0x ids mean the same."""
+        grid.add(job(41, JobStatus.FAILED, exit_status=3 << 8, last_error="it broke"))
+        shown = dsq("job", "show", "41", "--json").json
+        assert (shown["exit_code"], shown["last_error"]) == (3, "it broke")
+        assert dsq("job", "show", "0x29", "--json").json == shown
+
+    def test_show_for_people_hides_what_a_terminal_would_obey(
+        self, dsq: Dsq, grid: GridDouble
+    ) -> None:
+        """Escape sequences in names and errors of strangers do not reach the terminal."""
+        grid.add(job(41, JobStatus.FAILED, name="\x1b[2Jx", last_error="a\x1b]0;owned\x07b"))
+        result = dsq("job", "show", "41")
+        assert "\x1b" not in result.out
+        assert "gaia" in result.out
+
+    def test_an_unknown_job_is_66(self, dsq: Dsq, grid: GridDouble) -> None:
+        """One sentence that names it."""
+        result = dsq("job", "show", "4711")
+        assert result.code == 66
+        assert "4711" in result.err
+
+
+class TestOthers:
+    """dsq logs, why, cancel, topup."""
+
+    def test_logs_are_the_bytes_of_the_job(self, dsq: Dsq, grid: GridDouble) -> None:
+        """Into a pipe nothing is changed, and every line ends once."""
+        grid.output = [b"plain", b"\x1b[31mred\x1b[0m\n", b"\tend"]
+        result = dsq("logs", "41")
+        assert result.out == "plain\n\x1b[31mred\x1b[0m\n\tend\n"
+        assert grid.did == [("logs", 41, False)]
+        assert dsq("logs", "41", "--follow").code == 0
+        assert grid.did[-1] == ("logs", 41, True)
+
+    def test_logs_with_times(self, dsq: Dsq, grid: GridDouble) -> None:
+        """RFC 3339 UTC with milliseconds before each line."""
+        grid.output = [b"plain"]
+        assert dsq("logs", "41", "--timestamps").out == "2026-11-18T11:06:40.000Z plain\n"
+
+    def test_why_tells_place_and_reasons(self, dsq: Dsq, grid: GridDouble) -> None:
+        """For people on stdout; as JSON with the same facts."""
+        grid.add(job(41))
+        text = dsq("why", "41").out
+        assert "number 2 of 3 waiting" in text
+        assert "busy: 8 of 8 CPUs in use" in text
+        answer = dsq("why", "41", "--json").json
+        assert (answer["place"], answer["of"]) == (2, 3)
+        assert answer["providers"][0]["wei_per_minute"] == str(CREDIT)
+
+    def test_cancel_says_what_comes_back(self, dsq: Dsq, grid: GridDouble) -> None:
+        """All of it for a job that waits; the rest, later, for one that runs."""
+        grid.add(job(1), job(2, JobStatus.RUNNING))
+        assert "100 credits come back" in dsq("cancel", "1").err
+        assert "gaia was asked to end job 2" in dsq("cancel", "2").err
+        assert dsq("cancel", "2", "--json").json["has_cancel_request"] is True
+
+    def test_topup_says_what_it_buys(self, dsq: Dsq, grid: GridDouble) -> None:
+        """In time at the job's provider."""
+        grid.add(job(2, JobStatus.RUNNING))
+        assert "1 h 02 min more on gaia" in dsq("topup", "2", "62.5").err
+        assert grid.did == [("top_up", 2, 625 * CREDIT // 10, True)]
+
+    def test_what_a_contract_refuses_is_one_sentence(self, dsq: Dsq, grid: GridDouble) -> None:
+        """Exit code 75."""
+        grid.add(job(2, JobStatus.RUNNING))
+        grid.fail = ContractError("The job has ended.", name="JobHotStatusOnly")
+        result = dsq("cancel", "2")
+        assert (result.code, result.err) == (75, "dsq: The job has ended.\n")
+
+
+class TestMoneyAndProviders:
+    """dsq credits, dsq providers, dsq estimate."""
+
+    def test_balance_as_json(self, dsq: Dsq, grid: GridDouble) -> None:
+        """With the account's address; 'dsq credits' alone means the same."""
+        result = dsq("credits", "balance", "--json")
+        assert result.json == {
+            "address": str(ME),
+            "allowance_wei": "0",
+            "balance_wei": str(9_900 * CREDIT),
+            "locked_wei": str(100 * CREDIT),
+            "native_wei": str(CREDIT),
+        }
+        assert dsq("credits", "--json").json == result.json
+        assert dsq("credits", "balance", str(GAIA), "--json").json["address"] == str(GAIA)
+        assert "9900 credits" in dsq("credits").out
+
+    def test_allowance_is_shown_and_set(self, dsq: Dsq, grid: GridDouble) -> None:
+        """Without a number nothing is signed."""
+        assert dsq("credits", "allowance").out == "0\n"
+        assert grid.did == []
+        assert dsq("credits", "allowance", "12.5").out == "12.5\n"
+        assert grid.did == [("set_allowance", 25 * CREDIT // 2)]
+
+    def test_transfer_sends_exactly(self, dsq: Dsq, grid: GridDouble) -> None:
+        """A mistyped address is refused before anything is opened."""
+        assert dsq("credits", "transfer", str(GAIA), "0.1").code == 0
+        assert grid.did == [("transfer", GAIA, CREDIT // 10)]
+        wrong = str(GAIA).swapcase().replace("0X", "0x")
+        assert dsq("credits", "transfer", wrong, "1").code == 64
+        assert dsq("credits", "transfer", "0x12", "1").code == 64
+        assert len(grid.did) == 1
+
+    def test_too_few_credits_is_79(self, dsq: Dsq, grid: GridDouble) -> None:
+        """The grid's sentence, its exit code."""
+        grid.fail = CreditsError("The wallet holds 1 credits.")
+        assert dsq("credits", "transfer", str(GAIA), "5").code == 79
+
+    @pytest.mark.parametrize("command", ["approve", "remove", "ban", "unban"])
+    def test_operators_commands(self, dsq: Dsq, grid: GridDouble, command: str) -> None:
+        """Each reaches the contract's call of its name, for providers that exist."""
+        assert dsq("providers", command, str(GAIA)).code == 0
+        assert grid.did == [(command, GAIA)]
+        assert dsq("providers", command, str(ME)).code == 66
+        assert len(grid.did) == 1
+
+    def test_providers_list_and_show(self, dsq: Dsq, grid: GridDouble) -> None:
+        """The list is what 'dsq providers' alone prints."""
+        rows = dsq("providers", "list", "--json").json
+        assert rows[0]["name"] == "gaia"
+        assert dsq("providers", "--json").json == rows
+        table = dsq("providers").out
+        assert "approved" in table
+        assert "banned" in table
+        shown = dsq("providers", "show", str(GAIA), "--json").json
+        assert shown["nodes"] == [{"cpus": 8, "gpus": 2, "mem_mb": 64_000}]
+        assert "label gpu" in dsq("providers", "show", str(GAIA)).out
+
+    def test_estimate_needs_no_wallet(
+        self, dsq: Dsq, grid: GridDouble, workflow: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Labels count; the answers come as a table or as JSON."""
+        monkeypatch.delenv("ETH_PRIVATE_KEY")
+        result = dsq("estimate", workflow, "--credits", "62", "--uses", "gpu=a100")
+        assert result.code == 0
+        assert "1 h 02 min" in result.out
+        assert "needs 4 GPUs, has 2 on all its nodes" in result.out
+        definition = grid.sent[0][1]
+        assert (definition.ntasks, str(definition.uses[0])) == (1, "gpu=a100")
+        rows = dsq("estimate", workflow, "--credits", "62", "--json").json
+        assert [row["reason"] == "" for row in rows] == [True, False]
