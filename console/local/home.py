@@ -92,6 +92,7 @@ class State:
     options: Options = field(default_factory=Options)
     ports: dict[str, int] = field(default_factory=dict)
     jobs_root: str = ""
+    metascheduler: str = ""
 
 
 class Home:
@@ -187,7 +188,7 @@ class Home:
         try:
             data = json.loads(self.state_file.read_text())
             options = Options(**data["options"])
-            return State(options, dict(data["ports"]), data.get("jobs_root", ""))
+            return State(options, dict(data["ports"]), data["jobs_root"], data["metascheduler"])
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError, KeyError) as error:
@@ -199,6 +200,7 @@ class Home:
             "options": asdict(state.options),
             "ports": state.ports,
             "jobs_root": state.jobs_root,
+            "metascheduler": state.metascheduler,
         }
         write_atomically(self.state_file, json.dumps(data, indent=2, sort_keys=True) + "\n")
 

@@ -14,6 +14,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from dsq.console.local import clusters, processes
@@ -91,16 +92,13 @@ class Keeper:
         clusters.check_cluster(self.options)
         self.home.create()
         known = self.home.load_state()
-        self.state = State(
-            self.options,
-            dict(known.ports) if known else {},
-            known.jobs_root if known else "",
-        )
+        self.state = replace(known, options=self.options) if known else State(self.options)
         await self.stop_leftovers()
         self._choose_ports()
         self.home.save_state(self.state)
         self.node = await start_node(self.home, self.options, self.state.ports["rpc"], self.tell)
         self.ledger = await settle(self.home, self.options, self.node, self.names, self.tell)
+        self.state.metascheduler = str(self.ledger.metascheduler)
         self.tell(f"clusters   {self.options.cluster}, {len(self.names)} provider(s)")
         await clusters.start_clusters(self.home, self.options, self.names)
         for name in self.names:

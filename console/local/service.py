@@ -8,19 +8,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import json
 import logging
 import signal
 from pathlib import Path
 
 from dsq.console.local.home import Home, State
 from dsq.core.errors import DsqError, SettingsError
-
-
-def contract_address(home: Home) -> str:
-    """The MetaScheduler's address from the deployment's record."""
-    record = json.loads((home.chain / "deployment.json").read_text())
-    return str(record["addresses"]["metascheduler"])
 
 
 def rpc_url(state: State) -> str:
@@ -45,7 +38,7 @@ async def run_sbatch(home: Home, state: State, stop: asyncio.Event) -> None:
             grpc_port=state.ports["grpc"],
             rpc_url=rpc_url(state),
             chain_id=state.options.chain_id,
-            metascheduler=contract_address(home),
+            metascheduler=state.metascheduler,
             logger_endpoint=grpc,
         ),
         stop,
@@ -61,7 +54,7 @@ async def run_metascheduler(home: Home, state: State, stop: asyncio.Event) -> No
         MetaSchedulerSettings(
             rpc_url=rpc_url(state),
             chain_id=state.options.chain_id,
-            metascheduler=contract_address(home),
+            metascheduler=state.metascheduler,
             host="127.0.0.1",
             port=state.ports["oracle"],
             state_dir=home.services / "metascheduler",
