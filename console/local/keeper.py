@@ -76,7 +76,7 @@ class Keeper:
         self.options = options
         self.tell = tell
         self.names = home.provider_names(options.providers)
-        self.state = State(options)
+        self.state = home.load_state() or State(options)
         self.node: DevChain | None = None
         self.ledger: Ledger | None = None
         self._restarts: dict[str, tuple[int, float]] = {}
@@ -288,12 +288,19 @@ class Keeper:
 
     async def stop(self, *, wait: bool = False) -> None:
         """Ends jobs (unless their cluster is outside), then the services, the chain last."""
-        await close_providers(self.home, self.options, wait=wait, tell=self.tell)
+        if self._chain_runs():
+            await close_providers(self.home, self.options, wait=wait, tell=self.tell)
         self.tell("services   stopping")
         await self.stop_services()
         await clusters.stop_clusters(self.home, self.options, self.names)
         self.tell("chain      stopping")
         await DevChain.stop_leftover(self.home.chain)
+
+    def _chain_runs(self) -> bool:
+        """False when the local node has ended: then nothing can be settled any more."""
+        if self.options.chain != "local":
+            return True
+        return DevChain(self.home.chain, self.state.ports.get("rpc", 0), Path()).is_running()
 
     async def stop_services(self) -> None:
         """Providers before the services that they report to."""
