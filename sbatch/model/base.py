@@ -38,7 +38,7 @@ class Deprecated:
 
 
 Text = Annotated[str, NoNul()]
-"""A text of any length and content but NUL."""
+"""A text of any length and any characters but NUL."""
 
 Int = Annotated[int, Int32()]
 """GraphQL's ``Int``."""

@@ -42,8 +42,8 @@ class Rule:
         raise NotImplementedError
 
     def check(self, value: Any) -> Any:
-        """Returns ``value``, or raises the error that carries this rule."""
-        if self.holds(value):
+        """Returns ``value``, or raises the error that carries this rule; null is absent."""
+        if value is None or self.holds(value):
             return value
         raise PydanticCustomError("rule", "must {words}", {"words": self.words(), "rule": self})
 
@@ -117,15 +117,17 @@ class Int32(Rule):
 
 @dataclass(frozen=True, slots=True)
 class NoNul(Rule):
-    """No NUL: neither an argument nor a script can hold one."""
+    """A text that a script can hold: no NUL, no half of a surrogate pair (JSON can spell both)."""
 
     tag = "no_nul"
 
     def words(self) -> str:
-        return "not hold a NUL character"
+        return "hold no NUL and only valid Unicode"
 
     def holds(self, value: Any) -> bool:
-        return "\0" not in value
+        if value.isascii():
+            return "\0" not in value
+        return re.search("[\0\ud800-\udfff]", value) is None
 
 
 @dataclass(frozen=True, slots=True)
