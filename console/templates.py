@@ -2,25 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
-from importlib.resources.abc import Traversable
-from pathlib import Path
 
-MINIMAL = """\
-# Hello world: one step on one CPU.
-enableLogging: true
-resources:
-  tasks: 1
-  cpusPerTask: 1
-  memPerCpu: 500
-  gpus: 0
-steps:
-  - name: hello
-    run:
-      command: echo "Hello world"
-"""
+from dsq.core.errors import NotFoundError, close_matches
 
 
 @dataclass(frozen=True)
@@ -38,30 +23,29 @@ class Template:
 
 
 def templates() -> list[Template]:
-    """All templates by name; at least a minimal one."""
-    found = {template.name: template for template in _packaged()}
-    if not found:
-        found["hello-world"] = Template("hello-world", "Hello world: one step on one CPU.", MINIMAL)
-    return [found[name] for name in sorted(found)]
+    """All templates by name."""
+    folder = resources.files("dsq.examples")
+    return sorted(
+        (
+            Template(entry.name.removesuffix(".yaml"), _title(text), text)
+            for entry in folder.iterdir()
+            if entry.name.endswith(".yaml")
+            for text in [entry.read_text(encoding="utf-8")]
+        ),
+        key=lambda template: template.name,
+    )
 
 
-def _packaged() -> Iterator[Template]:
-    for folder in _folders():
-        for entry in folder.iterdir():
-            name = entry.name
-            if not name.endswith((".yaml", ".yml")) or not entry.is_file():
-                continue
-            text = entry.read_text(encoding="utf-8")
-            yield Template(name.rsplit(".", 1)[0], _title(text), text)
+def template(name: str) -> Template:
+    """One template by its name.
 
-
-def _folders() -> Iterator[Traversable]:
-    packaged = resources.files("dsq.sbatch") / "examples"
-    beside: Traversable = Path(__file__).resolve().parent.parent / "docs" / "examples"
-    for folder in (packaged, beside):
-        if folder.is_dir():
-            yield folder
-            return
+    Raises:
+        NotFoundError: There is none; names the close match.
+    """
+    known = {found.name: found for found in templates()}
+    if name not in known:
+        raise NotFoundError(f"There is no template '{name}'.{close_matches(name, known)}")
+    return known[name]
 
 
 def _title(text: str) -> str:

@@ -8,13 +8,13 @@ import shutil
 import sys
 import tempfile
 import time
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from dsq.console.local.down import down
 from dsq.console.local.progress import to_stderr
 from dsq.console.local.up import up
+from dsq.console.templates import template
 from dsq.core.config import read_grid_json
 from dsq.core.errors import DsqError
 from dsq.core.grid import Grid
@@ -24,12 +24,7 @@ from dsq.core.wallet import load_wallet
 from dsq.sbatch.workflow import load_workflow
 
 DEMO_CREDITS = 100 * CREDIT
-EXAMPLE = "hello-world.yaml"
-
-
-def example(name: str = EXAMPLE) -> str:
-    """The text of an example workflow that the package carries."""
-    return resources.files("dsq.examples").joinpath(name).read_text()
+EXAMPLE = "hello-world"
 
 
 def demo(*, tui: bool = False, home: Path | None = None, cluster: str | None = None) -> int:
@@ -61,7 +56,7 @@ def demo(*, tui: bool = False, home: Path | None = None, cluster: str | None = N
 async def course(home: Path) -> int:
     """Submits the sample workflow and prints its course; returns the job's exit code."""
     config = read_grid_json(home)
-    workflow = load_workflow(example(), source=EXAMPLE)
+    workflow = load_workflow(template(EXAMPLE).text, source=EXAMPLE)
     async with await Grid.open(config, load_wallet(config.wallet, prompt=False)) as grid:
         await grid.chain.head()
         say(f"submit {EXAMPLE}: {format_credits(DEMO_CREDITS)} credits of {grid.address} locked")

@@ -14,11 +14,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 CHECK = """
 from importlib import resources
-import dsq.contracts, dsq.console.local.demo, dsq.themes
+import dsq.contracts, dsq.console.templates, dsq.themes
 from dsq.sbatch.workflow import load_workflow
 from dsq.sbatch.render import render
 assert all(dsq.contracts.load(name).bytecode for name in dsq.contracts.ARTIFACTS)
-text = dsq.console.local.demo.example()
+text = dsq.console.templates.template('hello-world').text
 assert render(load_workflow(text)).startswith("#!/bin/bash")
 assert resources.files("dsq.core.rpc.gen")
 assert len(dsq.themes.load_themes()) >= 4
