@@ -41,6 +41,10 @@ MAX_FIELDS = 500
 MAX_MUTATIONS = 10
 """Most mutations in one request."""
 
+MAX_NESTING = 200
+"""Most brackets inside each other: the parser recurses, and libraries raise the interpreter's
+limit beyond what the stack holds."""
+
 MAX_ERRORS = 50
 
 PARSED_CACHE = 1000
@@ -52,6 +56,10 @@ PERSISTED_CACHE = 100
 PARSE_FAILED = {"code": "GRAPHQL_PARSE_FAILED"}
 VALIDATION_FAILED = {"code": "GRAPHQL_VALIDATION_FAILED"}
 NOT_PERSISTED = {"code": "PERSISTED_QUERY_NOT_FOUND"}
+
+_BRACKETS = re.compile(
+    r'"""(?:[^"\\]|\\.|"(?!""))*"""|"(?:[^"\\\n]|\\.)*"|#[^\n]*|[{\[(]|[}\])]', re.DOTALL
+)
 
 _FOUND = re.compile(r"(,? ?\b[Ff]ound|\bcannot represent[^:]*): .*", re.DOTALL)
 _TOKEN = re.compile(r'\b(String|BlockString|Int|Float|Name|Comment) ["\'].*', re.DOTALL)
@@ -171,6 +179,8 @@ class Engine:
         known = self._parsed.get(query)
         if known is not None:
             return known
+        if nesting(query) > MAX_NESTING:
+            raise _invalid("The request is nested too deeply.")
         try:
             document = parse(query, max_tokens=MAX_TOKENS)
         except GraphQLSyntaxError as error:
@@ -293,6 +303,19 @@ def _shown(error: GraphQLError, extensions: dict[str, Any] | None) -> dict[str, 
     if extensions:
         shown["extensions"] = extensions
     return shown
+
+
+def nesting(query: str) -> int:
+    """How many brackets stand inside each other, strings and comments left out."""
+    depth = deepest = 0
+    for match in _BRACKETS.finditer(query):
+        sign = match[0]
+        if sign in "{[(":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif sign in "}])":
+            depth -= 1
+    return deepest
 
 
 def without_values(message: str) -> str:

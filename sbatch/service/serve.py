@@ -129,9 +129,12 @@ class Service:
                 f"The gRPC services cannot listen on {address}.", hint="Choose another port."
             ) from error
         own = _target(settings.grpc_host, self.grpc_port)
-        self._logger_endpoint = settings.logger_endpoint or own
         scripts = SBatchService(
-            self._store, self._jobs, ledger, self._clock, logger_endpoint=self._logger_endpoint
+            self._store,
+            self._jobs,
+            ledger,
+            self._clock,
+            logger_endpoint=settings.logger_endpoint or own,
         )
         logger = LoggerService(
             self._logs,
@@ -155,7 +158,7 @@ class Service:
 
     async def _start_http(self, sealer: Sealer) -> None:
         settings = self.settings
-        render = self._render or _renderer(self._logger_endpoint, settings)
+        render = self._render or _renderer(settings)
         submissions = Submissions(self._store, settings, self._clock, render)
         endpoint = GraphQLEndpoint(
             Engine(), submissions, sealer, self._clock, max_body_bytes=settings.max_body_bytes
@@ -261,13 +264,20 @@ def _signals(ended: asyncio.Event) -> Iterator[None]:
             loop.remove_signal_handler(number)
 
 
-def _renderer(logger_endpoint: str, settings: ServiceSettings) -> Callable[[Workflow], str]:
+def _renderer(settings: ServiceSettings) -> Callable[[Workflow], str]:
     from dsq.sbatch.render import RenderSettings, render
 
     render_settings = RenderSettings(
-        logger_path=settings.logger_path or "", logger_endpoint=logger_endpoint
+        pre_hook=_hook(settings.pre_hook_file), post_hook=_hook(settings.post_hook_file)
     )
     return lambda workflow: render(workflow, settings=render_settings)
+
+
+def _hook(path: Path | None) -> str:
+    try:
+        return path.read_text() if path else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"The hook {path} cannot be read: {error}.") from error
 
 
 def _warn_of_plain_text(settings: ServiceSettings) -> None:

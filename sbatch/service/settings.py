@@ -21,8 +21,8 @@ class ServiceSettings(BaseModel):
         metascheduler: Address of the MetaScheduler contract.
         logger_endpoint: What providers are told as the log service; "" tells this service's
             own gRPC address.
-        logger_path: Path of a log writer on the compute nodes, for old providers; None leaves
-            logs to the supervisor.
+        pre_hook_file: Shell text that is put near the top of every script.
+        post_hook_file: Shell text that is put at the end of every script.
         tls_cert: PEM certificate chain for both ports; None speaks plain text.
         tls_key: PEM key of ``tls_cert``.
         allow_unsigned_logs: Take log lines that carry no signature, as old writers send them.
@@ -48,7 +48,8 @@ class ServiceSettings(BaseModel):
     chain_id: int | None = None
     metascheduler: str | None = None
     logger_endpoint: str = ""
-    logger_path: str | None = None
+    pre_hook_file: Path | None = None
+    post_hook_file: Path | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None
     allow_unsigned_logs: bool = False

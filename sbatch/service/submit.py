@@ -13,6 +13,7 @@ from dsq.core.clock import Clock
 from dsq.core.errors import DsqError
 from dsq.core.model import Address
 from dsq.sbatch.model import Workflow
+from dsq.sbatch.problems import InvalidWorkflow
 from dsq.sbatch.service.engine import DomainError
 from dsq.sbatch.service.keys import new_key
 from dsq.sbatch.service.settings import ServiceSettings
@@ -93,6 +94,9 @@ class Submissions:
             )
         try:
             script = self._render(workflow)
+        except InvalidWorkflow as error:
+            found = [(str(each), each.extensions()) for each in error.details]
+            raise DomainError(found) from error
         except DsqError as error:
             raise DomainError([(str(error), {"type": "internal"})]) from error
         if len(script.encode()) > self._settings.max_script_bytes:
