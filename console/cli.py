@@ -142,7 +142,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         _report_usage(error)
         return UsageError.exit_code
     except (KeyboardInterrupt, click.Abort):
-        sys.stderr.write("\n")
+        if sys.stderr.isatty():
+            sys.stderr.write("\n")  # Behind the terminal's ^C.
         return 130
     except BrokenPipeError:
         # The reader has enough: nothing more may be written, also not at the exit.

@@ -71,7 +71,7 @@ async def deploy(
     path = record or state_dir() / f"deployment-{chain_id}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     done = await deploy_contracts(
-        rpc_url, chain_id, wallet, initial_supply_wei=supply_wei, record=path
+        rpc_url, chain_id, wallet, initial_supply_wei=supply_wei, record=path, progress=_tell
     )
     addresses = {name: str(value) for name, value in done.addresses.to_json().items()}
     if as_json:
@@ -85,7 +85,12 @@ async def deploy(
             }
         )
         return
-    gas = {**done.gas_used, "total": sum(done.gas_used.values())}
+    gas = {**done.gas_used, "total": done.total_gas}
     put_fields(list(addresses.items()))
     put_fields([(f"gas of {step}", f"{used:,}".replace(",", " ")) for step, used in gas.items()])
     say(f"Deployed at block {done.block_number}; the record is {path}.")
+
+
+def _tell(step: str) -> None:
+    if step.startswith("mined "):
+        say(step)

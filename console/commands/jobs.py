@@ -268,6 +268,8 @@ async def why(call: Session, job_id: int, as_json: bool) -> None:
         put(f"Job {job_id} is {report.status.name}, number {report.place} of {report.of} waiting.")
     else:
         put(f"Job {job_id} is {report.status.name}; it does not wait for a provider.")
+    if report.status.is_final:
+        return
     if report.providers:
         put_answers(report.providers)
     else:

@@ -11,8 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import deque
-from collections.abc import Collection, Coroutine, Iterable
+from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass
 
 from dsq.core.chain import Batch, Call, Chain, Event, Follower, Head, MemoryCursor, Sender
@@ -24,11 +23,11 @@ from dsq.core.errors import (
     TryAgainError,
     UnreachableError,
 )
-from dsq.core.metascheduler.backoff import BackOff
 from dsq.core.metascheduler.memory import Memory
+from dsq.core.metascheduler.picture import Picture
 from dsq.core.metascheduler.policy import Placement, decide
 from dsq.core.metascheduler.state import GridState, Tracked
-from dsq.core.model import Address, JobStatus, Provider
+from dsq.core.model import Address, JobStatus
 
 log = logging.getLogger("dsq.core.metascheduler.loop")
 
@@ -60,12 +59,6 @@ GRACE_SECONDS = 60.0
 
 LOST_SECONDS = 60.0
 """A mined placement whose event does not come for so long was undone by the chain."""
-
-REMEMBER_SECONDS = 5.0
-"""Least time between two snapshots."""
-
-ENDED_KEPT = 1000
-"""Jobs that ended last and are looked at again after a restart: their end may be undone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,25 +98,27 @@ class MetaScheduler:
         memory: Memory | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self.state = GridState()
-        self.head: Head | None = None
         self.heard_at: float | None = None
         self._chain = chain
         self._sender = sender
-        self._memory = memory
         self._clock = clock or SystemClock()
+        self._picture = Picture(chain, self._clock, memory)
         self._inbox: asyncio.Queue[_Item] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
         self._timing_out: set[int] = set()
-        self._claim_seconds = 600.0
-        self._seen = 0
-        self._ended_last: deque[int] = deque(maxlen=ENDED_KEPT)
-        self._stale = self._full = True
         self._dirty = True
         self._wake: float | None = None
         self._grace_until = 0.0
-        self._remembered_at = 0.0
-        self._remembered: object = None
+
+    @property
+    def state(self) -> GridState:
+        """What is known of the grid."""
+        return self._picture.state
+
+    @property
+    def head(self) -> Head | None:
+        """The newest block that was heard of."""
+        return self._picture.head
 
     def now(self) -> float:
         """Unix seconds: this machine's, or the chain's where that is ahead."""
@@ -157,19 +152,23 @@ class MetaScheduler:
             for task in (*helpers, *self._tasks):
                 task.cancel()
             await asyncio.gather(*helpers, *self._tasks, return_exceptions=True)
-            self._remember(force=True)
+            self._picture.remember(now=True)
 
     async def _first_view(self, stop: asyncio.Event) -> Head | None:
         """The first picture, however long the chain takes to answer."""
-        wait = 0.5
+        wait, recalled = 0.5, False
         while not stop.is_set():
             try:
-                await self._recall()
-                return await self._rebuild()
+                if not recalled:
+                    await self._picture.recall()
+                    recalled = True
+                await self._rebuild()
+                return self.head
             except NotFoundError:
-                self._full = True
+                # The snapshot knows jobs that the chain does not.
+                self._picture.is_lost = True
             except (UnreachableError, TryAgainError) as error:
-                log.warning("cannot read the chain reason=%r retry_seconds=%.1f", error, wait)
+                log.warning("cannot read the chain reason=%r retry_seconds=%.1f", str(error), wait)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), wait)
             wait = min(wait * 2, 15.0)
@@ -212,20 +211,26 @@ class MetaScheduler:
                 self._after_time_out(item, jobs)
         jobs |= self._lost()
         try:
-            if self._stale:
+            if self._picture.is_stale:
                 await self._rebuild()
             else:
-                await self._refresh(jobs, providers)
+                await self._picture.refresh(jobs, providers)
         except (UnreachableError, TryAgainError, NotFoundError) as error:
             # What was to be read is not noted: the rebuild finds it.
-            if not self._stale:
+            if not self._picture.is_stale:
                 log.warning("lost the chain reason=%r", str(error))
-            self._stale = True
+            self._picture.is_stale = True
             # A job that an event named and no view knows: the chain went back.
-            self._full = self._full or isinstance(error, NotFoundError)
+            self._picture.is_lost |= isinstance(error, NotFoundError)
             return
         await self._act()
-        self._remember()
+        self._picture.remember()
+
+    async def _rebuild(self) -> None:
+        await self._picture.rebuild()
+        self.heard_at = self._clock.now()
+        self._grace_until = self.heard_at + GRACE_SECONDS
+        self._dirty = True
 
     # -- hearing -----------------------------------------------------------------
 
@@ -234,10 +239,10 @@ class MetaScheduler:
         if self.heard_at is None or now - self.heard_at > QUIET_SECONDS:
             self._grace_until = now + GRACE_SECONDS
         self.heard_at = now
-        self.head = batch.head
+        self._picture.head = batch.head
         if batch.reset:
             log.warning("the chain went back block=%d", batch.head.number)
-            self._stale = self._full = True
+            self._picture.is_stale = self._picture.is_lost = True
             self._timing_out.clear()
 
     def _take(self, event: Event, at: float, jobs: set[int], providers: set[Address]) -> None:
@@ -258,7 +263,6 @@ class MetaScheduler:
             case "BilledTooMuchEvent":
                 log.warning("billed too much job=%d provider=%s", job_id, event.args["provider"])
             case _:
-                self._seen = max(self._seen, job_id)
                 jobs.add(job_id)
 
     def _refused(self, job_id: int, provider: Address) -> None:
@@ -272,8 +276,7 @@ class MetaScheduler:
     def _moved(self, job_id: int, status: JobStatus, at: float) -> bool:
         """Follows a transition; False when the job's view must be read."""
         if status.is_final:
-            self.state.ended(job_id)
-            self._ended_last.append(job_id)
+            self._picture.ended(job_id)
             return True
         if status is JobStatus.PENDING:
             self.state.handed_back(job_id)
@@ -318,64 +321,6 @@ class MetaScheduler:
             self._dirty = True
         return lost
 
-    # -- reading -----------------------------------------------------------------
-
-    async def _rebuild(self) -> Head:
-        """Reads the picture from contract views: open and new jobs, or all after a reset."""
-        head = await self._chain.head()
-        constants = await self._chain.constants()
-        newest = await self._chain.job_count()
-        providers = await self._chain.providers()
-        if self._full or newest < self._seen:
-            ids = list(range(1, newest + 1))
-        else:
-            new = range(self._seen + 1, newest + 1)
-            ids = sorted({*self.state.hot_ids(), *self._ended_last, *new})
-        jobs = [job for job in await self._chain.jobs(ids) if job.status.is_hot]
-        since = {job.id: await self._since(job.time.block_number_state_change) for job in jobs}
-        self.state.clear()
-        for provider in providers:
-            self.state.set_provider(provider)
-        for job in jobs:
-            self.state.observe(job, since[job.id])
-        self._claim_seconds = constants.claim_job_timeout * 60.0
-        self._grace_until = self._clock.now() + GRACE_SECONDS
-        self.head, self._seen = head, newest
-        self.heard_at = self._clock.now()
-        self._stale = self._full = False
-        self._dirty = True
-        log.info(
-            "read the grid block=%d jobs=%d waiting=%d placed=%d providers=%d",
-            head.number,
-            len(ids),
-            len(self.state.pending),
-            len(self.state.tracked),
-            len(self.state.providers),
-        )
-        return head
-
-    async def _since(self, block: int) -> float:
-        return float(await self._chain.block_timestamp(block))
-
-    async def _refresh(self, jobs: Collection[int], providers: Collection[Address]) -> None:
-        for address in sorted(providers):
-            provider = await self._provider(address)
-            if provider is None:
-                self.state.drop_provider(address)
-            else:
-                self.state.set_provider(provider)
-        at = float(self.head.timestamp) if self.head else self.now()
-        for job in await self._chain.jobs(sorted(jobs)) if jobs else ():
-            self.state.observe(job, at)
-
-    async def _provider(self, address: Address) -> Provider | None:
-        """A provider's approved record, else its proposal, else None."""
-        approved = await self._chain.provider(address)
-        if approved.is_approved or approved.is_banned:
-            return approved
-        proposal = await self._chain.proposal(address)
-        return proposal if proposal.is_waiting else None
-
     # -- acting ------------------------------------------------------------------
 
     async def _act(self) -> None:
@@ -402,7 +347,7 @@ class MetaScheduler:
                 continue
             provider = self.state.providers.get(tracked.provider)
             gone = provider is None or not provider.is_valid
-            late = now - tracked.since > self._claim_seconds and now > self._grace_until
+            late = now - tracked.since > self._picture.claim_seconds and now > self._grace_until
             if (gone or late) and not self.state.backoff.held(job_id, now):
                 found.append(tracked)
         return found
@@ -443,30 +388,3 @@ class MetaScheduler:
         error = None if task.cancelled() else task.exception()
         if error is not None:
             self._inbox.put_nowait(error)
-
-    # -- remembering -------------------------------------------------------------
-
-    async def _recall(self) -> None:
-        """Takes the snapshot up, if the chain still has its block."""
-        snapshot = self._memory.load() if self._memory is not None and self._full else None
-        if snapshot is None:
-            return
-        block = await self._chain.block(snapshot.block_number)
-        if block is None or block.hash != snapshot.block_hash:
-            log.info("snapshot of another chain block=%d", snapshot.block_number)
-            return
-        self._seen, self._full = snapshot.seen, False
-        self._ended_last = deque(snapshot.hot, maxlen=max(ENDED_KEPT, len(snapshot.hot)))
-        self.state.backoff = BackOff.from_json(snapshot.backoff)
-
-    def _remember(self, *, force: bool = False) -> None:
-        now = self._clock.monotonic()
-        due = force or now - self._remembered_at >= REMEMBER_SECONDS
-        if self._memory is None or self.head is None or self._stale or not due:
-            return
-        hot = sorted({*self.state.hot_ids(), *self._ended_last})
-        backoff = self.state.backoff.to_json()
-        if (self._seen, hot, backoff) == self._remembered:
-            return
-        self._memory.save(self.head, self._seen, hot, backoff)
-        self._remembered, self._remembered_at = (self._seen, hot, backoff), now

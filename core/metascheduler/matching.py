@@ -182,9 +182,9 @@ def busy(definition: JobDefinition, occupation: Occupation) -> str:
         return ""
     hardware = occupation.hardware
     for needed, free, total, unit in (
-        (definition.gpus, occupation.free_gpus, sum(hardware.gpus_per_node), "GPUs"),
-        (definition.cpus, occupation.free_cpus, sum(hardware.cpus_per_node), "CPUs"),
-        (definition.mem, occupation.free_mem, sum(hardware.mem_per_node), "MB"),
+        (definition.gpus, occupation.free.gpus, sum(hardware.gpus_per_node), "GPUs"),
+        (definition.cpus, occupation.free.cpus, sum(hardware.cpus_per_node), "CPUs"),
+        (definition.mem, occupation.free.mem, sum(hardware.mem_per_node), "MB"),
     ):
         if needed > free:
             return f"busy: {total - free} of {total} {unit} in use"

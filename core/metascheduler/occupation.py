@@ -7,10 +7,24 @@ refuses.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from dsq.core.metascheduler.packing import Share, Space, fits, pack
 from dsq.core.model import JobDefinition, ProviderHardware
+
+
+@dataclass(frozen=True, slots=True)
+class Free:
+    """Free resources of a provider (memory in MB).
+
+    Attributes:
+        most_cpus: Free CPUs of the node that has most.
+    """
+
+    cpus: int
+    mem: int
+    gpus: int
+    most_cpus: int
 
 
 class Occupation:
@@ -24,6 +38,7 @@ class Occupation:
         self.hardware = hardware
         self.spaces = empty_spaces(hardware)
         self._jobs: dict[int, tuple[JobDefinition, tuple[Share, ...]]] = {}
+        self._free: Free | None = None
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -43,9 +58,19 @@ class Occupation:
         """The jobs it holds."""
         return {job_id: definition for job_id, (definition, _) in self._jobs.items()}
 
+    def may_fit(self, definition: JobDefinition) -> bool:
+        """False when sums alone say that a job does not fit: a look that costs nothing."""
+        free = self.free
+        return (
+            definition.cpus <= free.cpus
+            and definition.cpus_per_task <= free.most_cpus
+            and definition.gpus <= free.gpus
+            and definition.mem <= free.mem
+        )
+
     def fits(self, definition: JobDefinition) -> bool:
         """Whether the job could start beside those that are there."""
-        return fits(definition, self.spaces)
+        return self.may_fit(definition) and fits(definition, self.spaces)
 
     def add(self, job_id: int, definition: JobDefinition) -> None:
         """Takes a job in, also one for which there is no room (then space goes negative)."""
@@ -65,6 +90,7 @@ class Occupation:
             self._take(definition, shares, -1)
 
     def _take(self, definition: JobDefinition, shares: tuple[Share, ...], sign: int) -> None:
+        self._free = None
         for share in shares:
             space = self.spaces[share.node]
             cpus = share.tasks * definition.cpus_per_task
@@ -73,16 +99,16 @@ class Occupation:
             space.gpus -= sign * share.gpus
 
     @property
-    def free_cpus(self) -> int:
-        return sum(max(space.cpus, 0) for space in self.spaces)
-
-    @property
-    def free_mem(self) -> int:
-        return sum(max(space.mem, 0) for space in self.spaces)
-
-    @property
-    def free_gpus(self) -> int:
-        return sum(max(space.gpus, 0) for space in self.spaces)
+    def free(self) -> Free:
+        """What is free in sum."""
+        if self._free is None:
+            self._free = Free(
+                sum(max(space.cpus, 0) for space in self.spaces),
+                sum(max(space.mem, 0) for space in self.spaces),
+                sum(max(space.gpus, 0) for space in self.spaces),
+                max((space.cpus for space in self.spaces), default=0),
+            )
+        return self._free
 
     @property
     def load(self) -> float:

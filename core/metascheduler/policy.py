@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from dsq.core.metascheduler.backoff import BackOff
-from dsq.core.metascheduler.matching import can_start
+from dsq.core.metascheduler.matching import can_start, why_labels_differ
 from dsq.core.metascheduler.occupation import Occupation
-from dsq.core.model import Address, Job, Provider
+from dsq.core.model import Address, Affinity, Job, JobDefinition, Label, Provider
 from dsq.core.units import wei_per_minute
 
 
@@ -90,10 +90,13 @@ class _Trial:
         self.open = {
             address
             for address, provider in view.providers.items()
-            if provider.is_valid and self.occupations[address].free_cpus > 0
+            if provider.is_valid and self.occupations[address].free.cpus > 0
         }
         # Space only shrinks while we place, so what did not fit once does not fit again.
         self.misfits: set[tuple[object, ...]] = set()
+        self.by_labels: dict[
+            tuple[tuple[Label, ...], tuple[Affinity, ...]], frozenset[Address]
+        ] = {}
 
     def best(self, job: Job) -> Address | None:
         """The provider that gets a job, None when it must wait."""
@@ -109,7 +112,9 @@ class _Trial:
         )
         if key in self.misfits:
             return None
-        for address in sorted(self.open, key=lambda one: self._rank(job, one)):
+        labelled = self._labelled(definition)
+        roomy = [one for one in self.open & labelled if self.occupations[one].may_fit(definition)]
+        for address in sorted(roomy, key=lambda one: self._rank(job, one)):
             refused = backoff.reason(job.id, address, self.now)
             provider, occupation = self.view.providers[address], self.occupations[address]
             if can_start(definition, wei, provider, occupation, refused):
@@ -117,6 +122,17 @@ class _Trial:
         if backoff.is_clear(job.id):
             self.misfits.add(key)
         return None
+
+    def _labelled(self, definition: JobDefinition) -> frozenset[Address]:
+        """Providers with the labels that a job asks for; many jobs ask for the same."""
+        key = (definition.uses, definition.affinity)
+        if key not in self.by_labels:
+            self.by_labels[key] = frozenset(
+                address
+                for address, provider in self.view.providers.items()
+                if not why_labels_differ(definition, provider.labels)
+            )
+        return self.by_labels[key]
 
     def _rank(self, job: Job, address: Address) -> tuple[int, float, Address]:
         prices = self.view.providers[address].prices
@@ -128,5 +144,5 @@ class _Trial:
             self.copied.add(address)
             self.occupations[address] = self.occupations[address].copy()
         self.occupations[address].add(job.id, job.definition)
-        if self.occupations[address].free_cpus <= 0:
+        if self.occupations[address].free.cpus <= 0:
             self.open.discard(address)

@@ -33,6 +33,13 @@ BLOCK_SECONDS = 0.2
 CHAIN_ID = 31337
 
 
+def free_port() -> int:
+    """A loopback port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 class Party:
     """An account that sends."""
 
@@ -177,10 +184,7 @@ def anvil() -> Path:
 @pytest.fixture
 async def town(anvil: Path, tmp_path: Path) -> AsyncIterator[Town]:
     """A grid with an operator, nobody else yet."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    node = DevChain(tmp_path / "chain", port, anvil, block_time=BLOCK_SECONDS)
+    node = DevChain(tmp_path / "chain", free_port(), anvil, block_time=BLOCK_SECONDS)
     url = await node.start()
     try:
         operator = Wallet.generate()

@@ -146,7 +146,7 @@ async def test_a_job_cancelled_under_its_placement_is_no_trouble(town: Town) -> 
     last = await town.until(await town.request(customer), META)
     await _settled(town, service)
     assert service.state.hot_ids() == [last.id]
-    assert service.state.occupations[last.provider].free_cpus == 63
+    assert service.state.occupations[last.provider].free.cpus == 63
 
 
 async def test_many_jobs_fill_the_grid_and_never_more(town: Town) -> None:

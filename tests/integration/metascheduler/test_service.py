@@ -15,7 +15,7 @@ from dsq.core.metascheduler.service import MetaSchedulerSettings, run_metaschedu
 from dsq.core.model import JobStatus
 from dsq.core.wallet import Wallet
 
-from .conftest import CHAIN_ID, Town
+from .conftest import CHAIN_ID, Town, free_port
 
 pytestmark = pytest.mark.anvil
 
@@ -34,9 +34,7 @@ def settings_of(town: Town, port: int = 0) -> MetaSchedulerSettings:
 @pytest.fixture
 async def oracle(town: Town) -> AsyncIterator[str]:
     """A running meta-scheduler with the operator's key; its URL."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     stop = asyncio.Event()
     run = asyncio.create_task(
         run_metascheduler(settings_of(town, port), town.operator.wallet, stop)
