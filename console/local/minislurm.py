@@ -37,6 +37,7 @@ from dsq.console.local.home import write_atomically
 from dsq.core.errors import SettingsError, TryAgainError
 
 PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "squeue", "scontrol", "scancel", "sinfo")
+RECORD = "mini-slurm.json"
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 GPU_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty")
 """slurmd wants a character device for each GPU; these are on every machine."""
@@ -141,6 +142,14 @@ class MiniSlurm:
         for group in (names, ["slurmctld"], ["munged"]):
             await asyncio.gather(*(self._stop_daemon(name) for name in group))
 
+    def remove(self) -> None:
+        """Deletes a stopped cluster with all its state, wherever that is."""
+        with contextlib.suppress(OSError, ValueError):
+            place = Path(json.loads((self.root / RECORD).read_text())["place"])
+            if _is_mine(place):
+                shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(self.root, ignore_errors=True)
+
     async def is_ready(self) -> bool:
         """Whether every node takes jobs or has some."""
         code, text, _ = await self._run(["sinfo", "--noheader", "--Node", "--format=%N %T"])
@@ -155,7 +164,7 @@ class MiniSlurm:
 
     def _record(self) -> dict[str, str]:
         """What ``mini-slurm.json`` says, made or renewed where it no longer holds."""
-        path = self.root / "mini-slurm.json"
+        path = self.root / RECORD
         known: dict[str, str] = {}
         with contextlib.suppress(OSError, ValueError):
             known = {key: str(value) for key, value in json.loads(path.read_text()).items()}
@@ -241,7 +250,9 @@ class MiniSlurm:
             "SelectType=select/cons_tres",
             "SelectTypeParameters=CR_Core_Memory",
             "SchedulerType=sched/backfill",
-            "SchedulerParameters=batch_sched_delay=0,sched_min_interval=100000,bf_interval=1",
+            # Jobs that the main scheduler starts are saved within seconds, those of the backfill
+            # scheduler only with the next periodic save: so the former goes first.
+            "SchedulerParameters=batch_sched_delay=0,sched_min_interval=100000,bf_interval=10",
             "JobAcctGatherType=jobacct_gather/linux",
             "JobAcctGatherFrequency=task=2",
             "JobAcctGatherParams=OverMemoryKill",

@@ -37,7 +37,8 @@ def compose(spec: JobSpec, script: str, *, env: Mapping[str, str], fence: str = 
     if fence:
         lines.append(
             f"mkdir -- {quote(fence)} 2>/dev/null || "
-            "{ echo 'This attempt was given up before it started.' >&2; exit 75; }"
+            "{ echo 'This script has begun once already, or was given up before:"
+            " it does not run again.' >&2; exit 75; }"
         )
     for key, value in {**env, **spec.env}.items():
         if not _NAME.fullmatch(key) or "\0" in value:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from dsq.core.clock import Clock, SystemClock
 from dsq.core.errors import NotFoundError, SettingsError, UnreachableError, close_matches
 from dsq.supervisor.scheduler import slurm_commands as commands
-from dsq.supervisor.scheduler import slurm_output as output
+from dsq.supervisor.scheduler import slurm_output as printed
 from dsq.supervisor.scheduler.accounts import RemoteAccount
 from dsq.supervisor.scheduler.batch import Batch
 from dsq.supervisor.scheduler.port import (
@@ -42,8 +42,8 @@ KEPT_VARIABLES = (
 REMEMBERED = 20_000
 """Ended jobs whose record is kept in memory."""
 
-_MAKE_AND_RUN = '(umask 077; mkdir -p -- "$1") || exit 97; shift; exec "$@"'
-"""Shell text without any value in it: makes a folder, then becomes the rest of its arguments."""
+_MAKE_AND_RUN = '(umask 077; mkdir -p -- "$1") && cd -- "$1" || exit 97; shift; exec "$@"'
+"""Shell text without any value in it: makes a folder, and runs the rest of its arguments there."""
 
 _FENCE = '(umask 077; mkdir -p -- "$1") && mkdir -- "$1/$2"'
 
@@ -123,9 +123,9 @@ class SlurmScheduler:
             self._query(commands.show_partitions(self._program("scontrol"))),
         )
         wanted = self.settings.partition
-        info = output.parse_cluster(nodes, partitions, wanted, version)
+        info = printed.parse_cluster(nodes, partitions, wanted, version)
         if info is None:
-            names = output.partition_names(partitions)
+            names = printed.partition_names(partitions)
             if not wanted:
                 raise SettingsError(
                     "The cluster has no default partition.", hint=f"It has: {', '.join(names)}."
@@ -141,7 +141,7 @@ class SlurmScheduler:
             self._query(commands.show_nodes(self._program("scontrol"))),
             self._query(commands.show_partitions(self._program("scontrol"))),
         )
-        return output.parse_free(nodes, partitions, self.settings.partition)
+        return printed.parse_free(nodes, partitions, self.settings.partition)
 
     async def submit(self, spec: JobSpec, script: str) -> SlurmJobId:
         """See :meth:`~dsq.supervisor.scheduler.port.Scheduler.submit`."""
@@ -172,18 +172,18 @@ class SlurmScheduler:
         """The id in sbatch's answer, or the error that its answer means."""
         stderr = _text(done.stderr)
         if done.returncode == 0:
-            job_id = output.parse_submitted(_text(done.stdout))
+            job_id = printed.parse_submitted(_text(done.stdout))
             if not job_id:
                 raise UnreachableError("sbatch printed no job id; the job may be there or not.")
             return job_id
         if done.returncode == 97:
             raise SubmitRefused(
-                f"The folder {folder} cannot be made on the cluster: {output.first_line(stderr)}."
+                f"The folder {folder} cannot be made on the cluster: {printed.first_line(stderr)}."
             )
-        if done.returncode < 0 or done.returncode in (126, 127) or output.is_lost_line(stderr):
-            reason = output.first_line(stderr) or f"it ended with {done.returncode}"
+        if done.returncode < 0 or done.returncode in (126, 127) or printed.is_lost_line(stderr):
+            reason = printed.first_line(stderr) or f"it ended with {done.returncode}"
             raise UnreachableError(f"sbatch got no answer: {reason}.")
-        raise SubmitRefused(f"Slurm refused the job: {output.refusal(stderr)}.")
+        raise SubmitRefused(f"Slurm refused the job: {printed.refusal(stderr)}.")
 
     async def find(self, name: str, token: str, since: int) -> SlurmJob | None:
         """See :meth:`~dsq.supervisor.scheduler.port.Scheduler.find`.
@@ -207,7 +207,7 @@ class SlurmScheduler:
                 ["test", "-d", posixpath.join(folder, STARTED)], timeout=self.settings.timeout
             )
             if there.returncode != 0:
-                reason = output.first_line(_text(done.stderr))
+                reason = printed.first_line(_text(done.stderr))
                 raise UnreachableError(f"The folder {folder} cannot be made: {reason}.")
         log.warning("forgotten name=%s token=%s", name, token)
         return SlurmJob("", 0, name=name, user=account.user, state=FORGOTTEN)
@@ -218,13 +218,15 @@ class SlurmScheduler:
         workdir = self._workdir(account)
         wanted = commands.output_path(workdir, name, token)
         argv = commands.squeue(self._program("squeue"), user=account.user, name=name, output=True)
-        for job in output.parse_squeue(await self._query(argv)):
+        for job in printed.parse_squeue(await self._query(argv)):
             if job.output == wanted[: commands.PATH_WIDTH]:
                 return job
         folder = commands.attempt_dir(workdir, name, token)
         # The chain's or this machine's clock may run ahead of the cluster's: look back further.
         seconds = max(0, int(self._clock.now()) - since) + 900
-        for job in await self._accounting(name=name, seconds=seconds, user=account.user):
+        for job in await self._accounting(
+            name=name, seconds=seconds, user=account.user, output=True
+        ):
             if job.output == folder:
                 return job
         return None
@@ -239,12 +241,12 @@ class SlurmScheduler:
         if missing:
             account = await self._account(self._line)
             argv = commands.squeue(self._program("squeue"), user=account.user)
-            records = output.jobs_by_id(output.parse_squeue(await self._query(argv)))
+            records = printed.jobs_by_id(printed.parse_squeue(await self._query(argv)))
             for job_id in missing:
                 self._take(wanted[job_id], records.get(job_id, []), found, exact=True)
             missing = [job_id for job_id in missing if job_id not in found]
         if missing:
-            accounted = output.jobs_by_id(await self._accounting(jobs=missing))
+            accounted = printed.jobs_by_id(await self._accounting(jobs=missing))
             for job_id in missing:
                 # A job that has left the queue cannot run, whatever the accounting still says.
                 ended = [job for job in accounted.get(job_id, []) if job.state in ENDED_STATES]
@@ -290,10 +292,10 @@ class SlurmScheduler:
                 return
             done = await self._run(self._line, commands.scancel(self._program("scancel"), job.id))
             stderr = _text(done.stderr)
-            if output.is_denied(stderr):
+            if printed.is_denied(stderr):
                 raise NotPermitted(f"Slurm does not let this account cancel job {job.id}.")
-            if done.returncode != 0 and output.is_lost_line(stderr):
-                raise UnreachableError(f"scancel got no answer: {output.first_line(stderr)}.")
+            if done.returncode != 0 and printed.is_lost_line(stderr):
+                raise UnreachableError(f"scancel got no answer: {printed.first_line(stderr)}.")
             await self._clock.sleep(wait)
             wait = min(wait * 2, 2.0)
         raise UnreachableError(f"Slurm job {job.id} is still there after it was cancelled.")
@@ -304,10 +306,10 @@ class SlurmScheduler:
         done = await self._run(self._line, argv)
         stderr = _text(done.stderr)
         if done.returncode != 0:
-            if output.is_gone(stderr):
+            if printed.is_gone(stderr):
                 return None
             raise self._failure(argv, stderr)
-        for record in output.parse_squeue(_text(done.stdout)):
+        for record in printed.parse_squeue(_text(done.stdout)):
             same = not job.submit_time or record.submit_time == job.submit_time
             if record.id == job.id and same:
                 return record
@@ -325,12 +327,12 @@ class SlurmScheduler:
         if done.returncode == 0:
             return
         stderr = _text(done.stderr)
-        if output.is_denied(stderr):
+        if printed.is_denied(stderr):
             raise NotPermitted(
                 f"Slurm does not let this account raise the limit of job {job.id}.",
                 hint="Make it an operator (sacctmgr modify user NAME set adminlevel=operator).",
             )
-        if output.is_gone(stderr):
+        if printed.is_gone(stderr):
             raise NotFoundError(f"Slurm job {job.id} has ended.")
         raise self._failure(argv, stderr)
 
@@ -345,7 +347,7 @@ class SlurmScheduler:
             return True
         argv = commands.show_admin_level(self._program("sacctmgr"), account.user)
         done = await self._run(self._admin, argv)
-        if done.returncode != 0 and output.is_lost_line(_text(done.stderr)):
+        if done.returncode != 0 and printed.is_lost_line(_text(done.stderr)):
             raise UnreachableError("sacctmgr got no answer.")
         level = _text(done.stdout).strip().casefold()
         return done.returncode == 0 and level in ("operator", "administrator")
@@ -415,7 +417,7 @@ class SlurmScheduler:
         done = await line.run([*account.prefix(), *times, *argv], timeout=self.settings.timeout)
         if done.returncode in (126, 127):
             raise UnreachableError(
-                f"{argv[0]} cannot be run there: {output.first_line(_text(done.stderr))}.",
+                f"{argv[0]} cannot be run there: {printed.first_line(_text(done.stderr))}.",
                 hint="Set bin_dir to the folder of Slurm's programs.",
             )
         return done
@@ -428,15 +430,15 @@ class SlurmScheduler:
         return _text(done.stdout)
 
     def _failure(self, argv: Sequence[str], stderr: str) -> UnreachableError | SchedulerError:
-        reason = output.first_line(stderr) or "no reason given"
+        reason = printed.first_line(stderr) or "no reason given"
         program = posixpath.basename(argv[0])
-        if output.is_lost_line(stderr):
+        if printed.is_lost_line(stderr):
             return UnreachableError(f"{program} got no answer from Slurm: {reason}.")
         return SchedulerError(f"{program} failed: {reason}.")
 
-    async def _config(self) -> output.Config:
+    async def _config(self) -> printed.Config:
         text = await self._query(commands.show_config(self._program("scontrol")))
-        return output.parse_config(text)
+        return printed.parse_config(text)
 
     async def _accounting(
         self,
@@ -445,6 +447,7 @@ class SlurmScheduler:
         name: str = "",
         seconds: int | None = None,
         user: str = "",
+        output: bool = False,
     ) -> list[SlurmJob]:
         """Records of jobs that left the queue: the data base's, else the completion log's.
 
@@ -459,16 +462,17 @@ class SlurmScheduler:
                 name="" if completion else name,
                 seconds=seconds,
                 user=user,
+                output=output,
             )
             done = await self._run(self._line, argv)
             if done.returncode == 0:
                 self._completion = completion
-                return output.parse_sacct(_text(done.stdout))
+                return printed.parse_sacct(_text(done.stdout))
             stderr = _text(done.stderr)
-            if output.is_lost_line(stderr):
-                raise UnreachableError(f"sacct got no answer: {output.first_line(stderr)}.")
-            if not output.accounting_is_off(stderr):
-                log.warning("sacct completion=%s reason=%s", completion, output.first_line(stderr))
+            if printed.is_lost_line(stderr):
+                raise UnreachableError(f"sacct got no answer: {printed.first_line(stderr)}.")
+            if not printed.accounting_is_off(stderr):
+                log.warning("sacct completion=%s reason=%s", completion, printed.first_line(stderr))
         return []
 
     async def _submit_time(self, job_id: str) -> int:
@@ -482,7 +486,7 @@ class SlurmScheduler:
 
     async def _look_up(self, job_ids: Sequence[str]) -> dict[str, SlurmJob]:
         argv = commands.squeue(self._program("squeue"), jobs=job_ids)
-        return {job.id: job for job in output.parse_squeue(await self._query(argv))}
+        return {job.id: job for job in printed.parse_squeue(await self._query(argv))}
 
 
 def _text(data: bytes) -> str:

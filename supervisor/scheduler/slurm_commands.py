@@ -33,7 +33,10 @@ QUEUE_COLUMNS: Final = (
     ("TimeLimit", 20),
     ("NodeList", 128),
 )
-SACCT_COLUMNS: Final = "JobIDRaw,Submit,User,State,Start,End,ExitCode,TimelimitRaw,NodeList,WorkDir"
+SACCT_COLUMNS: Final = (
+    *("JobIDRaw", "Submit", "User", "State", "Start", "End", "ExitCode", "TimelimitRaw"),
+    "NodeList",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +127,7 @@ def sacct(
     name: str = "",
     seconds: int | None = None,
     user: str = "",
+    output: bool = False,
 ) -> list[str]:
     """Asks the accounting for jobs that left the queue.
 
@@ -134,8 +138,10 @@ def sacct(
         name: Only this name (the completion log ignores that).
         seconds: How far to look back from now.
         user: Only this account's jobs.
+        output: Also ask for the working directory. A user chooses it, so never for money.
     """
-    argv = [program, "--noheader", "--parsable2", "--allocations", f"--format={SACCT_COLUMNS}"]
+    columns = ",".join([*SACCT_COLUMNS, *(["WorkDir"] if output else [])])
+    argv = [program, "--noheader", "--parsable2", "--allocations", f"--format={columns}"]
     if completion:
         argv.append("--completion")
     if jobs:

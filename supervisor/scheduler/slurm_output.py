@@ -21,7 +21,7 @@ from dsq.supervisor.scheduler.port import (
     NodeFree,
     SlurmJob,
 )
-from dsq.supervisor.scheduler.slurm_commands import QUEUE_COLUMNS
+from dsq.supervisor.scheduler.slurm_commands import QUEUE_COLUMNS, SACCT_COLUMNS
 
 _LOST_LINE: Final = (
     "unable to contact slurm controller",
@@ -70,7 +70,7 @@ def parse_submitted(stdout: str) -> str:
 
 
 def parse_squeue(stdout: str) -> list[SlurmJob]:
-    """Reads what :func:`squeue` printed. Malformed rows are left out."""
+    """Reads what ``squeue`` printed. Malformed rows are left out."""
     return [job for line in stdout.splitlines() if (job := _queue_row(line)) is not None]
 
 
@@ -95,13 +95,13 @@ def _queue_row(line: str) -> SlurmJob | None:
 
 
 def parse_sacct(stdout: str) -> list[SlurmJob]:
-    """Reads what :func:`sacct` printed; ``output`` is the working directory. Steps are left out."""
+    """Reads what ``sacct`` printed; ``output`` is the working directory. Steps are left out."""
     jobs = []
     for line in stdout.splitlines():
-        cells = [cell.strip() for cell in line.split("|", 9)]
-        if len(cells) != 10:
+        cells = [cell.strip() for cell in line.split("|", len(SACCT_COLUMNS))]
+        if len(cells) < len(SACCT_COLUMNS):
             continue
-        job_id, submit, user, state, start, end, code, limit, nodes, folder = cells
+        job_id, submit, user, state, start, end, code, limit, nodes = cells[: len(SACCT_COLUMNS)]
         job = _job(
             job_id=job_id,
             submit=submit,
@@ -113,7 +113,7 @@ def parse_sacct(stdout: str) -> list[SlurmJob]:
             code=code,
             limit=int(limit) if limit.isdigit() else None,
             nodes=nodes,
-            output=folder,
+            output=cells[-1] if len(cells) > len(SACCT_COLUMNS) else "",
         )
         if job is not None:
             jobs.append(job)

@@ -9,6 +9,7 @@ import pwd
 import shutil
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ HOW_TO_GET = "apt-get install slurm-wlm munge"
 
 
 def run(coroutine: Any) -> Any:
-    """Runs a coroutine from plain code, in a loop of its own."""
-    return asyncio.run(coroutine)
+    """Runs a coroutine from plain code, also where a loop already runs in this thread."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, coroutine).result()
 
 
 @contextlib.contextmanager
@@ -42,10 +44,9 @@ def running_slurm(root: Path | None = None, **options: Any) -> Iterator[MiniSlur
         yield cluster
     finally:
         run(cluster.stop())
-        place = cluster.place()
         if own:
+            cluster.remove()
             shutil.rmtree(folder, ignore_errors=True)
-            shutil.rmtree(place, ignore_errors=True)
 
 
 def open_folder(prefix: str = "dsq-test-") -> Path:

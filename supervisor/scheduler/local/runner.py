@@ -189,7 +189,9 @@ class Runner:
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         began = time.monotonic()
         write_record(self.folder / "start.json", {"time": time.time()})
-        self.child = self._start()
+        # Kept: a Popen that is thrown away collects its child, whose status is wanted here.
+        process = self._start()
+        self.child = process.pid
         state = self._watch(began, signals)
         if state is not None:
             self._end_all(float(self.spec["kill_wait"]), signals)
@@ -197,7 +199,7 @@ class Runner:
         self._remove_script()
         self._record(state)
 
-    def _start(self) -> int:
+    def _start(self) -> subprocess.Popen[bytes]:
         account = self.spec["account"]
         switch: dict[str, Any] = {}
         if account["uid"] != os.geteuid():
@@ -206,7 +208,7 @@ class Runner:
                 "group": account["gid"],
                 "extra_groups": account["groups"],
             }
-        process = subprocess.Popen(
+        return subprocess.Popen(
             ["/bin/bash", "-c", _LAUNCH, "bash", self.spec["folder"]],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -217,7 +219,6 @@ class Runner:
             preexec_fn=_unblock,  # this process has one thread
             **switch,
         )
-        return process.pid
 
     def _watch(self, began: float, signals: set[signal.Signals]) -> str | None:
         """Waits for the script's end, or for a reason to end it: that state is returned."""

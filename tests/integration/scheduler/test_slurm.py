@@ -1,0 +1,296 @@
+"""Slurm alone: lost answers, a dead controller, the accounting, and the cost of polling."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from dsq.console.local.minislurm import MiniSlurm
+from dsq.core.errors import SettingsError, UnreachableError
+from dsq.supervisor.scheduler.port import (
+    FORGOTTEN,
+    Completed,
+    NotPermitted,
+    SlurmJobId,
+    SubmitRefused,
+)
+from dsq.supervisor.scheduler.slurm import SlurmScheduler, SlurmSettings
+from dsq.supervisor.scheduler.transport import LocalTransport
+from tests.support.clusters import Cluster, slurm_here, slurm_settings
+from tests.support.slurm import job_account, open_folder, running_slurm
+
+pytestmark = pytest.mark.slurm
+
+
+class Listening:
+    """A line that counts its commands, and can lose the answer of one."""
+
+    def __init__(self, line: LocalTransport) -> None:
+        self.line = line
+        self.commands: list[str] = []
+        self.lose = ""
+
+    async def run(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        timeout: float = 30.0,
+        env: Mapping[str, str] | None = None,
+    ) -> Completed:
+        self.commands.append(" ".join(argv))
+        done = await self.line.run(argv, stdin=stdin, timeout=timeout, env=env)
+        if self.lose and self.lose in argv:
+            raise UnreachableError("The line broke.")
+        return done
+
+    async def read(self, path: str, offset: int, limit: int) -> bytes:
+        return await self.line.read(path, offset, limit)
+
+    async def close(self) -> None:
+        await self.line.close()
+
+
+def listening(folder: Path, slurm: MiniSlurm) -> tuple[Cluster, Listening]:
+    user = job_account()
+    line = Listening(LocalTransport(user if os.geteuid() == 0 else None, env=slurm.env()))
+    return Cluster(SlurmScheduler(line, slurm_settings(folder, user)), "slurm"), line
+
+
+async def test_a_poll_is_one_command_however_many_jobs(folder: Path, slurm: MiniSlurm) -> None:
+    """Running, waiting and lately ended jobs all come with one squeue; ended ones cost nothing."""
+    cluster, line = listening(folder, slurm)
+    submitted = [await cluster.submit("sleep 0.1", mem_per_cpu=10) for _ in range(8)]
+    jobs = [job for _, job in submitted]
+    line.commands.clear()
+    assert len(await cluster.scheduler.poll(jobs)) == 8
+    assert len(line.commands) == 1
+    for job in jobs:
+        await cluster.ended(job)
+    line.commands.clear()
+    assert len(await cluster.scheduler.poll(jobs)) == 8
+    assert line.commands == []
+
+
+async def test_a_submission_whose_answer_was_lost_is_found(folder: Path, slurm: MiniSlurm) -> None:
+    """The line broke after Slurm took the job: the job is found by its token, and runs once."""
+    cluster, line = listening(folder, slurm)
+    line.lose = "sbatch"
+    spec = cluster.spec()
+    since = int(time.time())
+    with pytest.raises(UnreachableError):
+        await cluster.scheduler.submit(spec, "echo ran")
+    line.lose = ""
+    found = await cluster.scheduler.find(spec.name, spec.token, since)
+    assert found is not None
+    await cluster.ended(found.job_id)
+    assert await cluster.output(spec) == "ran\n"
+    again = await cluster.scheduler.find(spec.name, spec.token, since)
+    assert again is not None
+    assert again.job_id == found.job_id
+
+
+async def test_a_submission_given_up_never_runs(folder: Path, slurm: MiniSlurm) -> None:
+    """Once find has said None, the same submission may still arrive: its script does nothing."""
+    cluster, _ = listening(folder, slurm)
+    spec = cluster.spec()
+    assert await cluster.scheduler.find(spec.name, spec.token, int(time.time())) is None
+    late = await cluster.scheduler.submit(spec, "echo ran")
+    ended = await cluster.ended(late)
+    output = await cluster.output(spec)
+    assert ended.exit_code == 75
+    assert "ran\n" not in output
+    assert "given up" in output
+
+
+async def test_an_attempt_that_began_and_left_no_record_is_not_called_absent(
+    folder: Path, slurm: MiniSlurm
+) -> None:
+    """Slurm has forgotten the job, but its script has begun: it must not be submitted again."""
+    cluster, _ = listening(folder, slurm)
+    spec, job = await cluster.submit("true")
+    await cluster.ended(job)
+    settings = cluster.scheduler.settings  # type: ignore[attr-defined]
+    old = Path(settings.workdir) / spec.name / spec.token
+    forgotten = old.with_name("forgotten")
+    subprocess.run(["cp", "-a", old, forgotten], check=True)
+    found = await cluster.scheduler.find(spec.name, "forgotten", int(time.time()))
+    assert found is not None
+    assert (found.state, found.id, found.ended) == (FORGOTTEN, "", True)
+
+
+async def test_an_id_of_a_former_life_of_the_cluster_is_not_taken(
+    folder: Path, slurm: MiniSlurm
+) -> None:
+    """The same id with another submit time is another job, in the queue and when cancelling."""
+    cluster, _ = listening(folder, slurm)
+    _, job = await cluster.submit("sleep 600")
+    former = SlurmJobId(job.id, job.submit_time - 86400)
+    assert await cluster.scheduler.poll([former]) == {}
+    await cluster.scheduler.cancel(former)
+    assert not (await cluster.scheduler.poll([job]))[job.id].ended
+    # Whose submit time was never seen is known by its id alone.
+    assert (await cluster.scheduler.poll([SlurmJobId(job.id, 0)]))[job.id].job_id == job
+    await cluster.scheduler.cancel(job)
+
+
+async def test_a_job_above_the_partitions_limit_is_refused(folder: Path, slurm: MiniSlurm) -> None:
+    """``debug`` allows half an hour; Slurm's own words come back."""
+    scheduler = SlurmScheduler(
+        LocalTransport(env=slurm.env()),
+        SlurmSettings(partition="debug", workdir=str(folder / "debug")),
+    )
+    cluster = Cluster(scheduler, "slurm")
+    assert (await scheduler.discover()).max_minutes == 30
+    with pytest.raises(SubmitRefused, match="time limit"):
+        await cluster.submit("true", minutes=31)
+
+
+async def test_a_partition_that_is_not_there_is_named(slurm: MiniSlurm) -> None:
+    """With the name that was probably meant."""
+    scheduler = SlurmScheduler(LocalTransport(env=slurm.env()), SlurmSettings(partition="bacth"))
+    with pytest.raises(SettingsError, match="Did you mean 'batch'"):
+        await scheduler.discover()
+
+
+async def test_a_folder_that_cannot_be_made_refuses_the_job(slurm: MiniSlurm) -> None:
+    """Nothing was submitted, and the sentence says what is wrong with the folder."""
+    scheduler = SlurmScheduler(
+        LocalTransport(env=slurm.env()), SlurmSettings(workdir="/proc/nothing")
+    )
+    with pytest.raises(SubmitRefused, match="/proc/nothing"):
+        await Cluster(scheduler, "slurm").submit("true")
+
+
+@pytest.mark.parametrize("workdir", ["relative", "/with%j", "/a|b", "/a\\b"])
+async def test_a_workdir_that_slurm_would_read_otherwise_is_refused(
+    slurm: MiniSlurm, workdir: str
+) -> None:
+    """Slurm replaces %j and the like in paths."""
+    scheduler = SlurmScheduler(LocalTransport(env=slurm.env()), SlurmSettings(workdir=workdir))
+    with pytest.raises(SettingsError, match="workdir"):
+        await Cluster(scheduler, "slurm").submit("true")
+
+
+async def test_missing_programs_are_named(slurm: MiniSlurm) -> None:
+    """A wrong bin_dir is a cluster that cannot be reached, not a refused job."""
+    scheduler = SlurmScheduler(
+        LocalTransport(env=slurm.env()), SlurmSettings(bin_dir="/opt/none", workdir="/tmp/x")
+    )
+    with pytest.raises(UnreachableError, match="scontrol"):
+        await scheduler.check()
+    with pytest.raises(UnreachableError):
+        await Cluster(scheduler, "slurm").submit("true")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs two accounts")
+async def test_an_ordinary_account_may_not_touch_anothers_job(
+    folder: Path, slurm: MiniSlurm
+) -> None:
+    """Cancelling or changing it is an error of its own, and the job goes on."""
+    cluster = Cluster(slurm_here(folder, slurm), "slurm")
+    other = SlurmScheduler(
+        LocalTransport("daemon", env=slurm.env()), SlurmSettings(workdir="/tmp/none")
+    )
+    _, job = await cluster.submit("sleep 600")
+    with pytest.raises(NotPermitted):
+        await other.cancel(job)
+    with pytest.raises(NotPermitted):
+        await other.set_time_limit(job, 99)
+    assert await other.can_raise_limit() is False
+    assert await cluster.scheduler.can_raise_limit() is True
+    assert not (await cluster.scheduler.poll([job]))[job.id].ended
+    await cluster.scheduler.cancel(job)
+
+
+async def test_a_script_that_ends_leaves_nothing_behind(folder: Path, slurm: MiniSlurm) -> None:
+    """Slurm ends what a script left in the background, and the job's end is the script's."""
+    cluster, _ = listening(folder, slurm)
+    ended, _ = await cluster.run("sleep 600 & exit 0")
+    assert ended.state == "COMPLETED"
+    assert ended.end - ended.start < 10
+
+
+async def test_an_ended_job_is_found_in_the_accounting_when_the_queue_forgot_it() -> None:
+    """After MinJobAge squeue knows nothing; code, times and attempt come from sacct."""
+    folder = open_folder()
+    with running_slurm(folder / "s", nodes=1, min_job_age=2) as slurm:
+        cluster, _ = listening(folder, slurm)
+        since = int(time.time())
+        spec, job = await cluster.submit("sleep 1.2; exit 4")
+        first = await cluster.ended(job)
+        fresh, line = listening(folder, slurm)
+        while job.id in await _queue(slurm):
+            await asyncio.sleep(0.3)
+        later = (await fresh.scheduler.poll([job]))[job.id]
+        assert [command.split()[-1] for command in line.commands if "sacct" in command]
+        assert (later.state, later.exit_code) == ("FAILED", 4)
+        assert (later.start, later.end, later.job_id) == (first.start, first.end, job)
+        former = SlurmJobId(job.id, job.submit_time + 1000)
+        assert await fresh.scheduler.poll([former]) == {}
+        found = await fresh.scheduler.find(spec.name, spec.token, since)
+        assert found is not None
+        assert (found.id, found.exit_code) == (job.id, 4)
+    subprocess.run(["rm", "-rf", folder], check=True)
+
+
+async def _queue(slurm: MiniSlurm) -> list[str]:
+    line = LocalTransport(env=slurm.env())
+    done = await line.run(["squeue", "-h", "-t", "all", "-o", "%A"])
+    return done.stdout.decode().split()
+
+
+async def test_a_controller_that_is_down_is_unreachable_and_comes_back() -> None:
+    """No call hangs, none takes silence for an answer; after the restart the job is still known."""
+    folder = open_folder()
+    with running_slurm(folder / "s", nodes=1) as slurm:
+        user = job_account()
+        line = LocalTransport(user if os.geteuid() == 0 else None, env=slurm.env())
+        settings = slurm_settings(folder, user, timeout=2.0, submit_timeout=2.0)
+        scheduler = SlurmScheduler(line, settings)
+        cluster = Cluster(scheduler, "slurm")
+        _, job = await cluster.submit("sleep 600")
+        await cluster.running(job)
+        await asyncio.sleep(6)  # until the controller has saved that
+        os.kill(int((slurm.place() / "run" / "slurmctld.pid").read_text()), signal.SIGKILL)
+        await asyncio.sleep(0.2)
+        spec = cluster.spec(token=secrets.token_hex(4))
+        began = time.monotonic()
+        results = await asyncio.gather(
+            scheduler.check(),
+            scheduler.poll([job]),
+            scheduler.submit(spec, "true"),
+            scheduler.cancel(job),
+            scheduler.set_time_limit(job, 9),
+            scheduler.find(spec.name, spec.token, int(time.time())),
+            scheduler.free(),
+            return_exceptions=True,
+        )
+        assert [type(result) for result in results] == [UnreachableError] * 7
+        assert time.monotonic() - began < 8
+        await slurm.start()
+        assert (await cluster.running(job)).job_id == job
+        assert await scheduler.find(spec.name, spec.token, int(time.time())) is None
+        await scheduler.cancel(job)
+    subprocess.run(["rm", "-rf", folder], check=True)
+
+
+@pytest.mark.slow
+async def test_a_job_that_outlives_its_limit_is_ended_by_slurm(
+    folder: Path, slurm: MiniSlurm
+) -> None:
+    """Slurm looks about every 30 s; the state says TIMEOUT and the times what it really took."""
+    cluster, _ = listening(folder, slurm)
+    spec, job = await cluster.submit("echo begun; sleep 600", minutes=1)
+    ended = await cluster.ended(job, patience=150)
+    assert ended.state == "TIMEOUT"
+    assert 60 <= ended.end - ended.start < 150
+    assert (await cluster.output(spec)).startswith("begun\n")
