@@ -160,5 +160,8 @@ class Picture:
         backoff = self.state.backoff.to_json()
         if (self._seen, hot, backoff) == self._remembered:
             return
-        self._memory.save(self.head, self._seen, hot, backoff)
         self._remembered, self._remembered_at = (self._seen, hot, backoff), time
+        try:
+            self._memory.save(self.head, self._seen, hot, backoff)
+        except OSError as error:
+            log.warning("no snapshot reason=%r", str(error))

@@ -59,7 +59,7 @@ def test_placements_of_one_round_do_not_overlap() -> None:
     state = grid(provider(1), provider(2, price=2 * CREDIT), jobs=jobs)
     placed = decide(state, NOW)
     assert [one.provider for one in placed] == [address(1)] * 2 + [address(2)] * 2
-    assert state.occupations[address(1)].free_cpus == 8, "deciding changes nothing"
+    assert state.occupations[address(1)].free.cpus == 8, "deciding changes nothing"
 
 
 def test_a_refuser_is_not_asked_again_for_a_while() -> None:

@@ -16,7 +16,7 @@ from .grids import address, definition, grid, hardware, job, provider
 
 
 def free(state: object, number: int = 1) -> int:
-    return state.occupations[address(number)].free_cpus  # type: ignore[attr-defined]
+    return state.occupations[address(number)].free.cpus  # type: ignore[attr-defined]
 
 
 def test_a_placement_is_followed_from_decision_to_end() -> None:
