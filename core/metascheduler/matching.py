@@ -7,6 +7,7 @@ docs/metascheduler.md.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
@@ -22,6 +23,8 @@ MAX_MINUTES_LABEL = "max-minutes"
 _Comparable = TypeVar("_Comparable", float, bytes)
 
 _DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
+
+_WHOLE = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 
 def why_not(
@@ -131,7 +134,8 @@ def holds(label: str, op: str, value: str) -> bool:
 
 
 def _number(text: str) -> float | None:
-    return float(text) if _DECIMAL.fullmatch(text) else None
+    number = float(text) if _DECIMAL.fullmatch(text) else math.inf
+    return number if math.isfinite(number) else None
 
 
 def _compare(left: _Comparable, op: str, right: _Comparable) -> bool:
@@ -217,7 +221,8 @@ def _price(definition: JobDefinition, locked_wei: int, provider: Provider) -> st
 
 def max_minutes(provider: Provider) -> int | None:
     """How long a job may run at a provider at most, as its label says; None: no limit told."""
-    values = [int(v) for v in _values(MAX_MINUTES_LABEL, provider.labels) if v.isdecimal()]
+    told = _values(MAX_MINUTES_LABEL, provider.labels)
+    values = [int(text) for text in told if _WHOLE.fullmatch(text)]
     return min(values) if values else None
 
 

@@ -32,6 +32,7 @@ A100 = "gpu=a100 mem=64000 zone=eu-west"
         ("nan", "==", "nan", True),  # a word
         ("inf", ">", "5", True),  # a word as well: i is behind 5
         ("1_000", "==", "1000", False),
+        ("1e999", "==", "1e998", False),  # too large for a number: text
         ("2024", "in", "02", True),
         ("eu-west", "in", "west", True),
         ("west", "in", "eu-west", False),
@@ -253,6 +254,12 @@ def test_estimate_puts_takers_first_and_the_cheapest_on_top() -> None:
         assert [one.provider for one in answers] == [p.address for p in (cheap, dear, banned)]
         assert [one.minutes for one in answers] == [100, 50, 200]
         assert [one.reason for one in answers] == ["", "", "banned"]
+
+
+@pytest.mark.parametrize("told", ["", "soon", "-5", "1.5", "9" * 5000, "٣"])
+def test_a_limit_that_is_no_number_is_no_limit(told: str) -> None:
+    """What a provider writes into its labels breaks nobody's estimate."""
+    assert offer(definition(), 100 * CREDIT, provider(labels=f"max-minutes={told}")).minutes == 100
 
 
 def test_minutes_are_capped_by_the_limit_a_provider_tells() -> None:
