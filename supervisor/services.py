@@ -138,7 +138,7 @@ class Transactions:
             gas_used=receipt.gas_used,
         )
         self._put(row, done)
-        log.info("tx=%s block=%d hash=%s", call.label, receipt.block_number, done.tx_hash)
+        log.debug("tx=%s block=%d hash=%s", call.label, receipt.block_number, done.tx_hash)
         return receipt
 
     def _put(self, old: TxRow, new: TxRow) -> None:

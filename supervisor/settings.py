@@ -174,7 +174,6 @@ class TimingSettings(_Strict):
 
     poll_fast: float = Field(default=0.5, gt=0, strict=False)
     poll_slow: float = Field(default=5.0, gt=0, strict=False)
-    find_grace: float = Field(default=90.0, ge=0, strict=False)
     lost_grace: float = Field(default=120.0, ge=0, strict=False)
     fetch_patience: float = Field(default=600.0, ge=0, strict=False)
     hand_back_after: float = Field(default=900.0, ge=0, strict=False)

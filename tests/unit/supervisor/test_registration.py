@@ -1,0 +1,162 @@
+"""What a provider puts on chain, and when."""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from dsq.core.errors import ContractError
+from dsq.core.model import Label, ProviderHardware
+from dsq.supervisor.registration import Registration, main_gpu, wanted
+from dsq.supervisor.scheduler.port import ClusterInfo, Node
+from dsq.supervisor.settings import normalise
+from tests.support.provider import Provider, provider, settings
+from tests.support.virtual import run_virtual
+
+INFO = ClusterInfo(
+    (
+        Node("n2", 8, 32_000, gpus=2, gpu_type="A100 SXM"),
+        Node("n1", 4, 16_000),
+    ),
+    "main",
+    60,
+    "slurm 22.05.8",
+)
+
+
+def test_hardware_prices_and_labels(tmp_path: Path) -> None:
+    """Nodes in the order of their names; discovered labels below the operator's."""
+    target = wanted(INFO, settings(tmp_path))
+    assert target.hardware == ProviderHardware((0, 2), (4, 8), (16_000, 32_000))
+    assert target.prices.cpu_per_min == 95 * 10**16
+    assert {label.key: label.value for label in target.labels} == {
+        "arch": normalise(platform.machine()),
+        "gpu": "a100-sxm",
+        "name": "gaia",
+        "os": "linux",
+        "slurm.version": "22.05.8",
+    }
+    assert list(target.labels) == sorted(target.labels)
+
+
+def test_the_operators_labels_win(tmp_path: Path) -> None:
+    """He may call his GPU and his machine what he likes."""
+    own = settings(tmp_path).model_copy(update={"labels": {"gpu": "H100", "Region": "eu"}})
+    labels = {label.key: label.value for label in wanted(INFO, own).labels}
+    assert labels["gpu"] == "h100"
+    assert labels["region"] == "eu"
+
+
+def test_a_remote_cluster_is_not_described_by_this_machine(tmp_path: Path) -> None:
+    """Over SSH the architecture here says nothing about the nodes there."""
+    remote = settings(tmp_path, kind="ssh", host="login.example.org")
+    keys = {label.key for label in wanted(INFO, remote).labels}
+    assert "arch" not in keys
+    assert "gpu" in keys
+
+
+def test_the_gpu_label_is_the_type_of_most_gpus() -> None:
+    """Counted over the nodes; "" where there are none."""
+    nodes = (Node("a", 1, 1, 1, "v100"), Node("b", 1, 1, 4, "a100"), Node("c", 1, 1, 1, "v100"))
+    assert main_gpu(nodes) == "a100"
+    assert main_gpu((Node("a", 1, 1),)) == ""
+
+
+def run(tmp_path: Path, story: Any) -> None:
+    async def main() -> None:
+        async with provider(tmp_path) as made:
+            await story(made)
+
+    run_virtual(main())
+
+
+def test_it_registers_once_and_not_again_while_it_waits(tmp_path: Path) -> None:
+    """The approved record differs: one registration; a restart with the proposal sends none."""
+
+    async def story(p: Provider) -> None:
+        await asyncio.sleep(200)
+        assert p.chain.registrations == 1
+        assert p.agent is not None
+        assert "waits for the grid's approval" in p.agent.registrar.state
+        await p.stop()
+        p.start()
+        await asyncio.sleep(200)
+        assert p.chain.registrations == 1
+        p.chain.approve()
+        await asyncio.sleep(100)
+        assert p.agent.registrar.state == "approved"
+        assert p.chain.registrations == 1
+
+    run(tmp_path, story)
+
+
+def test_changed_prices_are_registered_at_the_next_start(tmp_path: Path) -> None:
+    """Only what changed is a reason."""
+
+    async def story(p: Provider) -> None:
+        await asyncio.sleep(10)
+        p.chain.approve()
+        await p.stop()
+        prices = p.settings.prices.model_copy(update={"cpu_per_min": "2"})
+        p.settings = p.settings.model_copy(update={"prices": prices})
+        p.start()
+        await asyncio.sleep(30)
+        assert p.chain.registrations == 2
+        assert p.chain.proposal_record.prices.cpu_per_min == 2 * 10**18
+
+    run(tmp_path, story)
+
+
+def test_a_node_that_reboots_is_no_news(tmp_path: Path) -> None:
+    """Gone for one discovery: nothing; gone for good: registered."""
+
+    async def story(p: Provider) -> None:
+        await asyncio.sleep(10)
+        p.chain.approve()
+        discover = p.slurm.discover
+        nodes = 1
+
+        async def fewer() -> ClusterInfo:
+            info = await discover()
+            return replace(info, nodes=info.nodes[:nodes])
+
+        p.slurm.discover = fewer  # type: ignore[method-assign]
+        await asyncio.sleep(400)
+        nodes = 2
+        await asyncio.sleep(400)
+        assert p.chain.registrations == 1
+        nodes = 1
+        await asyncio.sleep(1200)
+        assert p.chain.registrations == 2
+
+    run(tmp_path, story)
+
+
+def test_a_refused_registration_stops_nothing(tmp_path: Path) -> None:
+    """Banned: it says so, and jobs go on being settled."""
+
+    async def story(p: Provider) -> None:
+        def banned(*_: Any) -> Any:
+            raise ContractError("The provider is banned.", name="Banned")
+
+        p.chain.on_register = banned  # type: ignore[method-assign]
+        job_id = p.chain.request(script="seconds=5")
+        p.chain.offer(job_id)
+        await p.until_over(job_id)
+        assert p.agent is not None
+        assert "banned" in p.agent.registrar.state
+
+    run(tmp_path, story)
+
+
+def test_a_registration_is_compared_without_the_order_of_its_labels() -> None:
+    """The chain may list them otherwise."""
+    from tests.support.fakes import FakeChain, World
+
+    record = FakeChain(World()).provider_record
+    labels = (Label("b", "2"), Label("a", "1"))
+    turned = replace(record, labels=labels[::-1])
+    assert Registration.of(replace(record, labels=labels)) == Registration.of(turned)
