@@ -37,6 +37,7 @@ from dsq.core.metascheduler.matching import estimate
 from dsq.core.model import (
     Address,
     Affinity,
+    Constants,
     Job,
     JobDefinition,
     JobStatus,
@@ -565,6 +566,10 @@ class Grid:
     async def head(self) -> Head:
         """The newest block."""
         return await self.chain.head()
+
+    async def constants(self) -> Constants:
+        """The grid's parameters: the least to lock, its fee, the slices of a top-up."""
+        return await self.chain.constants()
 
 
 def _steps(before: Job, latest: Job, events: Iterable[Event]) -> list[Job]:

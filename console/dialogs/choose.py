@@ -20,9 +20,9 @@ class Choose(Dialog[int]):
     """
 
     DEFAULT_CSS = """
-    Choose > .box { max-height: 90%; }
+    Choose > .box { width: 90; max-height: 90%; }
     Choose OptionList { height: auto; max-height: 100%; background: $surface; border: none;
-                        padding: 0; }
+                        padding: 0; text-wrap: nowrap; text-overflow: ellipsis; }
     """
 
     def __init__(self, title: str, choices: Sequence[tuple[str, str]]) -> None:

@@ -11,9 +11,8 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 
 from dsq.console.dialogs.base import Dialog
-from dsq.console.user.details import labelled
 from dsq.console.user.state import ConsoleState
-from dsq.console.widgets.lines import Line, Lines
+from dsq.console.widgets.lines import Line, Lines, labelled
 from dsq.console.widgets.safe import one_line
 from dsq.console.widgets.words import credits_text, exact_credits, plural
 from dsq.core.model import Affinity, JobDefinition, Label, WhyNot

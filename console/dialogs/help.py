@@ -23,11 +23,12 @@ def help_lines(app: App[Any], screen: Screen[Any], about: str) -> list[Line]:
     groups: dict[str, dict[str, tuple[list[str], str]]] = {}
     for active in screen.active_bindings.values():
         _, binding, enabled, _ = active
-        if binding.system or not binding.description or not enabled:
+        if not binding.id or not binding.description or not enabled:
             continue
         group = groups.setdefault(_group(active, app, screen), {})
         keys, _ = group.setdefault(binding.action, ([], binding.tooltip or binding.description))
-        keys.append(app.get_key_display(binding))
+        if app.get_key_display(binding) not in keys:
+            keys.append(app.get_key_display(binding))
     lines: list[Line] = [[(text, "foreground")] for text in about.splitlines()]
     for name, actions in sorted(groups.items(), key=lambda group: ORDER.index(group[0])):
         lines += [[], [(name.upper(), "bold primary")]]

@@ -7,11 +7,11 @@ from textual.widgets import Input
 
 from dsq.console.dialogs.base import Dialog
 from dsq.console.user.accounting import account, minutes_bought
-from dsq.console.user.details import Moment, job_name
+from dsq.console.user.details import job_name
 from dsq.console.user.state import ConsoleState
 from dsq.console.widgets.lines import Line, Lines
 from dsq.console.widgets.safe import one_line
-from dsq.console.widgets.words import credits_text
+from dsq.console.widgets.words import Moment, credits_text
 from dsq.core.errors import UsageError
 from dsq.core.model import Job
 from dsq.core.units import UINT64_MAX, format_minutes, parse_credits

@@ -1,50 +1,45 @@
 """The app of dsq-console: the screens' common ground.
 
-All I/O runs in workers; ten times a second the screen in front is told whether the state
-has changed, and once a second that time has gone by.
+All I/O runs in workers, which write to the state; the screens read it at their ticks.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from datetime import tzinfo
 from typing import Any, ClassVar
 
-from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
-from textual.dom import DOMNode
-from textual.screen import Screen
 
-from dsq.console.dialogs.choose import Choose
 from dsq.console.dialogs.confirm import Confirm
 from dsq.console.dialogs.top_up import TopUp
 from dsq.console.user.accounting import account
-from dsq.console.user.details import Moment, job_name, settled_line
+from dsq.console.user.details import job_name, settled_line
 from dsq.console.user.feed import Connect, Feed
 from dsq.console.user.log_session import LogSession
-from dsq.console.user.screens.base import VIEWS, ViewScreen
+from dsq.console.user.screens.base import VIEWS
 from dsq.console.user.screens.jobs import JobsScreen
 from dsq.console.user.screens.logs import LogKeys
 from dsq.console.user.screens.notices import NoticesScreen
 from dsq.console.user.screens.providers import ProvidersScreen
 from dsq.console.user.screens.submit import SubmitScreen
 from dsq.console.user.screens.wallet import WalletScreen
-from dsq.console.user.state import ConsoleState, Notice
+from dsq.console.user.state import ConsoleState
+from dsq.console.widgets.frame import DsqApp, number_keys
 from dsq.console.widgets.lines import Line
-from dsq.console.widgets.palette import default_variables, register_themes
+from dsq.console.widgets.notice import Notice
 from dsq.console.widgets.safe import one_line
 from dsq.console.widgets.words import credits_text, duration_text
 from dsq.core.errors import SettingsError
 from dsq.core.model import Job, JobStatus
 from dsq.themes.loader import ThemeFile
 
-TICK = 0.1
 SESSIONS_KEPT = 4
 TOP_UP_STATES = (JobStatus.SCHEDULED, JobStatus.RUNNING)
 
 
-class ConsoleApp(App[None]):
+class ConsoleApp(DsqApp):
     """The user's console.
 
     Args:
@@ -57,9 +52,6 @@ class ConsoleApp(App[None]):
         problems: What was wrong with settings or themes; shown among the notices.
     """
 
-    TITLE = "dsq"
-    COMMAND_PALETTE_BINDING = "ctrl+p"
-    NOTIFICATION_TIMEOUT = 4
     MODES: ClassVar[dict[str, Any]] = {
         "jobs": JobsScreen,
         "submit": SubmitScreen,
@@ -69,29 +61,8 @@ class ConsoleApp(App[None]):
     }
     DEFAULT_MODE = "jobs"
 
-    CSS = """
-    Button.-error { background: $error; color: $background; }
-    Button.-primary { background: $primary; color: $background; }
-    Button:focus { background: $foreground; color: $background; text-style: bold; }
-    Input { background: $panel; }
-    Input:focus { background: $cursor; color: $cursor-text; }
-    Input > .input--placeholder, Input > .input--suggestion { color: $muted; }
-    Toast { background: $panel; color: $foreground; }
-    CommandPalette { background: $background 60%; }
-    """
-
     BINDINGS: ClassVar[list[BindingType]] = [
-        *(
-            Binding(
-                str(number),
-                f"view('{name.lower()}')",
-                name,
-                show=False,
-                tooltip=f"Go to {name}",
-                id=f"app.{name.lower()}",
-            )
-            for number, name in enumerate(VIEWS, 1)
-        ),
+        *number_keys(VIEWS),
         Binding(
             "r",
             "refresh",
@@ -100,16 +71,6 @@ class ConsoleApp(App[None]):
             tooltip="Read everything again; offline: try to connect at once",
             id="app.refresh",
         ),
-        Binding(
-            "colon",
-            "command_palette",
-            "Commands",
-            show=False,
-            tooltip="All commands, with search",
-            id="app.commands",
-        ),
-        Binding("ctrl+t", "theme", "Theme", show=False, tooltip="Choose a theme", id="app.theme"),
-        Binding("q,ctrl+q", "quit", "Quit", show=False, tooltip="Leave the console", id="app.quit"),
     ]
 
     def __init__(
@@ -123,44 +84,30 @@ class ConsoleApp(App[None]):
         themes: Sequence[ThemeFile] = (),
         problems: Sequence[SettingsError] = (),
     ) -> None:
-        super().__init__()
-        register_themes(self, list(themes))
-        self.now = now
-        self.zone = zone
+        super().__init__(now=now, zone=zone, themes=themes)
         self.read_only = read_only
         self.state = ConsoleState(one_line(grid_name, 24))
+        self.notices = self.state.notices
         self.feed = Feed(connect, self.state, now)
         self._sessions: dict[int, LogSession] = {}
-        self._painted: tuple[tuple[int, int], int] = ((-1, -1), -1)
         self._statuses: dict[int, JobStatus] = {}
         for problem in problems:
-            self.state.add_notice(Notice.of_error(problem, now(), "settings"))
-
-    def get_theme_variable_defaults(self) -> dict[str, str]:
-        return default_variables()
-
-    def moment(self) -> Moment:
-        """The present, for drawing."""
-        return Moment(self.now(), self.zone)
+            self.notices.add(Notice.of_error(problem, now(), "settings"))
 
     def on_mount(self) -> None:
         self.run_worker(self.feed.run(), group="feed", exit_on_error=False)
-        self.set_interval(TICK, self.tick)
 
     def tick(self) -> None:
-        """Tells the screen in front what has changed, if anything has."""
-        revisions, second = self.state.revisions, int(self.now())
-        changed = revisions != self._painted[0]
-        if changed:
-            self._tell_ends()
-        screen = self.screen
-        if isinstance(screen, LogKeys) and screen.ready:
-            screen.sync_log()
-        if not changed and second == self._painted[1]:
-            return
-        if isinstance(screen, ViewScreen) and screen.ready:
-            self._painted = (revisions, second)
-            screen.tick(changed=changed)
+        # A log grows without the state changing.
+        if self.is_running and isinstance(self.screen, LogKeys) and self.screen.ready:
+            self.screen.sync_log()
+        super().tick()
+
+    def revision(self) -> Hashable:
+        return self.state.revisions
+
+    def on_change(self) -> None:
+        self._tell_ends()
 
     def _tell_ends(self) -> None:
         """Says which jobs have ended since the last look; the first look says nothing."""
@@ -178,57 +125,6 @@ class ConsoleApp(App[None]):
                     severity="warning" if bad else "information",
                 )
 
-    # -- saying things --------------------------------------------------------------
-
-    def tell(self, text: str, subject: str, *, severity: str = "information") -> None:
-        """Says something now, and keeps it among the notices."""
-        self.state.add_notice(Notice(self.now(), severity, text, "", subject))
-        level: Any = severity
-        self.notify(text, severity=level, markup=False)
-
-    def report(self, error: BaseException, subject: str) -> Notice:
-        """Says what went wrong, and keeps it with its hint among the notices."""
-        notice = Notice.of_error(error, self.now(), subject)
-        self.state.add_notice(notice)
-        text = f"{notice.text} {notice.hint}".strip()
-        self.notify(
-            one_line(text, 300),
-            title=f"{subject} failed",
-            severity="error",
-            timeout=8,
-            markup=False,
-        )
-        return notice
-
-    def copy(self, text: str, what: str) -> None:
-        """Puts text into the clipboard of the terminal (OSC 52)."""
-        self.copy_to_clipboard(text)
-        self.notify(f"Copied {what}.", timeout=2, markup=False)
-
-    # -- going places ------------------------------------------------------------------
-
-    def action_view(self, name: str) -> None:
-        self.switch_mode(name)
-
-    async def action_back(self) -> None:
-        if len(self.screen_stack) > 1:
-            self.pop_screen()
-
-    def action_theme(self) -> None:
-        names = sorted(self.available_themes)
-        current = self.theme
-
-        def chosen(index: int | None) -> None:
-            self.theme = current if index is None else names[index]
-
-        self.push_screen(
-            Choose("Theme", [(name, self._theme_words(name)) for name in names]), chosen
-        )
-
-    def _theme_words(self, name: str) -> str:
-        kind = "dark" if self.available_themes[name].dark else "light"
-        return f"{kind}, in use" if name == self.theme else kind
-
     def action_refresh(self) -> None:
         self.run_worker(self._refresh(), group="refresh", exclusive=True, exit_on_error=False)
 
@@ -237,20 +133,6 @@ class ConsoleApp(App[None]):
             await self.feed.refresh()
         except Exception as error:  # shown, not raised: the console goes on
             self.report(error, "refresh")
-
-    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """The commands of the palette: every key that works now, and the themes."""
-        seen: set[str] = set()
-        for node, binding, enabled, _ in screen.active_bindings.values():
-            known = binding.action in seen or binding.action == "command_palette"
-            if known or not enabled or not binding.description or binding.system:
-                continue
-            seen.add(binding.action)
-            words = f"{binding.tooltip or binding.description}  ({self.get_key_display(binding)})"
-            yield SystemCommand(binding.description, words, self._runner(binding.action, node))
-
-    def _runner(self, action: str, node: DOMNode) -> Callable[[], Awaitable[bool]]:
-        return lambda: self.run_action(action, node)
 
     # -- logs ------------------------------------------------------------------------------
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dsq.console.user.accounting import Account, account
-from dsq.console.user.details import Moment, job_name
+from dsq.console.user.details import job_name
 from dsq.console.user.state import ConsoleState
 from dsq.console.widgets.safe import one_line
 from dsq.console.widgets.table import Cell, Column
 from dsq.console.widgets.words import (
     NONE,
     STATUS_WORDS,
+    Moment,
     bar_spans,
     compact_credits,
     duration_text,

@@ -3,60 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import tzinfo
 
 from dsq.console.user.accounting import Account, account
 from dsq.console.user.port import TransitionLike, WhyLike
 from dsq.console.user.state import ConsoleState
-from dsq.console.widgets.lines import Line
+from dsq.console.widgets.lines import LABEL, Line, heading, labelled
 from dsq.console.widgets.safe import block, one_line
 from dsq.console.widgets.words import (
-    NONE,
     STATUS_WORDS,
+    Moment,
     bar_spans,
-    clock_time,
     credits_text,
     duration_text,
     plural,
     status_text,
-    time_text,
 )
 from dsq.core.model import Job, JobStatus, WhyNot
 from dsq.core.units import format_minutes
 
-LABEL = 13
 STEP = 16
+BLOCKS_FROM = 46
+"""Width from which the timeline names blocks."""
 """Width of the words left of the values."""
-
-
-@dataclass(frozen=True)
-class Moment:
-    """The time by which a screen is drawn."""
-
-    now: float
-    zone: tzinfo | None = None
-
-    def at(self, seconds: float) -> str:
-        """The time of day to the second, with the date if it is another day."""
-        today = time_text(seconds, self.now, self.zone)
-        clock = clock_time(seconds, self.zone)
-        return clock if ":" in today or today == NONE else f"{today} {clock[:5]}"
 
 
 def job_name(job: Job) -> str:
     """A job's name, fit for a screen; its number where it has none."""
     return one_line(job.name, 64) if job.name else f"job {job.id}"
-
-
-def labelled(label: str, *spans: tuple[str, str]) -> Line:
-    """A line with a word in the left column."""
-    return [(f"{label:<{LABEL}}", "muted"), *spans]
-
-
-def heading(text: str) -> Line:
-    """The name of a section."""
-    return [(text.upper(), "bold primary")]
 
 
 def title_line(job: Job, where: str = "") -> Line:
@@ -106,7 +79,7 @@ def detail_columns(
     reckoned = account(job, state.provider_of(job), moment.now)
     left = _sections(
         _reason_lines(job, state, limit=8),
-        [heading("timeline"), *timeline_lines(job, reckoned, moment, history)],
+        [heading("timeline"), *timeline_lines(job, reckoned, moment, history, width)],
     )
     right = _sections(
         [heading("credits"), *money_lines(job, reckoned, state, width)],
@@ -131,14 +104,14 @@ def _reason_lines(job: Job, state: ConsoleState, limit: int) -> list[Line]:
         return [[(text, "error")] for text in texts[: limit + 1]]
     if job.has_cancel_request and job.status.is_hot:
         return [[("A cancel was asked for; the provider stops it.", "warning")]]
-    shown = STATUS_WORDS[job.status]
-    where = state.provider_name(job.provider)
-    text = f"It {shown.sentence}{f' on {one_line(where, 40)}' if where else ''}."
+    where = one_line(state.provider_name(job.provider), 40)
     if job.status is JobStatus.SCHEDULED:
-        text = f"Claimed by {one_line(where, 40)}; waits in its Slurm."
-    elif job.status is JobStatus.META_SCHEDULED:
-        text = f"Placed on {one_line(where, 40)}, which has not claimed it yet."
-    return [[(text, "muted")]]
+        return [[(f"Claimed by {where}; waits in its Slurm.", "muted")]]
+    if job.status is JobStatus.META_SCHEDULED:
+        return [[(f"Placed on {where}, which has not claimed it yet.", "muted")]]
+    if job.status is JobStatus.RUNNING:
+        return [[(f"Runs on {where}.", "muted")]]
+    return [[(f"It {STATUS_WORDS[job.status].sentence}.", "muted")]]
 
 
 def _waiting_lines(why: WhyLike | None, limit: int) -> list[Line]:
@@ -206,11 +179,15 @@ def _money_line(job: Job, reckoned: Account) -> Line:
 
 
 def timeline_lines(
-    job: Job, reckoned: Account, moment: Moment, history: Sequence[TransitionLike]
+    job: Job,
+    reckoned: Account,
+    moment: Moment,
+    history: Sequence[TransitionLike],
+    width: int,
 ) -> list[Line]:
     """One line a state: when, how long after the last, in which block."""
     if history:
-        lines = _history_lines(history, moment)
+        lines = _history_lines(history, moment, blocks=width >= BLOCKS_FROM)
     else:
         lines = [_step("◷ submitted", moment.at(job.time.submit), "status-pending")]
         if reckoned.ran:
@@ -235,14 +212,16 @@ def _step(mark: str, when: str, colour: str, tail: str = "") -> Line:
     return [(f"{mark:<{STEP}}"[:STEP], colour), (when, "foreground"), (tail, "faint")]
 
 
-def _history_lines(history: Sequence[TransitionLike], moment: Moment) -> list[Line]:
+def _history_lines(
+    history: Sequence[TransitionLike], moment: Moment, *, blocks: bool
+) -> list[Line]:
     lines: list[Line] = []
     before = 0
     for number, step in enumerate(history):
         shown = STATUS_WORDS[step.status]
         word = "submitted" if number == 0 else shown.word.lower()
         after = f"  +{duration_text(step.at - before)}" if before else ""
-        tail = f"{after:<10} block {step.block_number:,}"
+        tail = f"{after:<10} block {step.block_number:,}" if blocks else after
         lines.append(_step(f"{shown.glyph} {word}", moment.at(step.at), shown.colour, tail))
         before = step.at
     return lines
@@ -299,12 +278,8 @@ def resource_lines(job: Job) -> list[Line]:
     wanted = job.definition
     lines: list[Line] = [
         labelled("tasks", (f"{wanted.ntasks:,}", "foreground")),
-        labelled(
-            "CPUs", (f"{wanted.cpus_per_task:,} a task, {wanted.cpus:,} in all", "foreground")
-        ),
-        labelled(
-            "memory", (f"{wanted.mem_per_cpu:,} MB a CPU, {wanted.mem:,} MB in all", "foreground")
-        ),
+        labelled("CPUs", (f"{wanted.cpus:,} ({wanted.cpus_per_task:,} a task)", "foreground")),
+        labelled("memory", (f"{wanted.mem:,} MB ({wanted.mem_per_cpu:,} a CPU)", "foreground")),
         labelled("GPUs", (f"{wanted.gpus:,}" if wanted.gpus else "none", "foreground")),
     ]
     lines += [labelled("uses", (one_line(label, 60), "foreground")) for label in wanted.uses[:12]]

@@ -12,7 +12,8 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
 from dsq.console.user.port import BatchLike, GridPort
-from dsq.console.user.state import ConsoleState, Link, Notice
+from dsq.console.user.state import ConsoleState, Link
+from dsq.console.widgets.notice import Notice
 from dsq.core.errors import DsqError, NotFoundError, UnreachableError
 from dsq.core.model import Job
 
@@ -182,7 +183,7 @@ class Feed:
 
     async def _wait_after(self, error: BaseException, attempt: int) -> None:
         if not isinstance(error, UnreachableError):
-            self._state.add_notice(Notice.of_error(error, self._now(), "grid"))
+            self._state.notices.add(Notice.of_error(error, self._now(), "grid"))
         await self._pause(self._offline(error, attempt))
 
     def _offline(self, error: BaseException, attempt: int) -> float:
@@ -191,7 +192,7 @@ class Feed:
         reason = error.message if isinstance(error, DsqError) else str(error) or "no answer"
         if link.state != "offline":
             notice = Notice(now, "warning", reason, getattr(error, "hint", ""), "connection")
-            self._state.add_notice(notice)
+            self._state.notices.add(notice)
         since = link.since if link.state == "offline" else now
         self._state.link = Link("offline", since, now + delay, reason)
         self._state.touch()
@@ -205,7 +206,7 @@ class Feed:
         if link.state == "offline":
             lost = now - link.since
             text = f"Connected again after {lost:.0f} s."
-            self._state.add_notice(Notice(now, "information", text, "", "connection"))
+            self._state.notices.add(Notice(now, "information", text, "", "connection"))
         self._state.link = Link("online", now)
         self._state.touch()
 

@@ -7,16 +7,14 @@ number, so that a screen can see at its next tick whether there is anything to p
 from __future__ import annotations
 
 import bisect
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from dsq.console.user.filters import JobFilter
 from dsq.console.user.port import BalanceLike, HeadLike, WhyLike
-from dsq.core.errors import DsqError
+from dsq.console.widgets.notice import NoticeBook
 from dsq.core.model import Address, Constants, Job, JobStatus, Provider
-
-NOTICES_KEPT = 500
 
 
 class JobStore:
@@ -146,35 +144,6 @@ class Link:
         return self.state == "online"
 
 
-@dataclass(frozen=True)
-class Notice:
-    """Something that happened, kept to be read again.
-
-    Attributes:
-        severity: ``information``, ``warning`` or ``error``.
-        text: One sentence.
-        hint: What to do about it.
-        subject: What it is about ("submit", "job 41").
-        detail: More lines.
-    """
-
-    at: float
-    severity: str
-    text: str
-    hint: str = ""
-    subject: str = ""
-    detail: str = ""
-
-    @classmethod
-    def of_error(cls, error: BaseException, at: float, subject: str) -> Notice:
-        """The notice of an error: its sentence, hint and problems."""
-        if isinstance(error, DsqError):
-            problems = "\n".join(getattr(error, "problems", ()))
-            return cls(at, "error", error.message, error.hint, subject, problems)
-        text = str(error) or type(error).__name__
-        return cls(at, "error", text, "", subject, type(error).__name__)
-
-
 @dataclass
 class ConsoleState:
     """Everything the screens show."""
@@ -190,9 +159,7 @@ class ConsoleState:
     link: Link = field(default_factory=Link)
     whys: dict[int, WhyLike] = field(default_factory=dict)
     loaded: bool = False
-    notices: deque[Notice] = field(default_factory=lambda: deque(maxlen=NOTICES_KEPT))
-    notices_total: int = 0
-    notices_read: int = 0
+    notices: NoticeBook = field(default_factory=NoticeBook)
     revision: int = 0
 
     def touch(self) -> None:
@@ -200,9 +167,9 @@ class ConsoleState:
         self.revision += 1
 
     @property
-    def revisions(self) -> tuple[int, int]:
+    def revisions(self) -> tuple[int, int, int]:
         """Changes whenever anything has."""
-        return self.revision, self.jobs.revision
+        return self.revision, self.jobs.revision, self.notices.revision
 
     def provider_of(self, job: Job) -> Provider | None:
         """The provider a job was given to, if it is known."""
@@ -214,21 +181,3 @@ class ConsoleState:
             return ""
         known = self.providers.get(address)
         return known.name if known is not None else address.short
-
-    def add_notice(self, notice: Notice) -> None:
-        """Keeps a notice; one that repeats the newest replaces it."""
-        newest = self.notices[-1] if self.notices else None
-        if newest and (newest.text, newest.subject) == (notice.text, notice.subject):
-            self.notices[-1] = notice
-        else:
-            self.notices.append(notice)
-            self.notices_total += 1
-        self.touch()
-
-    @property
-    def notices_unread(self) -> int:
-        return self.notices_total - self.notices_read
-
-    def mark_notices_read(self) -> None:
-        self.notices_read = self.notices_total
-        self.touch()

@@ -59,14 +59,14 @@ def fit_parts(parts: Sequence[Part], room: int, gap: int = 3) -> Content:
 
 
 class TopBar(Widget):
-    """The top line of an app; the app says its parts."""
+    """One line of parts, of which those are shown that fit."""
 
     DEFAULT_CSS = """
     TopBar { height: 1; background: $panel; color: $foreground; padding: 0 1; }
     """
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+        super().__init__(id=id)
         self._parts: Sequence[Part] = ()
 
     def show(self, parts: Sequence[Part]) -> None:
@@ -142,8 +142,10 @@ class KeyBar(Widget):
     def render(self) -> Content:
         keys: dict[str, tuple[str, str, str]] = {}
         for _, binding, enabled, _ in self._ordered():
-            if binding.show and enabled and binding.action not in keys:
-                shown = self.app.get_key_display(binding)
+            shown = self.app.get_key_display(binding)
+            known = keys.get(binding.action)
+            # Of several keys of an action the shortest is shown.
+            if binding.show and enabled and (known is None or len(shown) < len(known[0])):
                 keys[binding.action] = (shown, binding.description, binding.key)
         last = {action: keys.pop(action) for action in ("app.help", "help") if action in keys}
         room = self.content_size.width

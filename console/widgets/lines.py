@@ -13,6 +13,20 @@ Line = Sequence[Span]
 """One line: printable texts, each with the name of its style."""
 
 
+LABEL = 13
+"""Width of the words left of the values."""
+
+
+def labelled(label: str, *spans: tuple[str, str]) -> Line:
+    """A line with a word in the left column."""
+    return [(f"{label:<{LABEL}}", "muted"), *spans]
+
+
+def heading(text: str) -> Line:
+    """The name of a section."""
+    return [(text.upper(), "bold primary")]
+
+
 def content_of(lines: Iterable[Line]) -> Content:
     """The lines as content. Nothing in them is read as markup."""
     return Content("\n").join(

@@ -117,7 +117,17 @@ def fit_cell(cell: Cell, width: int, *, right: bool) -> list[Span]:
 
 
 class LiveTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False):
-    """A table over a :class:`Source`, with a cursor that stays on its row's key."""
+    """A table over a :class:`Source`, with a cursor that stays on its row's key.
+
+    Args:
+        source: Where the rows come from.
+        columns: What is shown of them.
+        key: What a row is known by.
+        index_of: Finds a row by its key; looks at every row when None.
+        empty: What to say when there are no rows.
+        opens: Enter and a double click open a row.
+        quiet: Without the focus it shows no cursor.
+    """
 
     DEFAULT_CSS = """
     LiveTable {
@@ -173,6 +183,7 @@ class LiveTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
         index_of: Callable[[Hashable], int | None] | None = None,
         empty: Sequence[str] = ("Nothing here.",),
         opens: bool = True,
+        quiet: bool = False,
         id: str | None = None,  # noqa: A002 - Textual's word
     ) -> None:
         super().__init__(id=id)
@@ -181,6 +192,7 @@ class LiveTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
         self.empty = empty
         self.stale = False
         self._opens = opens
+        self._quiet = quiet
         self._key = key
         self._find = index_of or self._scan
         self._cursor = 0
@@ -296,7 +308,8 @@ class LiveTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
             return self._header(width, palette)
         index = self.scroll_offset.y + y - 1
         if index < len(self.source):
-            return self._line(self.source.row(index), width, palette, cursor=index == self._cursor)
+            cursor = index == self._cursor and (self.has_focus or not self._quiet)
+            return self._line(self.source.row(index), width, palette, cursor=cursor)
         blank = palette.style("muted")
         if not len(self.source) and 0 <= y - 2 < len(self.empty):
             return Strip([Segment(fit("  " + self.empty[y - 2], width), blank)], width)

@@ -155,3 +155,17 @@ def bar_spans(part: float, width: int, colour: str) -> list[tuple[str, str]]:
 def plural(count: int, word: str, many: str = "") -> str:
     """A count with its noun: ``1 job``, ``3 jobs``."""
     return f"{count:,} {word if count == 1 else many or word + 's'}"
+
+
+@dataclass(frozen=True)
+class Moment:
+    """The time by which a screen is drawn."""
+
+    now: float
+    zone: tzinfo | None = None
+
+    def at(self, seconds: float) -> str:
+        """The time of day to the second, with the date if it is another day."""
+        today = time_text(seconds, self.now, self.zone)
+        clock = clock_time(seconds, self.zone)
+        return clock if ":" in today or today == NONE else f"{today} {clock[:5]}"

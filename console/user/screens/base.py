@@ -1,18 +1,13 @@
-"""What every view has: top line, tabs, banner, keys; and the tick that repaints it."""
+"""What every view of dsq-console shows around its middle."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.screen import Screen
-
-from dsq.console.dialogs.help import Help, help_lines
-from dsq.console.user.details import Moment
 from dsq.console.user.state import ConsoleState, Link
-from dsq.console.widgets.bars import Banner, KeyBar, Part, Tabs, TopBar
-from dsq.console.widgets.words import STATUS_WORDS, age_text, credits_text
+from dsq.console.widgets.bars import Part
+from dsq.console.widgets.frame import Frame
+from dsq.console.widgets.words import STATUS_WORDS, Moment, age_text, credits_text
 from dsq.core.model import JobStatus
 
 if TYPE_CHECKING:
@@ -28,32 +23,11 @@ HEADER_COUNTS = (
 )
 
 
-class ViewScreen(Screen[None]):
-    """A full screen of the console. Subclasses say what is in the middle."""
+class ViewScreen(Frame):
+    """A full screen of dsq-console. Subclasses say what is in the middle."""
 
-    # Declared as the base class does, which has no ClassVar here.
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (130, "-wide")]  # noqa: RUF012
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (20, "-tall")]  # noqa: RUF012
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("question_mark", "help", "Help", tooltip="All keys that work here", id="view.help"),
-    ]
-
-    VIEW: ClassVar[str] = "Jobs"
-    """The tab this screen belongs to."""
-    ABOUT: ClassVar[str] = ""
-    """What the view is for, shown above its keys."""
-
-    def compose(self) -> ComposeResult:
-        yield TopBar()
-        yield Tabs(VIEWS, self.VIEW)
-        yield Banner()
-        yield from self.compose_view()
-        yield KeyBar()
-
-    def compose_view(self) -> ComposeResult:
-        """The middle of the screen."""
-        yield from ()
+    VIEWS = VIEWS
+    VIEW = "Jobs"
 
     @property
     def console_app(self) -> ConsoleApp:
@@ -65,50 +39,23 @@ class ViewScreen(Screen[None]):
     def state(self) -> ConsoleState:
         return self.console_app.state
 
-    @property
-    def moment(self) -> Moment:
-        return self.console_app.moment()
-
-    _mounted = False
-
-    @property
-    def ready(self) -> bool:
-        """It is in front and whole: there is something to bring up to date."""
-        return self._mounted and self.app.is_running and self.is_current
-
-    def on_mount(self) -> None:
-        # Textual calls this after the subclass's own on_mount.
-        self._mounted = True
-        self.tick(changed=True)
-
-    def on_screen_resume(self) -> None:
-        self.tick(changed=True)
-
     def tick(self, *, changed: bool) -> None:
-        """Called ten times a second at most; ``changed`` when the state has.
+        if self.ready:
+            self.set_class(self.state.link.state == "offline", "-stale")
+        super().tick(changed=changed)
 
-        Once a second it is called without a change, for what time alone moves.
-        """
-        if not self.ready:
-            return
-        moment = self.moment
-        self.query_one(TopBar).show(top_parts(self.state, moment))
-        unread = self.state.notices_unread
-        badges = {"Notices": f"({unread})"} if unread else {}
-        self.query_one(Tabs).show(badges, self.tab_note())
-        self.query_one(Banner).show(banner_text(self.state, moment))
-        self.set_class(self.state.link.state == "offline", "-stale")
-        self.update_view(changed=changed)
+    def top_parts(self) -> list[Part]:
+        return top_parts(self.state, self.moment)
+
+    def tab_badges(self) -> dict[str, str]:
+        unread = self.state.notices.unread
+        return {"Notices": f"({unread})"} if unread else {}
 
     def tab_note(self) -> str:
-        """Words at the right end of the line of tabs."""
         return "read-only" if self.console_app.read_only else ""
 
-    def update_view(self, *, changed: bool) -> None:
-        """Brings the middle of the screen up to date."""
-
-    def action_help(self) -> None:
-        self.app.push_screen(Help(help_lines(self.app, self, self.ABOUT)))
+    def banner_text(self) -> str:
+        return banner_text(self.state, self.moment)
 
 
 def link_part(link: Link, now: float) -> tuple[str, str]:

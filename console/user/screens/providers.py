@@ -8,10 +8,10 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, VerticalScroll
 
-from dsq.console.user.details import heading, labelled
 from dsq.console.user.screens.base import ViewScreen
 from dsq.console.user.state import ConsoleState
-from dsq.console.widgets.lines import Line, Lines
+from dsq.console.widgets.lines import Line, Lines, heading, labelled
+from dsq.console.widgets.rows import ListSource
 from dsq.console.widgets.safe import one_line
 from dsq.console.widgets.table import Cell, Column, LiveTable
 from dsq.console.widgets.words import credits_text, plural
@@ -20,19 +20,6 @@ from dsq.core.units import format_credits
 
 LABELS_SHOWN = 40
 NODES_SHOWN = 40
-
-
-class ProviderRows:
-    """The providers by name."""
-
-    def __init__(self) -> None:
-        self.rows: list[Provider] = []
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def row(self, index: int) -> Provider:
-        return self.rows[index]
 
 
 def provider_state(provider: Provider) -> tuple[str, str]:
@@ -193,7 +180,7 @@ class ProvidersScreen(ViewScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self._rows = ProviderRows()
+        self._rows: ListSource[Provider] = ListSource()
 
     def compose_view(self) -> ComposeResult:
         with Container(id="body"):

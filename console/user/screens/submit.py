@@ -28,6 +28,7 @@ from dsq.console.user.screens.job import JobScreen
 from dsq.console.user.workflow_check import Checked, check_workflow, parse_demands
 from dsq.console.widgets.editor import WorkflowEditor
 from dsq.console.widgets.lines import Line, Lines
+from dsq.console.widgets.rows import ListSource
 from dsq.console.widgets.safe import one_line
 from dsq.console.widgets.table import Cell, Column, LiveTable
 from dsq.console.widgets.words import credits_text, plural
@@ -39,19 +40,6 @@ from dsq.core.units import UINT64_MAX, parse_credits
 DEBOUNCE = 0.25
 MAX_FILE = 1_000_000
 DEFAULT_CREDITS = "100"
-
-
-class Rows:
-    """The estimates as a source of rows."""
-
-    def __init__(self) -> None:
-        self.rows: list[WhyNot] = []
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def row(self, index: int) -> WhyNot:
-        return self.rows[index]
 
 
 def estimate_columns() -> list[Column[WhyNot]]:
@@ -72,7 +60,7 @@ def estimate_columns() -> list[Column[WhyNot]]:
 
     return [
         Column("name", "PROVIDER", 8, name, grow=8),
-        Column("buys", "THESE CREDITS BUY", 17, buys, grow=60),
+        Column("buys", "CREDITS BUY", 14, buys, grow=60),
         Column("rate", "CR/MIN", 6, rate, right=True, rank=1),
     ]
 
@@ -155,7 +143,7 @@ class SubmitScreen(ViewScreen):
         self._path: Path | None = None
         self._clean = ""
         self._checked = Checked(empty=True)
-        self._estimates = Rows()
+        self._estimates: ListSource[WhyNot] = ListSource()
         self._estimate_words = ""
         self._timer: Timer | None = None
         self._sending = False
@@ -180,6 +168,7 @@ class SubmitScreen(ViewScreen):
                     key=lambda row: row.provider,
                     empty=("",),
                     opens=False,
+                    quiet=True,
                     id="estimates",
                 )
 

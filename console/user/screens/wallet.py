@@ -9,40 +9,22 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from dsq.console.user.accounting import account
-from dsq.console.user.details import Moment, heading, job_name, labelled
+from dsq.console.user.details import job_name
 from dsq.console.user.screens.base import ViewScreen
 from dsq.console.user.screens.job import JobScreen
 from dsq.console.user.state import ConsoleState
-from dsq.console.widgets.lines import Line, Lines
+from dsq.console.widgets.lines import Line, Lines, heading, labelled
+from dsq.console.widgets.rows import ListSource
 from dsq.console.widgets.table import Cell, Column, LiveTable
 from dsq.console.widgets.words import (
     STATUS_WORDS,
+    Moment,
     bar_spans,
     credits_text,
     exact_credits,
     status_text,
 )
 from dsq.core.model import Job
-
-
-class HotJobs:
-    """The open jobs, which are those that lock credits."""
-
-    def __init__(self, state: ConsoleState) -> None:
-        self._state = state
-        self._rows: list[Job] = []
-        self._revision = -1
-
-    def refresh(self) -> None:
-        if self._revision != self._state.jobs.revision:
-            self._revision = self._state.jobs.revision
-            self._rows = self._state.jobs.hot()
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def row(self, index: int) -> Job:
-        return self._rows[index]
 
 
 def wallet_lines(state: ConsoleState) -> list[Line]:
@@ -103,8 +85,11 @@ class WalletScreen(ViewScreen):
         Binding("escape", "app.view('jobs')", "Jobs", tooltip="Back to the jobs", id="wallet.back"),
     ]
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._rows: ListSource[Job] = ListSource()
+
     def compose_view(self) -> ComposeResult:
-        self._rows = HotJobs(self.state)
         yield Lines(id="money")
         yield Lines([heading("locked in open jobs")], id="head")
         yield LiveTable(
@@ -123,8 +108,8 @@ class WalletScreen(ViewScreen):
         self.table.focus()
 
     def update_view(self, *, changed: bool) -> None:
-        self._rows.refresh()
         if changed:
+            self._rows.rows = self.state.jobs.hot()
             self.query_one("#money", Lines).show(wallet_lines(self.state))
             self.table.rows_changed()
         else:

@@ -1,0 +1,161 @@
+"""The ``dsq-console`` command: the user's console in the terminal.
+
+Arguments, settings and the wallet are checked before Textual is imported, so that a mistake
+costs no screen; the grid itself is reached from the screen.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dsq.console.entry import run_command
+from dsq.core.errors import UsageError, WalletError
+
+if TYPE_CHECKING:
+    from dsq.console.user.port import GridPort
+    from dsq.core.config import GridConfig
+    from dsq.core.wallet import Wallet
+
+
+@click.command("dsq-console", context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--grid", metavar="NAME", help="A grid of the settings file.")
+@click.option("--home", type=click.Path(path_type=Path), help="A local grid's folder.")
+@click.option("--read-only", is_flag=True, help="Nothing that spends or changes anything works.")
+@click.option("--key-file", type=click.Path(path_type=Path), help="Another key than the grid's.")
+@click.option(
+    "--passphrase-file", type=click.Path(path_type=Path), help="File with the key's passphrase."
+)
+@click.option("--debug", is_flag=True, help="Write a log, and show where an error came from.")
+def command(
+    grid: str | None,
+    home: Path | None,
+    read_only: bool,
+    key_file: Path | None,
+    passphrase_file: Path | None,
+    debug: bool,
+) -> None:
+    """Your jobs on a grid, live: submit, watch, read logs, top up, cancel.
+
+    ? shows the keys of every view. docs/console.md describes the views.
+    """
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError(
+            "dsq-console needs a terminal.", hint="'dsq jobs --json' prints the same as text."
+        )
+    run_console(
+        grid=grid,
+        home=home,
+        read_only=read_only,
+        key_file=key_file,
+        passphrase_file=passphrase_file,
+        debug=debug,
+    )
+
+
+def run_console(
+    *,
+    grid: str | None = None,
+    home: Path | None = None,
+    read_only: bool = False,
+    key_file: Path | None = None,
+    passphrase_file: Path | None = None,
+    debug: bool = False,
+) -> None:
+    """Shows the console until the user leaves it.
+
+    Args:
+        grid, home: The grid that is meant, as for every command.
+        read_only: Nothing that spends or changes anything works; the wallet is opened only
+            where that needs no question, to read logs.
+        key_file, passphrase_file: Another wallet than the one that the settings name.
+        debug: Write the log to ``console.log`` in the state folder.
+
+    Raises:
+        SettingsError: The settings name no such grid.
+        WalletError: The wallet cannot be opened.
+    """
+    from dsq.core.config import load_grid, settings_dir
+    from dsq.core.wallet import KeyRef
+
+    config = load_grid(grid, home)
+    ref = KeyRef(None, key_file, passphrase_file) if key_file is not None else config.wallet
+    config = config.model_copy(update={"wallet": ref})
+    wallet = open_wallet(config, passphrase_file, read_only=read_only)
+    _log_to_file(debug=debug)
+
+    from dsq.console.user.app import ConsoleApp
+    from dsq.themes.loader import user_themes
+
+    themes, problems = user_themes(settings_dir() / "themes")
+
+    async def connect() -> GridPort:
+        return await open_grid(config, wallet)
+
+    ConsoleApp(
+        connect,
+        grid_name=config.home.name if config.home is not None else config.name,
+        read_only=read_only,
+        themes=themes,
+        problems=problems,
+    ).run()
+
+
+def open_wallet(
+    config: GridConfig, passphrase_file: Path | None, *, read_only: bool
+) -> Wallet | None:
+    """The wallet to use; asks for its passphrase before the screen takes the terminal.
+
+    Raises:
+        WalletError: It cannot be opened, and without it no account is known either.
+    """
+    from dsq.core.wallet import load_wallet
+
+    try:
+        return load_wallet(config.wallet, passphrase_file=passphrase_file, prompt=not read_only)
+    except WalletError:
+        if read_only and config.wallet is not None and config.wallet.address is not None:
+            return None
+        raise
+
+
+async def open_grid(config: GridConfig, wallet: Wallet | None) -> GridPort:
+    """Connects. The import takes a good part of a second, so it must not stop the screen."""
+    import asyncio
+    import importlib
+
+    await asyncio.to_thread(importlib.import_module, "dsq.core.grid")
+    from dsq.core.grid import Grid
+
+    return await Grid.open(config, wallet)
+
+
+def _log_to_file(*, debug: bool) -> None:
+    """Keeps log lines off the terminal, which belongs to the screen."""
+    import logging
+
+    if not debug:
+        logging.getLogger().addHandler(logging.NullHandler())
+        return
+    from dsq.core.config import state_dir
+
+    folder = state_dir()
+    folder.mkdir(parents=True, exist_ok=True)
+    logging.basicConfig(
+        filename=folder / "console.log",
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry of the ``dsq-console`` command."""
+    raise SystemExit(run_command(command, "dsq-console", arguments))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""dsq-provider: the screen of a provider's supervisor."""

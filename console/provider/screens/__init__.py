@@ -1,0 +1,1 @@
+"""The views of dsq-provider, one a file."""
