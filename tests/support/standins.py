@@ -18,7 +18,7 @@ _HEAD = r"""#!/bin/bash
 record=@RECORDS@/$EPOCHREALTIME.$$.@NAME@
 record=${record//,/.}
 printf '%s\0' "$@" >"$record.args"
-cat "/proc/$$/environ" >"$record.env"
+cat "/proc/$$/environ" >"$record.env" 2>/dev/null
 printf '%s' "$PWD" >"$record.cwd"
 """
 
@@ -86,7 +86,7 @@ cp @FILES@/* .
 _CURL = r"""
 cat >"$record.stdin"
 cp "$4" "$record.upload"
-printf 'https://files.example/a%%20b\\n'
+printf 'https://files.example/a%%20b\n'
 """
 
 PROGRAMS = {
@@ -111,7 +111,7 @@ class Call:
 
     def file(self, suffix: str) -> str:
         """What the stand-in noted besides: ``stdin``, ``conf``, ``environ``, ``mounts``."""
-        return self.record.with_name(f"{self.record.name}.{suffix}").read_text()
+        return self.record.with_name(f"{self.record.name}.{suffix}").read_bytes().decode()
 
     @property
     def command(self) -> list[str]:
@@ -232,7 +232,7 @@ class Standins:
                 name=record.suffix[1:],
                 args=_split(path),
                 env=dict(pair.partition("=")[::2] for pair in env),
-                cwd=record.with_name(record.name + ".cwd").read_text(),
+                cwd=record.with_name(record.name + ".cwd").read_bytes().decode(),
                 record=record,
             )
 
