@@ -5,12 +5,15 @@ They run under bash with stand-ins for srun and the container runtimes.
 
 from __future__ import annotations
 
+import http.server
 import os
+import shutil
 import signal
 import subprocess
+import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -754,3 +757,45 @@ class TestTransfer:
 def test_hello(standins: Standins, tmp_path: Path) -> None:
     """The smallest job of all: one step, its output, exit code 0."""
     assert lines(execute(standins, job(run("echo hello")))) == ["hello"]
+
+
+class _Files(http.server.BaseHTTPRequestHandler):
+    """Serves one file and takes another."""
+
+    taken: ClassVar[dict[str, bytes]] = {}
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"served\n")
+
+    def do_PUT(self) -> None:
+        self.taken[self.path] = self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(201)
+        self.end_headers()
+        self.wfile.write(b"http://here/r%20x")
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Says nothing."""
+
+
+@pytest.mark.skipif(
+    not (shutil.which("wget") and shutil.which("curl")), reason="needs wget and curl"
+)
+def test_transfer_with_the_real_programs(tmp_path: Path) -> None:
+    """wget and curl understand what they are given: a file comes, a file goes."""
+    standins = Standins(tmp_path / "machine", real=("wget", "curl"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Files) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        base = f"http://127.0.0.1:{server.server_port}"
+        data = job(
+            run("cat $DEEPSQUARE_INPUT/* > $DEEPSQUARE_OUTPUT/r"),
+            input={"http": {"url": f"{base}/in.txt?k='x'"}},
+            output={"http": {"url": f'{base}/up?k="y"'}},
+        )
+        ended = execute(standins, data)
+        server.shutdown()
+    assert ended.code == 0
+    assert "http://here/r x" in ended.output
+    assert list(_Files.taken.values()) == [b"served\n"]
+    assert "up?k=" in next(iter(_Files.taken))
