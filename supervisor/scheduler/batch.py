@@ -14,10 +14,14 @@ class Batch(Generic[T]):
 
     Args:
         load: Asks for some keys; those it does not return are unknown.
+        pause: Seconds that a query waits for more keys.
     """
 
-    def __init__(self, load: Callable[[Sequence[str]], Awaitable[dict[str, T]]]) -> None:
+    def __init__(
+        self, load: Callable[[Sequence[str]], Awaitable[dict[str, T]]], *, pause: float = 0.0
+    ) -> None:
         self._load = load
+        self._pause = pause
         self._lock = asyncio.Lock()
         self._next: tuple[set[str], asyncio.Task[dict[str, T]]] | None = None
 
@@ -32,5 +36,6 @@ class Batch(Generic[T]):
 
     async def _run(self, keys: set[str]) -> dict[str, T]:
         async with self._lock:
+            await asyncio.sleep(self._pause)
             self._next = None  # from here on a new question waits for the next query
             return await self._load(sorted(keys))

@@ -42,6 +42,9 @@ KEPT_VARIABLES = (
 REMEMBERED = 20_000
 """Ended jobs whose record is kept in memory."""
 
+LOOK_UP_PAUSE = 0.05
+"""Seconds that submissions wait for each other before they ask for their submit times."""
+
 _MAKE_AND_RUN = '(umask 077; mkdir -p -- "$1") && cd -- "$1" || exit 97; shift; exec "$@"'
 """Shell text without any value in it: makes a folder, and runs the rest of its arguments there."""
 
@@ -101,7 +104,7 @@ class SlurmScheduler:
         self._clock = clock or SystemClock()
         self._accounts: dict[int, RemoteAccount] = {}
         self._ended: OrderedDict[SlurmJobId, SlurmJob] = OrderedDict()
-        self._fresh = Batch(self._look_up)
+        self._fresh = Batch(self._look_up, pause=LOOK_UP_PAUSE)
         self._completion: bool | None = None
 
     # ---- the port --------------------------------------------------------------------------

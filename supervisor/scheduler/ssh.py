@@ -20,6 +20,7 @@ from dsq.supervisor.scheduler.port import Completed
 from dsq.supervisor.scheduler.transport import read_by_command
 
 log = logging.getLogger("dsq.supervisor.ssh")
+asyncssh.set_log_level(logging.WARNING)  # it tells of each command otherwise
 
 SESSIONS = 9
 """Commands at the same time. OpenSSH allows 10 sessions a connection; one is kept for files."""

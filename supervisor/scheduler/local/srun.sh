@@ -97,7 +97,7 @@ fi
 ((ntasks > 1)) || [[ -n $label ]] || run 0 "$@"
 
 pids=()
-# shellcheck disable=SC2329
+# shellcheck disable=SC2317,SC2329
 forward() { # signal
   interrupted=1
   ((${#pids[@]} == 0)) || kill -s "$1" "${pids[@]}" 2>/dev/null

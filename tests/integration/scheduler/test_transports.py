@@ -170,6 +170,28 @@ async def test_a_wrong_host_key_is_refused(own_server: SshServer, tmp_path: Path
 
 
 @pytest.mark.sshd
+async def test_an_unknown_host_is_refused(
+    own_server: SshServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a known_hosts file the account's own counts, and where that is missing too nothing
+    is trusted."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    line = SshTransport(
+        "127.0.0.1",
+        port=own_server.port,
+        user=own_server.user,
+        identity_file=own_server.identity,
+    )
+    with pytest.raises(UnreachableError, match="known_hosts"):
+        await line.run(["true"])
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh" / "known_hosts").write_text(own_server.known_hosts.read_text())
+    await asyncio.sleep(1.1)
+    assert (await line.run(["echo", "in"])).stdout == b"in\n"
+    await line.close()
+
+
+@pytest.mark.sshd
 async def test_a_key_that_is_not_accepted_is_said(own_server: SshServer, tmp_path: Path) -> None:
     """The message names the account and that the key was refused."""
     wrong = own_server.folder / "host"  # a key, but not one it lets in

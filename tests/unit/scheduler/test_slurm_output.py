@@ -95,8 +95,23 @@ def test_the_completion_log_gives_the_same_ends() -> None:
     assert jobs["2"].output == "/home/dsq/jobs/0xaa/k3t9"
 
 
-def test_the_accountings_own_words_are_read() -> None:
-    """The data base says who cancelled, and has words for what is not known."""
+def test_the_accountings_data_base_gives_the_same_ends() -> None:
+    """It says who cancelled; a job cancelled while it waited has no start and no node."""
+    failed, killed, cancelled, never = output.parse_sacct(captured("sacct_database.txt"))
+    assert (failed.state, failed.exit_code, failed.output) == (
+        "FAILED",
+        4,
+        "/home/dsq/jobs/0xabc/tok",
+    )
+    assert (killed.signal, killed.end - killed.start) == (9, 0)
+    assert (cancelled.state, cancelled.end - cancelled.start) == ("CANCELLED", 1)
+    assert cancelled.time_limit_minutes == 50
+    assert (never.state, never.start, never.nodes) == ("CANCELLED", 0, "")
+    assert {job.submit_time for job in (failed, killed, cancelled, never)} == {1795350948}
+
+
+def test_rare_words_of_the_accounting_are_read() -> None:
+    """Words for what is not known, ISO times, steps, and a path with a bar in it."""
     text = (
         "7|1700000000|ann|CANCELLED by 1000|Unknown|1700000009|0:0|60|None assigned|/w/a\n"
         "8|2023-11-14T22:13:20|ann|OUT_OF_MEMORY|1700000005|1700000009|0:125|UNLIMITED|n1|/w/a|b\n"

@@ -1,0 +1,26 @@
+"""What docs/clusters.md says about names that others rely on."""
+
+from __future__ import annotations
+
+import importlib.resources
+from pathlib import Path
+
+import pytest
+
+from dsq.supervisor.scheduler import slurm
+from dsq.supervisor.scheduler.port import OUTPUT_FILE
+from dsq.supervisor.scheduler.script import STARTED
+from dsq.supervisor.scheduler.transport import KEPT_VARIABLES
+
+PAGE = Path(str(importlib.resources.files("tests"))).parent / "docs" / "clusters.md"
+
+
+@pytest.mark.parametrize("name", [*slurm.KEPT_VARIABLES[:-1], OUTPUT_FILE, STARTED])
+def test_the_page_names_what_jobs_find(name: str) -> None:
+    """Every variable kept, the output's file and the fence are documented."""
+    assert name in PAGE.read_text()
+
+
+def test_a_line_keeps_no_more_than_a_job_may_see() -> None:
+    """What commands inherit from the supervisor is a part of what the page lists."""
+    assert set(KEPT_VARIABLES) <= set(slurm.KEPT_VARIABLES)
