@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -31,6 +32,12 @@ from dsq.core.wallet import Wallet
 SUBMIT = "mutation Submit($job: Job!) { submit(job: $job) }"
 
 
+def system_trust() -> ssl.SSLContext | bool:
+    """The certificates to trust: the system's or ``SSL_CERT_FILE``'s, else httpx's own."""
+    paths = ssl.get_default_verify_paths()
+    return ssl.create_default_context() if paths.cafile or paths.capath else True
+
+
 class GraphQLClient:
     """Submits workflows.
 
@@ -51,7 +58,11 @@ class GraphQLClient:
         self._url = url
         self._wallet = wallet
         # A proxy of the environment never stands between two parts of one machine.
-        self._http = httpx.AsyncClient(timeout=timeout, trust_env=not is_loopback(host))
+        self._http = httpx.AsyncClient(
+            timeout=timeout,
+            trust_env=not is_loopback(host),
+            verify=system_trust() if url.startswith("https:") else True,
+        )
 
     async def close(self) -> None:
         """Closes the connection."""

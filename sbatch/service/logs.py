@@ -31,7 +31,7 @@ from dsq.core.rpc.signing import (
 )
 from dsq.core.wallet import recover_signer
 from dsq.sbatch.service.ledger import JobSource
-from dsq.sbatch.service.logstore import LogCompleteError, LogId, LogStore
+from dsq.sbatch.service.logstore import DamagedLogError, LogCompleteError, LogId, LogStore
 from dsq.sbatch.service.refusal import (
     Refused,
     end_call,
@@ -107,21 +107,27 @@ class LoggerService:
             return 0
         key, writer = await self._authorise_write(first, context)
         batch = _Batch(self._store, key, writer)
-        pending: asyncio.Future[WriteRequest | None] | None = None
-        request: WriteRequest | None = first
+        reading = asyncio.create_task(self._fill(batch, first, iterator))
+        flushing = asyncio.create_task(batch.flush_now_and_then())
         try:
-            while request is not None:
-                self._check(request, first)
-                await batch.add(request)
-                pending = asyncio.ensure_future(anext(iterator, None))
-                await asyncio.wait({pending}, timeout=FLUSH_SECONDS if batch.lines else None)
-                if not pending.done():
-                    await batch.flush()
-                request = await pending
-            return await batch.flush()
+            await asyncio.wait({reading, flushing}, return_when=asyncio.FIRST_COMPLETED)
+            # Flushing ends by an error only.
+            await (flushing if flushing.done() else reading)
         finally:
-            if pending is not None:
-                pending.cancel()
+            reading.cancel()
+            async with batch.storing:
+                flushing.cancel()
+            await asyncio.gather(reading, flushing, return_exceptions=True)
+        return await batch.flush()
+
+    async def _fill(
+        self, batch: _Batch, first: WriteRequest, rest: AsyncIterator[WriteRequest]
+    ) -> None:
+        self._check(first, first)
+        await batch.add(first)
+        async for request in rest:
+            self._check(request, first)
+            await batch.add(request)
 
     def _check(self, request: WriteRequest, first: WriteRequest) -> None:
         if (request.user, request.log_name) != (first.user, first.log_name):
@@ -177,6 +183,9 @@ class LoggerService:
             )
             async for line in lines:
                 yield ReadResponse(data=line.data, timestamp=line.timestamp, line=line.number)
+        except DamagedLogError as error:
+            log.error("read failed reason=%r", error.message)
+            await end_call(context, Refused(grpc.StatusCode.DATA_LOSS, error.message))
         except Exception as error:
             if isinstance(error, Refused):
                 log.info("read refused status=%s reason=%r", error.status.name, error.reason)
@@ -258,37 +267,50 @@ class _Batch:
         self._store = store
         self._key = key
         self._writer = writer
+        self._lines: list[tuple[int, bytes]] = []
         self._first: int | None = None
         self._bytes = 0
         self._next = 0
         self._end = False
-        self.lines: list[tuple[int, bytes]] = []
+        # Stores come one after the other: a later one must not overtake.
+        self.storing = asyncio.Lock()
 
     async def add(self, request: WriteRequest) -> None:
+        """Takes the line of a request; stores those before it when they are enough."""
         self._end = self._end or request.end
-        if request.end and not request.data:
+        data = request.data
+        if request.end and not data:
             return
         index = request.line_index if request.HasField("line_index") else None
-        expected = None if self._first is None else self._first + len(self.lines)
-        if self.lines and (index != expected or self._bytes >= FLUSH_BYTES):
+        if index is None:
+            # Old writers send lines with their ends.
+            data = data.removesuffix(b"\n").removesuffix(b"\r")
+        expected = None if self._first is None else self._first + len(self._lines)
+        if self._lines and (index != expected or self._bytes >= FLUSH_BYTES):
             await self._store_lines(end=False)
-        if not self.lines:
+        if not self._lines:
             self._first = index
-        data = request.data.removesuffix(b"\n").removesuffix(b"\r")
-        self.lines.append((request.timestamp, data))
+        self._lines.append((request.timestamp, data))
         self._bytes += len(data)
 
     async def flush(self) -> int:
-        """Stores what has come so far."""
-        if self.lines or self._end:
-            await self._store_lines(end=self._end)
+        """Stores what has come; returns the number that is expected next."""
+        await self._store_lines(end=self._end)
         return self._next
 
+    async def flush_now_and_then(self) -> None:
+        """Stores what has come, for ever, so that readers of an open stream need not wait."""
+        while True:
+            await asyncio.sleep(FLUSH_SECONDS)
+            await self._store_lines(end=False)
+
     async def _store_lines(self, *, end: bool) -> None:
-        lines, self.lines, self._bytes = self.lines, [], 0
-        self._next = await self._store.append(
-            self._key, self._writer, lines, first_index=self._first, end=end
-        )
+        async with self.storing:
+            lines, self._lines, self._bytes = self._lines, [], 0
+            if lines or end:
+                self._next = await self._store.append(
+                    self._key, self._writer, lines, first_index=self._first, end=end
+                )
 
 
 def _address(text: str) -> Address:

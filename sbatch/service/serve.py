@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import logging
 import signal
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import grpc
 import grpc.aio
@@ -37,7 +38,7 @@ from dsq.sbatch.service.submit import Submissions
 
 log = logging.getLogger("dsq.sbatch.service")
 
-STOP_SECONDS = 2.0
+STOP_SECONDS = 1.0
 """How long open calls may take to end; readers that follow a log are then cut off."""
 
 READY_SECONDS = 3.0
@@ -95,6 +96,7 @@ class Service:
     async def _start(self) -> None:
         settings = self.settings
         _make_folder(settings.data_dir)
+        self._stack.callback(_lock(settings.data_dir).close)
         sealer = Sealer.open(settings.data_dir)
         self._store = SqliteScriptStore(settings.data_dir / "scripts.sqlite", sealer)
         self._stack.push_async_callback(self._store.close)
@@ -115,26 +117,28 @@ class Service:
 
     async def _start_grpc(self, ledger: Ledger) -> None:
         settings = self.settings
+        credentials = _credentials(settings)
         server = grpc.aio.server(options=GRPC_OPTIONS)
+        self._stack.push_async_callback(server.stop, STOP_SECONDS)
         address = _target(settings.grpc_host, settings.grpc_port)
         try:
-            if settings.tls_cert and settings.tls_key:
-                pair = (settings.tls_key.read_bytes(), settings.tls_cert.read_bytes())
-                credentials = grpc.ssl_server_credentials([pair])
-                self.grpc_port = server.add_secure_port(address, credentials)
-            else:
+            if credentials is None:
                 self.grpc_port = server.add_insecure_port(address)
-        except (OSError, RuntimeError) as error:
+            else:
+                self.grpc_port = server.add_secure_port(address, credentials)
+        except RuntimeError as error:
             raise SettingsError(
                 f"The gRPC services cannot listen on {address}.", hint="Choose another port."
             ) from error
         own = _target(settings.grpc_host, self.grpc_port)
+        self._add_services(server, ledger, settings.logger_endpoint or own)
+        await server.start()
+
+    def _add_services(self, server: Any, ledger: Ledger, logger_endpoint: str) -> None:
+        settings = self.settings
+        auth = AuthService(self._store, self._clock)
         scripts = SBatchService(
-            self._store,
-            self._jobs,
-            ledger,
-            self._clock,
-            logger_endpoint=settings.logger_endpoint or own,
+            self._store, self._jobs, ledger, self._clock, logger_endpoint=logger_endpoint
         )
         logger = LoggerService(
             self._logs,
@@ -144,7 +148,6 @@ class Service:
             max_line_bytes=settings.max_log_line_bytes,
             end_seconds=settings.log_end_seconds,
         )
-        auth = AuthService(self._store, self._clock)
         add: Any = sbatch_pb2_grpc.add_AuthAPIServicer_to_server
         add(auth, server)
         add = sbatch_pb2_grpc.add_SBatchAPIServicer_to_server
@@ -153,8 +156,6 @@ class Service:
         add(logger, server)
         add = health_pb2_grpc.add_HealthServicer_to_server
         add(HealthService(self.ready), server)
-        await server.start()
-        self._stack.push_async_callback(server.stop, STOP_SECONDS)
 
     async def _start_http(self, sealer: Sealer) -> None:
         settings = self.settings
@@ -280,6 +281,16 @@ def _hook(path: Path | None) -> str:
         raise SettingsError(f"The hook {path} cannot be read: {error}.") from error
 
 
+def _credentials(settings: ServiceSettings) -> Any:
+    if settings.tls_cert is None or settings.tls_key is None:
+        return None
+    try:
+        pair = (settings.tls_key.read_bytes(), settings.tls_cert.read_bytes())
+    except OSError as error:
+        raise SettingsError(f"{error.filename} cannot be read: {error.strerror}.") from error
+    return grpc.ssl_server_credentials([pair])
+
+
 def _warn_of_plain_text(settings: ServiceSettings) -> None:
     if settings.tls_cert is None:
         for host in {settings.http_host, settings.grpc_host}:
@@ -294,13 +305,27 @@ def _make_folder(path: Path) -> None:
         raise SettingsError(f"The folder {path} cannot be used: {error.strerror}.") from error
 
 
+def _lock(folder: Path) -> IO[bytes]:
+    """Takes the data folder for this process: two services would write over each other's logs."""
+    file = (folder / "lock").open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise SettingsError(
+            f"Another sbatch API uses the folder {folder}.", hint="Stop it, or name another one."
+        ) from error
+    return file
+
+
 def _target(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # With the protocol named asyncio sets TCP_NODELAY; without it answers wait 40 ms for an ACK.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))

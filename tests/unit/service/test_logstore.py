@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -257,7 +258,7 @@ async def test_one_frame_is_in_memory_at_a_time(
     """A slow reader of a long log holds one frame, not the log."""
     size = 0
 
-    def counting(entry: object, offset: int, from_line: int) -> tuple[int, int, bytes, int]:
+    def counting(entry: Any, offset: int, from_line: int) -> tuple[int, int, bytes, int]:
         nonlocal size
         found = original(entry, offset, from_line)
         size = max(size, len(found[2]))
