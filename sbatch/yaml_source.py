@@ -72,11 +72,9 @@ def read_yaml(text: str) -> Node:
         return _Builder(yaml.parse(text, Loader=_LOADER)).document()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else None
-        column = mark.column + 1 if mark else None
-        raise SourceError(
-            f"the YAML does not parse: {_explain(error, text, line)}", line, column
-        ) from None
+        place = (mark.line + 1, mark.column + 1) if mark else (None, None)
+        words = _explain(error, text, place[0])
+        raise SourceError(f"the YAML does not parse: {words}", *place) from None
     except yaml.YAMLError:
         raise SourceError("the YAML does not parse") from None
 
@@ -94,7 +92,7 @@ _LOADER = _loader()
 def _decode(text: str | bytes) -> str:
     if isinstance(text, bytes):
         try:
-            text = text.decode("utf-8")
+            return text.decode("utf-8").removeprefix("\ufeff")
         except UnicodeDecodeError as error:
             line, column = _place(text[: error.start].decode("utf-8"), error.start)
             raise SourceError("the file is not UTF-8 text", line, column) from None
