@@ -15,6 +15,7 @@ import logging
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -84,6 +85,7 @@ class DevChain:
         """
         if not self.is_running():
             self.home.mkdir(parents=True, exist_ok=True)
+            self._check_port()
             await asyncio.to_thread(_prepare_state, self.home)
             self._launch()
         await self._until_ready()
@@ -145,6 +147,18 @@ class DevChain:
         finally:
             await rpc.close()
 
+    def _check_port(self) -> None:
+        """Another program on the port would answer while ours gives up."""
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", self.port))
+            except OSError as error:
+                raise TryAgainError(
+                    f"The local chain cannot listen on port {self.port}: {error.strerror}.",
+                    hint="Another program may have it; choose another port.",
+                ) from error
+
     def _launch(self) -> None:
         state = self.home / "state.json"
         size = state.stat().st_size if state.exists() else 0
@@ -178,7 +192,6 @@ class DevChain:
             while self.is_running() and time.monotonic() < deadline:
                 with contextlib.suppress(UnreachableError):
                     served = number(await rpc.request("eth_chainId"))
-                    # Another program on this port would answer while ours gives up.
                     if served == DEV_CHAIN_ID and self.is_running():
                         return
                 await asyncio.sleep(0.03)

@@ -55,7 +55,9 @@ class HeadHint:
             await clock.sleep(seconds)
             return
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._news.wait(), seconds)
+            # Not wait_for: before Python 3.12 it may swallow a cancellation.
+            async with asyncio.timeout(seconds):
+                await self._news.wait()
         self._news.clear()
 
     async def _listen(self, url: str) -> None:

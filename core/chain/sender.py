@@ -153,7 +153,8 @@ class Sender:
         left = deadline - time.monotonic()
         assert tx.result is not None
         try:
-            return await asyncio.wait_for(asyncio.shield(tx.result), max(left, 0.0))
+            async with asyncio.timeout(max(left, 0.0)):
+                return await asyncio.shield(tx.result)
         except TimeoutError:
             # Whoever gave up may repeat the call: it must not be made anew behind his back.
             tx.wanted = False

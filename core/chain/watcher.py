@@ -216,8 +216,10 @@ class Watcher:
         while True:
             pause = BUSY_SECONDS if self.in_flight else IDLE_SECONDS
             pause = min(pause * 2**failures, MAX_BACKOFF)
+            # Not wait_for: before Python 3.12 it may swallow a cancellation.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
                 await asyncio.sleep(min(pause, BUSY_SECONDS))
             self._wake.clear()
             try:
