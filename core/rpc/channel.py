@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+
 import ssl
 from dataclasses import dataclass
 from pathlib import Path

@@ -135,7 +135,7 @@ def _refusal(status: int, errors: list[Mapping[str, Any]]) -> DsqError:
         return WalletError(f"The sbatch API refused the signature: {problems[0]}")
     if kind == "idempotency":
         return UsageError(problems[0])
-    if kind == "unavailable" or status >= httpx.codes.INTERNAL_SERVER_ERROR:
+    if status >= httpx.codes.INTERNAL_SERVER_ERROR:
         return TryAgainError(f"The sbatch API cannot take the workflow now: {problems[0]}")
     return WorkflowError(
         f"The sbatch API refused the workflow: {problems[0]}"
