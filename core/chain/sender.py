@@ -12,19 +12,22 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from dsq.core.chain.calls import Call
 from dsq.core.chain.client import Chain, refusal
-from dsq.core.chain.failures import OutOfGasError, no_gas_money
+from dsq.core.chain.failures import OutOfGasError, explain, no_gas_money
 from dsq.core.chain.fees import Market, read_market
 from dsq.core.chain.nonces import Outcome, outcome_of
 from dsq.core.chain.published import refuse_published_key
 from dsq.core.chain.receipts import Receipt
-from dsq.core.chain.rpc import RpcError, hexed, number
+from dsq.core.chain.rpc import RpcError, hexed, number, raw
 from dsq.core.chain.txstore import Pending
 from dsq.core.chain.watcher import Watcher
 from dsq.core.errors import TransactionError
+from dsq.core.model import Address
 from dsq.core.wallet import Wallet
 
 log = logging.getLogger("dsq.core.chain.sender")
@@ -60,7 +63,8 @@ class Sender:
         self.address = wallet.address
         self._watcher = Watcher(chain, wallet, store)
         self._market: tuple[float, Market] | None = None
-        self._started = asyncio.Lock()
+        self._asking = asyncio.Lock()
+        self._starting = asyncio.Lock()
 
     def __repr__(self) -> str:
         return f"Sender({self.address})"
@@ -70,7 +74,7 @@ class Sender:
 
         Called by the first :meth:`send` if it was not called before.
         """
-        async with self._started:
+        async with self._starting:
             await self._watcher.start()
 
     async def close(self) -> None:
@@ -137,6 +141,11 @@ class Sender:
         tx = self._watcher.by_hash.get(tx_hash)
         if tx is not None:
             return await self._result(tx, deadline, timeout)
+        if self._watcher.store.find(tx_hash) in ("displaced", "lost"):
+            raise TransactionError(
+                f"Transaction 0x{tx_hash.hex()} did not get its place on the chain.",
+                hint="Look what became of it before you repeat it.",
+            )
         while time.monotonic() < deadline:
             receipts = await self._watcher.wire.receipts([tx_hash])
             if receipts:
@@ -144,10 +153,23 @@ class Sender:
             await asyncio.sleep(0.25)
         raise TransactionError(f"Transaction 0x{tx_hash.hex()} is not mined after {timeout:g} s.")
 
-    async def _foreign(self, receipt: dict[str, object]) -> Receipt:
-        if number(str(receipt["status"])) != 1:
-            raise TransactionError(f"Transaction {receipt['transactionHash']} failed.")
-        return Receipt.from_json(receipt, self.chain.reader())
+    async def _foreign(self, receipt: Mapping[str, Any]) -> Receipt:
+        """The result of a transaction that was not sent by this sender, or long ago."""
+        if number(receipt["status"]) == 1:
+            return Receipt.from_json(receipt, self.chain.reader())
+        sent = await self.chain.rpc.request(
+            "eth_getTransactionByHash", [receipt["transactionHash"]]
+        )
+        raise await explain(
+            self.chain.rpc,
+            receipt,
+            sender=Address(raw(sent["from"])),
+            to=Address(raw(sent["to"])),
+            data=raw(sent["input"]),
+            value=number(sent["value"]),
+            gas=number(sent["gas"]),
+            label=f"transaction {receipt['transactionHash']}",
+        )
 
     async def _result(self, tx: Pending, deadline: float, timeout: float) -> Receipt:
         left = deadline - time.monotonic()
@@ -171,10 +193,11 @@ class Sender:
         return await self._watcher.launch(call, value, min(gas, market.gas_limit), market)
 
     async def _ask_market(self) -> Market:
-        now = time.monotonic()
-        if self._market is None or now - self._market[0] > MARKET_SECONDS:
-            self._market = now, await read_market(self.chain.rpc)
-        return self._market[1]
+        async with self._asking:
+            now = time.monotonic()
+            if self._market is None or now - self._market[0] > MARKET_SECONDS:
+                self._market = now, await read_market(self.chain.rpc)
+            return self._market[1]
 
     async def _estimate(self, call: Call, value: int) -> int:
         """Gas of a call; tries it without sending.

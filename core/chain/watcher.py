@@ -104,8 +104,11 @@ class Watcher:
             self._store.close()
             self._store = None
         for tx in self.in_flight.values():
-            if tx.result is not None and not tx.result.done():
-                tx.result.cancel()
+            error = TransactionError(
+                f"{tx.call.label} is not mined yet, and its sender was closed.",
+                hint="It may still be; look before you repeat it.",
+            )
+            self._settle(tx, error)
         self.in_flight.clear()
         self.by_hash.clear()
 

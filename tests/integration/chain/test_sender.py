@@ -329,3 +329,40 @@ async def test_published_key_is_refused_elsewhere(grid: DevGrid) -> None:
     chain.chain_id = 1
     with pytest.raises(WalletError, match="published with every development chain"):
         Sender(chain, published)
+
+
+async def test_results_of_others_and_of_before(grid: DevGrid, tmp_path: Path) -> None:
+    """Any transaction of the chain can be waited for; a failed one still has its reason."""
+    provider = await grid.provider()
+    customer = await grid.account(500, allowance=True)
+    user, operator = await grid.sender(customer), await grid.sender(grid.operator)
+    host = await grid.sender(provider, tmp_path / "host.sqlite")
+    calls = user.chain.calls
+    await user.send(calls.request_new_job(JobDefinition(1, 1, 1), 100 * CREDIT))
+    await operator.send(calls.meta_schedule(1, provider.address))
+    await grid.node.request("evm_setIntervalMining", 0)
+    hashes = [await host.submit(calls.claim_next_job()) for _ in range(2)]
+    await grid.node.request("evm_setIntervalMining", 1)
+    with pytest.raises(ContractError):
+        await host.wait(hashes[1])
+    await host.close()
+    again = await grid.sender(provider, tmp_path / "host.sqlite")
+    assert (await again.wait(hashes[0])).event("ClaimJobEvent") is not None
+    with pytest.raises(ContractError) as caught:
+        await again.wait(hashes[1])
+    assert caught.value.name == "NoJob"
+    assert (await user.wait(hashes[0])).event("ClaimJobEvent") is not None
+    with pytest.raises(TransactionError, match="is not mined after 0.1 s"):
+        await user.wait(b"\x05" * 32, 0.1)
+
+
+async def test_close_while_somebody_waits(grid: DevGrid) -> None:
+    """Who waits when a sender is closed gets an error, not a cancellation."""
+    sender = await grid.sender(grid.operator)
+    await grid.node.request("evm_setIntervalMining", 0)
+    send = asyncio.create_task(sender.send(sender.chain.calls.transfer(_target(1), 4)))
+    while not sender.in_flight:
+        await asyncio.sleep(0.01)
+    await sender.close()
+    with pytest.raises(TransactionError, match="its sender was closed"):
+        await send
