@@ -18,7 +18,7 @@ import uuid
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dsq.core.chain import Call, Chain, Event, Follower, Head, MemoryCursor, Receipt, Sender
 from dsq.core.chain.follower import Batch
@@ -48,10 +48,11 @@ from dsq.core.model import (
     encode_job_name,
     job_hex_id,
 )
-from dsq.core.rpc.graphql import GraphQLClient
-from dsq.core.rpc.logger import LogLine, LogReader
 from dsq.core.units import format_credits
-from dsq.core.wallet import Wallet
+from dsq.core.wallet import Wallet, key_file_address
+
+if TYPE_CHECKING:
+    from dsq.core.rpc.logger import LogLine, LogReader
 
 LOG_GRACE_SECONDS = 20.0
 """How long a reader waits for the rest of a log after its job has ended."""
@@ -160,8 +161,10 @@ class Grid:
         if self.wallet is not None:
             return self.wallet.address
         ref = self.config.wallet
-        if ref is not None and ref.address is not None:
-            return ref.address
+        if ref is not None:
+            address = ref.address or (key_file_address(ref.key_file) if ref.key_file else None)
+            if address is not None:
+                return address
         raise WalletError("No account is known.", hint="'dsq wallet new' makes one.")
 
     # -- sending -----------------------------------------------------------------
@@ -238,6 +241,9 @@ class Grid:
         return await self.chain.job(int(event.args["job_id"]))
 
     async def _store_script(self, workflow: Mapping[str, Any]) -> str:
+        # Late, as the other clients: most commands need none, and HTTP and gRPC load slowly.
+        from dsq.core.rpc.graphql import GraphQLClient
+
         client = GraphQLClient(self.config.sbatch_url, self.wallet)
         try:
             return await client.submit(workflow, idempotency_key=uuid.uuid4().hex)
@@ -396,6 +402,8 @@ class Grid:
             raise WalletError("Logs are for the job's customer only.", hint="Open the wallet.")
         if job.customer != self.wallet.address:
             raise WalletError(f"Job {job_id} belongs to {job.customer}, not to this wallet.")
+        from dsq.core.rpc.logger import LogReader
+
         reader = LogReader(self.config.logger_grpc, self.wallet)
         seen = 0
         try:

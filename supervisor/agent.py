@@ -148,7 +148,8 @@ class Agent:
             deliver_note=self.shipper.deliver_note,
         )
         self._feed = feed
-        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._busy: set[int] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._again: set[int] = set()
         self._retry_at: dict[int, float] = {}
         self._failures: dict[int, int] = {}
@@ -249,7 +250,7 @@ class Agent:
 
     async def _let_go(self, loops: list[asyncio.Task[None]]) -> None:
         loops[0].cancel()
-        pending = {*loops, *self._tasks.values(), *self.claims.in_flight}
+        pending = {*loops, *self._tasks, *self.claims.in_flight}
         _, pending = await asyncio.wait(pending, timeout=STOP_SECONDS)
         for task in pending:
             task.cancel()
@@ -393,14 +394,23 @@ class Agent:
         """Has a job judged soon; while its step runs, once more after it."""
         if self._is_stopping():
             return
-        if job_id in self._tasks:
+        if job_id in self._busy:
             self._again.add(job_id)
             return
+        self._busy.add(job_id)
         task = asyncio.create_task(self._drive(job_id), name=f"dsq-job-{job_id}")
-        self._tasks[job_id] = task
-        task.add_done_callback(lambda _done: self._tasks.pop(job_id, None))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _drive(self, job_id: int) -> None:
+        try:
+            await self._drive_until_rest(job_id)
+        finally:
+            # Here and not in a callback of the task: what is heard from now on must start
+            # a new one.
+            self._busy.discard(job_id)
+
+    async def _drive_until_rest(self, job_id: int) -> None:
         with job_context(job_id):
             while not self._is_stopping():
                 self._again.discard(job_id)
@@ -491,7 +501,7 @@ class Agent:
             if self._evicting:
                 self._evict_some()
             for record in self.services.journal.open_records():
-                if record.job_id not in self._tasks and self._is_due(record, now):
+                if record.job_id not in self._busy and self._is_due(record, now):
                     self.wake(record.job_id)
             await self._tick.pause(TICK_SECONDS)
 
@@ -515,11 +525,13 @@ class Agent:
 
 
 def _job_environment(settings: ProviderSettings) -> dict[str, str]:
-    named = {
-        "DSQ_CACHE_ROOT": settings.cluster.cache_root,
-        "DSQ_SCRATCH_ROOT": settings.cluster.scratch_root,
+    """Where scripts keep their storage: below the account's home unless the site says else."""
+    cluster = settings.cluster
+    home = f"{settings.state_dir}" if cluster.kind == "local" else "~/.dsq"
+    return {
+        "DSQ_CACHE_ROOT": cluster.cache_root or f"{home}/cache",
+        "DSQ_SCRATCH_ROOT": cluster.scratch_root or f"{home}/scratch",
     }
-    return {name: value for name, value in named.items() if value}
 
 
 @contextlib.asynccontextmanager

@@ -31,7 +31,7 @@ def _home(call: Session, home: Path | None) -> Path:
 @click.command(short_help="Start a whole grid on this machine.")
 @click.option("--home", metavar="DIR", type=HOME, help="Folder of the grid and all its state.")
 @click.option("--detach", is_flag=True, help="Return when every part is ready.")
-@click.option("--json", "as_json", is_flag=True, help="Print grid.json (with --detach).")
+@click.option("--json", "as_json", is_flag=True, help="Print grid.json when ready.")
 @click.option("--chain", metavar="local|URL", help="A chain of its own, or an RPC endpoint.")
 @click.option("--chain-id", type=int, metavar="N", help="Number of the chain; needed with a URL.")
 @click.option("--operator-key", metavar="FILE", type=FILE, help="Operator's key file, for a URL.")
@@ -55,13 +55,15 @@ def up(call: Session, /, home: Path | None, detach: bool, as_json: bool, **asked
     from dsq.console.local.up import up as start
 
     folder = _home(call, home)
-    text = start(folder, {name: _plain(value) for name, value in asked.items()}, detach=detach)
-    if text is None:
-        return
-    if as_json:
-        put(text.rstrip("\n"))
-    else:
-        say(f"The grid in {folder} is ready. 'export DSQ_HOME={folder}' makes it yours.")
+
+    def ready(text: str) -> None:
+        if as_json:
+            put(text.rstrip("\n"))
+        else:
+            say(f"The grid in {folder} is ready. 'export DSQ_HOME={folder}' makes it yours.")
+
+    options = {name: _plain(value) for name, value in asked.items()}
+    start(folder, options, detach=detach, on_ready=ready)
 
 
 def _plain(value: Any) -> Any:

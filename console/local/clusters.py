@@ -96,6 +96,7 @@ def write_provider(home: Home, state: State, ledger: Ledger, name: str) -> None:
         "shared_account": not options.is_ssh,
         "chain": {
             "rpc_url": ledger.rpc_url,
+            **({"ws_url": ledger.ws_url} if ledger.ws_url else {}),
             "chain_id": ledger.chain_id,
             "metascheduler": str(ledger.metascheduler),
         },
@@ -104,15 +105,12 @@ def write_provider(home: Home, state: State, ledger: Ledger, name: str) -> None:
             "logger_grpc": f"127.0.0.1:{state.ports['grpc']}",
         },
         "wallet": {"key_file": str(key.key_file), "passphrase_file": str(key.passphrase_file)},
-        "cluster": {
-            **_cluster(home, options, name, user),
-            "cache_root": str(root / "cache"),
-            "scratch_root": str(root / "scratch"),
-        },
+        "cluster": _cluster(home, options, name, user),
         "labels": {"name": name},
     }
-    if not options.is_ssh:
-        settings["cluster"]["workdir"] = str(root / "jobs")
+    if options.owns_cluster:
+        folders = {"workdir": "jobs", "cache_root": "cache", "scratch_root": "scratch"}
+        settings["cluster"] |= {field: str(root / below) for field, below in folders.items()}
     settings["prices"] = PRICES
     path = home.provider_config(name)
     if path.exists():

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-import os
 import signal
 import time
 from pathlib import Path
+
+import psutil
 
 from dsq.console.local import processes
 from dsq.console.local.home import Home, write_atomically
@@ -43,20 +45,23 @@ def _end_keeper(home: Home, *, wait: bool, tell: Tell) -> None:
         return
     write_atomically(home.run / "down.json", json.dumps({"wait": wait}) + "\n")
     tell("down       ending jobs and services" if not wait else "down       waiting for jobs")
-    for process_id in _keepers(home):
-        os.kill(process_id, signal.SIGTERM)
-    while is_kept(home):
-        time.sleep(0.1)
+    keepers = _keepers(home)
+    for keeper in keepers:
+        with contextlib.suppress(psutil.Error):
+            keeper.send_signal(signal.SIGTERM)
+    # The lock goes a little before the process does.
+    while is_kept(home) or any(keeper.is_running() for keeper in keepers):
+        time.sleep(0.05)
 
 
-def _keepers(home: Home) -> list[int]:
+def _keepers(home: Home) -> list[psutil.Process]:
     """The process that holds the home's lock, detached or in a foreground."""
     found = []
     detached = processes.find(home.run / "keeper.json")
     if detached is not None:
-        found.append(detached.pid)
-    owner = home.run / "keeper.lock"
-    text = owner.read_text().strip()
-    if text.isdigit() and int(text) not in found:
-        found.append(int(text))
+        found.append(detached)
+    owner = (home.run / "keeper.lock").read_text().strip()
+    if owner.isdigit() and int(owner) not in {process.pid for process in found}:
+        with contextlib.suppress(psutil.Error):
+            found.append(psutil.Process(int(owner)))
     return found

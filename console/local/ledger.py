@@ -60,7 +60,7 @@ async def settle(
         CreditsError: On another chain than the local one the operator has no coins.
     """
     rpc_url = node.rpc_url if node is not None else options.chain
-    ws_url = node.ws_url if node is not None else _ws_of(options.chain)
+    websocket = node.ws_url if node is not None else ws_url(options.chain)
     operator = operator_wallet(home, options)
     names = ["user", "metascheduler", *(f"provider-{name}" for name in provider_names)]
     accounts = {name: Address.parse(home.key(name).address) for name in names}
@@ -78,7 +78,7 @@ async def settle(
         initial_supply_wei=INITIAL_SUPPLY,
         record=home.chain / "deployment.json",
     )
-    ledger = Ledger(rpc_url, ws_url, options.chain_id, deployment)
+    ledger = Ledger(rpc_url, websocket, options.chain_id, deployment)
     await _give(ledger, operator, accounts)
     return ledger
 
@@ -134,7 +134,8 @@ async def _check_gas(options: Options, accounts: list[Address]) -> None:
         )
 
 
-def _ws_of(url: str) -> str | None:
+def ws_url(url: str) -> str | None:
+    """The WebSocket endpoint that nodes serve beside an HTTP one."""
     for scheme, websocket in (("http://", "ws://"), ("https://", "wss://")):
         if url.startswith(scheme):
             return websocket + url.removeprefix(scheme)

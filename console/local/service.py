@@ -13,6 +13,7 @@ import signal
 from pathlib import Path
 
 from dsq.console.local.home import Home, State
+from dsq.console.local.ledger import ws_url
 from dsq.core.errors import DsqError, SettingsError
 
 
@@ -53,6 +54,7 @@ async def run_metascheduler(home: Home, state: State, stop: asyncio.Event) -> No
     await run(
         MetaSchedulerSettings(
             rpc_url=rpc_url(state),
+            ws_url=ws_url(rpc_url(state)),
             chain_id=state.options.chain_id,
             metascheduler=state.metascheduler,
             host="127.0.0.1",

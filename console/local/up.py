@@ -8,6 +8,7 @@ import json
 import logging
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +49,13 @@ def options_for(home: Home, asked: dict[str, Any]) -> Options:
 
 
 def up(
-    path: Path, asked: dict[str, Any], *, detach: bool = False, tell: Tell = to_stderr
-) -> str | None:
+    path: Path,
+    asked: dict[str, Any],
+    *,
+    detach: bool = False,
+    tell: Tell = to_stderr,
+    on_ready: Callable[[str], None] = lambda _: None,
+) -> None:
     """Starts the grid of a home, or finds it running.
 
     Args:
@@ -57,19 +63,16 @@ def up(
         asked: Fields of :class:`Options` that were given; None for the rest.
         detach: Return when every part is ready, instead of at ctrl+C.
         tell: Gets a line a step.
-
-    Returns:
-        The text of ``grid.json`` when the grid runs on by itself (detached, or already
-        running); None when it ran in the foreground and has ended.
+        on_ready: Gets the text of ``grid.json`` once the grid takes jobs.
     """
     home = Home(path)
     options = options_for(home, asked)
     if is_kept(home):
-        return _running(home, tell)
-    if not detach:
-        asyncio.run(foreground(home, options, tell))
-        return None
-    return _detached(home, options, tell)
+        on_ready(_running(home, tell))
+    elif detach:
+        on_ready(_detached(home, options, tell))
+    else:
+        asyncio.run(foreground(home, options, tell, on_ready))
 
 
 def _running(home: Home, tell: Tell) -> str:
@@ -128,7 +131,7 @@ def _follow(home: Home, progress: ProgressFile, tell: Tell) -> None:
 
 
 async def foreground(
-    home: Home, options: Options, tell: Tell, progress: ProgressFile | None = None
+    home: Home, options: Options, tell: Tell, on_ready: Callable[[str], None]
 ) -> None:
     """Runs a grid until SIGINT or SIGTERM, then ends it in order."""
     stop = asyncio.Event()
@@ -148,15 +151,14 @@ async def foreground(
         if not starting.done():
             starting.cancel()
         try:
-            await starting
+            text = await starting
         except asyncio.CancelledError:
             await keeper.stop()
             return
         except BaseException:
             await keeper.stop_leftovers()
             raise
-        if progress is not None:
-            progress.ready()
+        on_ready(text)
         await keeper.keep(stop)
         await keeper.stop(wait=_down_waits(home))
 
@@ -185,7 +187,7 @@ def main() -> None:
     progress = ProgressFile(home.run / "progress")
     options = Options(**json.loads(arguments.options))
     try:
-        asyncio.run(foreground(home, options, progress.tell, progress))
+        asyncio.run(foreground(home, options, progress.tell, lambda _: progress.ready()))
     except DsqError as error:
         progress.failed(str(error), error.exit_code)
         raise SystemExit(error.exit_code) from None

@@ -153,7 +153,7 @@ class SlurmScheduler:
         workdir = self._workdir(account)
         folder = commands.attempt_dir(workdir, spec.name, spec.token)
         text = compose(
-            spec,
+            replace(spec, env={k: _below_home(account, v) for k, v in spec.env.items()}),
             script,
             env=self._job_environment(account, spec),
             fence=posixpath.join(folder, STARTED),
@@ -379,11 +379,7 @@ class SlurmScheduler:
         Raises:
             SettingsError: Slurm would read something else than this path.
         """
-        text = self.settings.workdir
-        for home in ("~/", "$HOME/"):
-            if text.startswith(home):
-                text = posixpath.join(account.home, text.removeprefix(home))
-        text = posixpath.normpath(text)
+        text = posixpath.normpath(_below_home(account, self.settings.workdir))
         if not text.startswith("/") or any(sign in text for sign in "%\\\n|"):
             raise SettingsError(
                 f"The workdir '{self.settings.workdir}' cannot be used.",
@@ -494,3 +490,11 @@ class SlurmScheduler:
 
 def _text(data: bytes) -> str:
     return data.decode("utf-8", "replace")
+
+
+def _below_home(account: RemoteAccount, path: str) -> str:
+    """A path that begins with ``~/`` or ``$HOME/``, in the account's home on the cluster."""
+    for home in ("~/", "$HOME/"):
+        if path.startswith(home):
+            return posixpath.join(account.home, path.removeprefix(home))
+    return path

@@ -14,7 +14,7 @@ from dsq.core.chain import find_anvil
 from dsq.core.config import cache_dir
 from dsq.core.errors import DsqError
 from tests.support.grid import GridHome
-from tests.support.standins import write_standins
+from tests.support.standins import Standins
 
 DEAR = {"gpu_per_min": "10", "cpu_per_min": "60", "mem_per_min": "0"}
 """Prices at which the grid's minimum of 100 credits buys one minute."""
@@ -53,13 +53,14 @@ def slurm_grid(anvil_here: None, slurm_here: None) -> Iterator[GridHome]:
     """
     path = Path(tempfile.mkdtemp(prefix="dsq-e2e-"))
     path.chmod(0o711)
-    standins = path / "standins"
-    write_standins(standins, ("apptainer", "enroot"))
-    job_path = f"{standins}:/usr/local/bin:/usr/bin:/bin"
+    standins = Standins(path / "standins", real=("srun", "scontrol", "wget", "curl"))
+    standins.records.chmod(0o777)
+    job_path = f"{standins.bin}:/usr/local/bin:/usr/bin:/bin"
     home = GridHome(path)
     home.configure_provider("p1", {"cluster": {"job_path": job_path, "claim_ahead": 4}})
     home.configure_provider("p2", {"cluster": {"job_path": job_path}, "prices": DEAR})
     try:
+        home.standins = standins
         home.up("--cluster", "mini-slurm", "--providers", "2")
         yield home
     finally:

@@ -61,7 +61,7 @@ def test_local_cluster_from_up_to_down(home: GridHome) -> None:
     job_id = home.submit(host_job("echo local && exit 3"))
     job = home.wait(job_id, timeout=60)
     assert (job["status"], job["exit_code"]) == ("FAILED", 3)
-    assert home.dsq("logs", str(job_id)).stdout == "local\n"
+    assert home.dsq("logs", str(job_id)).stdout == "Running: it\nlocal\n"
     home.down()
     assert processes_of(home.path) == []
     assert home.dsq("jobs", check=False).returncode == 69
@@ -88,7 +88,7 @@ def test_down_ends_and_settles_the_jobs_of_its_cluster(home: GridHome) -> None:
 def test_killed_at_once_it_starts_again_with_all_jobs_and_balances(
     home: GridHome, slurm_here: None
 ) -> None:
-    """kill -9 of every process but the job's: after up, jobs and balances are as they were."""
+    """kill -9 of chain, services and keeper: after up, jobs and balances are as they were."""
     home.up("--cluster", "mini-slurm")
     done = home.submit(host_job("echo done"))
     finished = home.wait(done, timeout=60)
@@ -97,7 +97,7 @@ def test_killed_at_once_it_starts_again_with_all_jobs_and_balances(
     balance = home.json("credits", "balance")
     time.sleep(3)  # the chain's node saves its state once a second
     for process in processes_of(home.path):
-        if not any("slurm" in word for word in process.cmdline()[:1]):
+        if any("dsq.console" in word or word.endswith("anvil") for word in process.cmdline()):
             process.kill()
     home.up()
     assert home.job(done) == finished
@@ -156,5 +156,5 @@ def test_cluster_over_ssh(home: GridHome, slurm_here: None, folder: Path) -> Non
         job_id = home.submit(host_job("id -un; hostname"))
         job = home.wait(job_id, timeout=90)
         assert job["status"] == "FINISHED", job
-        assert home.dsq("logs", str(job_id)).stdout.splitlines()[0] == account
+        assert home.dsq("logs", str(job_id)).stdout.splitlines()[1] == account
         home.down()

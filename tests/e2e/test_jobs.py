@@ -19,7 +19,6 @@ from dsq.core.units import CREDIT
 from dsq.core.wallet import Wallet, load_wallet
 from dsq.sbatch.workflow import load_workflow
 from tests.support.grid import GridHome
-from tests.support.standins import read_calls
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slurm, pytest.mark.anvil]
 
@@ -88,9 +87,11 @@ def test_hello_world_reaches_the_container_runtime(slurm_grid: GridHome, kind: s
     job_id = slurm_grid.submit(container_job(kind), "--uses", "name=p1")
     job = slurm_grid.wait(job_id, timeout=90)
     assert job["status"] == "FINISHED", job
-    calls = read_calls(slurm_grid.path / "standins", kind)
-    assert any("echo hello world" in argument for call in calls for argument in call), calls
-    assert any("docker://ubuntu:22.04" in argument for call in calls for argument in call), calls
+    assert slurm_grid.standins is not None
+    words = [word for call in slurm_grid.standins.calls(kind) for word in call.args]
+    assert "docker://ubuntu:22.04" in words
+    assert "echo hello world" in words
+    assert "hello world\n" in slurm_grid.dsq("logs", str(job_id)).stdout
 
 
 def test_exit_code_3_is_failed_and_billed(slurm_grid: GridHome) -> None:

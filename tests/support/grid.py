@@ -17,6 +17,7 @@ import tomli_w
 from dsq.core.chain import Chain
 from dsq.core.config import read_grid_json
 from dsq.core.model import Address
+from tests.support.standins import Standins
 
 T = TypeVar("T")
 
@@ -28,6 +29,7 @@ class GridHome:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.standins: Standins | None = None
 
     # -- commands ----------------------------------------------------------------
 
