@@ -194,7 +194,7 @@ async def site(anvil: Path, tmp_path: Path, cluster: dict[str, Any]) -> AsyncIte
         await service.start()
         stack.push_async_callback(service.stop)
         wallet = await grid.account()
-        customer = await grid.account(credits=10_000, allowance=True)
+        customer = await grid.account(10_000, allowance=True)
         (tmp_path / "passphrase").write_text("secret\n")
         create_key_file(tmp_path / "key.json", wallet, "secret", light=True)
         config = tmp_path / "provider.toml"
