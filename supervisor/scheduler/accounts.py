@@ -1,14 +1,13 @@
-"""Unix accounts that jobs run as, and the folders they can reach."""
+"""Unix accounts that commands and jobs run as, on this machine and at the end of a line."""
 
 from __future__ import annotations
 
 import os
+import posixpath
 import pwd
 import re
-import stat
 from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path
 
 from dsq.core.errors import SettingsError, UnreachableError
 
@@ -63,24 +62,6 @@ class Account:
         """The variables that a login sets."""
         return {"HOME": self.home, "USER": self.name, "LOGNAME": self.name, "SHELL": self.shell}
 
-    def can_enter(self, folder: Path) -> bool:
-        """Whether the account may pass through a folder and all above it."""
-        folder = folder.resolve()
-        return all(self._may_pass(part) for part in (folder, *folder.parents))
-
-    def _may_pass(self, folder: Path) -> bool:
-        try:
-            info = folder.stat()
-        except OSError:
-            return False
-        if self.uid == 0:
-            return True
-        if info.st_uid == self.uid:
-            return bool(info.st_mode & stat.S_IXUSR)
-        if info.st_gid in self.groups:
-            return bool(info.st_mode & stat.S_IXGRP)
-        return bool(info.st_mode & stat.S_IXOTH)
-
 
 @dataclass(frozen=True, slots=True)
 class RemoteAccount:
@@ -100,6 +81,13 @@ class RemoteAccount:
     def home(self) -> str:
         """Its home folder."""
         return self.env.get("HOME", "/")
+
+    def below_home(self, path: str) -> str:
+        """A path that begins with ``~/`` or ``$HOME/``, in its home; any other as it is."""
+        for home in ("~/", "$HOME/"):
+            if path.startswith(home):
+                return posixpath.join(self.home, path.removeprefix(home))
+        return path
 
     def prefix(self) -> list[str]:
         """The front of each command: nothing of the account's login but :attr:`env`.

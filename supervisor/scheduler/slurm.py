@@ -30,14 +30,12 @@ from dsq.supervisor.scheduler.port import (
     Transport,
 )
 from dsq.supervisor.scheduler.script import STARTED, compose
+from dsq.supervisor.scheduler.slurm_tools import Accounting, SlurmTools, failure, text_of
 
 log = logging.getLogger("dsq.supervisor.slurm")
 
-KEPT_VARIABLES = (
-    *("HOME", "USER", "LOGNAME", "SHELL", "PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ"),
-    *("SLURM_CONF", "SLURM_CONF_SERVER"),
-)
-"""What Slurm's programs, and through sbatch the jobs, get of the account's environment."""
+HOME_PATHS = ("DSQ_CACHE_ROOT", "DSQ_SCRATCH_ROOT")
+"""Variables of jobs that may begin with ``~/``: the home is only known there."""
 
 REMEMBERED = 20_000
 """Ended jobs whose record is kept in memory."""
@@ -99,13 +97,21 @@ class SlurmScheduler:
         clock: Clock | None = None,
     ) -> None:
         self.settings = settings or SlurmSettings()
-        self._line = transport
-        self._admin = admin or transport
+        self._tools = self._tools_on(transport)
+        self._admin = self._tools_on(admin) if admin else self._tools
+        self._accounting = Accounting(self._tools)
+        self._program = self._tools.program
         self._clock = clock or SystemClock()
-        self._accounts: dict[int, RemoteAccount] = {}
         self._ended: OrderedDict[SlurmJobId, SlurmJob] = OrderedDict()
         self._fresh = Batch(self._look_up, pause=LOOK_UP_PAUSE)
-        self._completion: bool | None = None
+
+    def _tools_on(self, line: Transport) -> SlurmTools:
+        return SlurmTools(
+            line,
+            bin_dir=self.settings.bin_dir,
+            keep_env=self.settings.keep_env,
+            timeout=self.settings.timeout,
+        )
 
     # ---- the port --------------------------------------------------------------------------
 
@@ -122,8 +128,8 @@ class SlurmScheduler:
         """
         version, nodes, partitions = await asyncio.gather(
             self.check(),
-            self._query(commands.show_nodes(self._program("scontrol"))),
-            self._query(commands.show_partitions(self._program("scontrol"))),
+            self._tools.query(commands.show_nodes(self._program("scontrol"))),
+            self._tools.query(commands.show_partitions(self._program("scontrol"))),
         )
         wanted = self.settings.partition
         info = printed.parse_cluster(nodes, partitions, wanted, version)
@@ -141,19 +147,21 @@ class SlurmScheduler:
     async def free(self) -> Free:
         """See :meth:`~dsq.supervisor.scheduler.port.Scheduler.free`."""
         nodes, partitions = await asyncio.gather(
-            self._query(commands.show_nodes(self._program("scontrol"))),
-            self._query(commands.show_partitions(self._program("scontrol"))),
+            self._tools.query(commands.show_nodes(self._program("scontrol"))),
+            self._tools.query(commands.show_partitions(self._program("scontrol"))),
         )
         return printed.parse_free(nodes, partitions, self.settings.partition)
 
     async def submit(self, spec: JobSpec, script: str) -> SlurmJobId:
         """See :meth:`~dsq.supervisor.scheduler.port.Scheduler.submit`."""
         spec.check()
-        account = await self._account(self._line)
+        account = await self._tools.account()
         workdir = self._workdir(account)
         folder = commands.attempt_dir(workdir, spec.name, spec.token)
+        roots = {key: spec.env[key] for key in HOME_PATHS if key in spec.env}
+        roots = {key: account.below_home(path) for key, path in roots.items()}
         text = compose(
-            replace(spec, env={k: _below_home(account, v) for k, v in spec.env.items()}),
+            replace(spec, env={**spec.env, **roots}),
             script,
             env=self._job_environment(account, spec),
             fence=posixpath.join(folder, STARTED),
@@ -162,7 +170,7 @@ class SlurmScheduler:
             self.settings.partition, self.settings.account, self.settings.extra
         )
         argv = commands.sbatch(self._program("sbatch"), spec, workdir, options)
-        done = await self._line.run(
+        done = await self._tools.line.run(
             [*account.prefix(), "sh", "-c", _MAKE_AND_RUN, "sh", folder, *argv],
             stdin=text.encode(),
             timeout=self.settings.submit_timeout,
@@ -173,9 +181,9 @@ class SlurmScheduler:
 
     def _submitted(self, done: Completed, folder: str) -> str:
         """The id in sbatch's answer, or the error that its answer means."""
-        stderr = _text(done.stderr)
+        stderr = text_of(done.stderr)
         if done.returncode == 0:
-            job_id = printed.parse_submitted(_text(done.stdout))
+            job_id = printed.parse_submitted(text_of(done.stdout))
             if not job_id:
                 raise UnreachableError("sbatch printed no job id; the job may be there or not.")
             return job_id
@@ -195,7 +203,7 @@ class SlurmScheduler:
         the folder that the attempt's script would make first: a script that comes later ends
         at once, and if the folder is already there, the script has begun.
         """
-        account = await self._account(self._line)
+        account = await self._tools.account()
         workdir = self._workdir(account)
         folder = commands.attempt_dir(workdir, name, token)
         for _ in range(2):
@@ -203,14 +211,14 @@ class SlurmScheduler:
             if job is not None:
                 return replace(job, name=name, output=commands.output_path(workdir, name, token))
             argv = ["sh", "-c", _FENCE, "sh", folder, STARTED]
-            done = await self._line.run(argv, timeout=self.settings.timeout)
+            done = await self._tools.line.run(argv, timeout=self.settings.timeout)
             if done.returncode == 0:
                 return None
-            there = await self._line.run(
+            there = await self._tools.line.run(
                 ["test", "-d", posixpath.join(folder, STARTED)], timeout=self.settings.timeout
             )
             if there.returncode != 0:
-                reason = printed.first_line(_text(done.stderr))
+                reason = printed.first_line(text_of(done.stderr))
                 raise UnreachableError(f"The folder {folder} cannot be made: {reason}.")
         log.warning("forgotten name=%s token=%s", name, token)
         return SlurmJob("", 0, name=name, user=account.user, state=FORGOTTEN)
@@ -221,13 +229,13 @@ class SlurmScheduler:
         workdir = self._workdir(account)
         wanted = commands.output_path(workdir, name, token)
         argv = commands.squeue(self._program("squeue"), user=account.user, name=name, output=True)
-        for job in printed.parse_squeue(await self._query(argv)):
+        for job in printed.parse_squeue(await self._tools.query(argv)):
             if job.output == wanted[: commands.PATH_WIDTH]:
                 return job
         folder = commands.attempt_dir(workdir, name, token)
         # The chain's or this machine's clock may run ahead of the cluster's: look back further.
         seconds = max(0, int(self._clock.now()) - since) + 900
-        for job in await self._accounting(
+        for job in await self._accounting.records(
             name=name, seconds=seconds, user=account.user, output=True
         ):
             if job.output == folder:
@@ -242,18 +250,20 @@ class SlurmScheduler:
         found = {job.id: self._ended[job] for job in wanted.values() if job in self._ended}
         missing = [job_id for job_id in wanted if job_id not in found]
         if missing:
-            account = await self._account(self._line)
+            account = await self._tools.account()
             argv = commands.squeue(self._program("squeue"), user=account.user)
-            records = printed.jobs_by_id(printed.parse_squeue(await self._query(argv)))
+            records = printed.jobs_by_id(printed.parse_squeue(await self._tools.query(argv)))
             for job_id in missing:
                 self._take(wanted[job_id], records.get(job_id, []), found, exact=True)
             missing = [job_id for job_id in missing if job_id not in found]
         if missing:
-            accounted = printed.jobs_by_id(await self._accounting(jobs=missing))
+            accounted = printed.jobs_by_id(await self._accounting.records(jobs=missing))
             for job_id in missing:
                 # A job that has left the queue cannot run, whatever the accounting still says.
                 ended = [job for job in accounted.get(job_id, []) if job.state in ENDED_STATES]
-                self._take(wanted[job_id], ended, found, exact=not self._completion)
+                self._take(
+                    wanted[job_id], ended, found, exact=not self._accounting.is_completion_log
+                )
         return found
 
     def _take(
@@ -293,8 +303,8 @@ class SlurmScheduler:
             current = await self._current(job)
             if current is None or current.state in ENDED_STATES or current.state == "COMPLETING":
                 return
-            done = await self._run(self._line, commands.scancel(self._program("scancel"), job.id))
-            stderr = _text(done.stderr)
+            done = await self._tools.run(commands.scancel(self._program("scancel"), job.id))
+            stderr = text_of(done.stderr)
             if printed.is_denied(stderr):
                 raise NotPermitted(f"Slurm does not let this account cancel job {job.id}.")
             if done.returncode != 0 and printed.is_lost_line(stderr):
@@ -306,13 +316,13 @@ class SlurmScheduler:
     async def _current(self, job: SlurmJobId) -> SlurmJob | None:
         """The job in the queue, None if it is not there or its id belongs to another one."""
         argv = commands.squeue(self._program("squeue"), jobs=[job.id])
-        done = await self._run(self._line, argv)
-        stderr = _text(done.stderr)
+        done = await self._tools.run(argv)
+        stderr = text_of(done.stderr)
         if done.returncode != 0:
             if printed.is_gone(stderr):
                 return None
-            raise self._failure(argv, stderr)
-        for record in printed.parse_squeue(_text(done.stdout)):
+            raise failure(argv, stderr)
+        for record in printed.parse_squeue(text_of(done.stdout)):
             same = not job.submit_time or record.submit_time == job.submit_time
             if record.id == job.id and same:
                 return record
@@ -326,10 +336,10 @@ class SlurmScheduler:
         if current is None or current.state in ENDED_STATES:
             raise NotFoundError(f"Slurm job {job.id} has ended.")
         argv = commands.update_limit(self._program("scontrol"), job.id, minutes)
-        done = await self._run(self._admin, argv)
+        done = await self._admin.run(argv)
         if done.returncode == 0:
             return
-        stderr = _text(done.stderr)
+        stderr = text_of(done.stderr)
         if printed.is_denied(stderr):
             raise NotPermitted(
                 f"Slurm does not let this account raise the limit of job {job.id}.",
@@ -337,7 +347,7 @@ class SlurmScheduler:
             )
         if printed.is_gone(stderr):
             raise NotFoundError(f"Slurm job {job.id} has ended.")
-        raise self._failure(argv, stderr)
+        raise failure(argv, stderr)
 
     async def can_raise_limit(self) -> bool:
         """See :meth:`~dsq.supervisor.scheduler.port.Scheduler.can_raise_limit`.
@@ -345,33 +355,32 @@ class SlurmScheduler:
         True for root, for the account slurmctld runs as, and for an operator or administrator
         of the accounting; Slurm lets nobody else raise the limit of a running job.
         """
-        account = await self._account(self._admin)
+        account = await self._admin.account()
         if account.uid == 0 or account.user == (await self._config()).slurm_user:
             return True
         argv = commands.show_admin_level(self._program("sacctmgr"), account.user)
-        done = await self._run(self._admin, argv)
-        if done.returncode != 0 and printed.is_lost_line(_text(done.stderr)):
+        done = await self._admin.run(argv)
+        if done.returncode != 0 and printed.is_lost_line(text_of(done.stderr)):
             raise UnreachableError("sacctmgr got no answer.")
-        level = _text(done.stdout).strip().casefold()
+        level = text_of(done.stdout).strip().casefold()
         return done.returncode == 0 and level in ("operator", "administrator")
 
     async def read_output(
         self, spec_name: str, token: str, offset: int, limit: int = 65536
     ) -> bytes:
         """See :meth:`~dsq.supervisor.scheduler.port.Scheduler.read_output`."""
-        workdir = self._workdir(await self._account(self._line))
-        return await self._line.read(commands.output_path(workdir, spec_name, token), offset, limit)
+        workdir = self._workdir(await self._tools.account())
+        return await self._tools.line.read(
+            commands.output_path(workdir, spec_name, token), offset, limit
+        )
 
     async def close(self) -> None:
         """Closes the transports."""
-        await self._line.close()
-        if self._admin is not self._line:
-            await self._admin.close()
+        await self._tools.line.close()
+        if self._admin is not self._tools:
+            await self._admin.line.close()
 
     # ---- helpers ---------------------------------------------------------------------------
-
-    def _program(self, name: str) -> str:
-        return posixpath.join(self.settings.bin_dir, name) if self.settings.bin_dir else name
 
     def _workdir(self, account: RemoteAccount) -> str:
         """The absolute path of the folder for output.
@@ -379,7 +388,7 @@ class SlurmScheduler:
         Raises:
             SettingsError: Slurm would read something else than this path.
         """
-        text = posixpath.normpath(_below_home(account, self.settings.workdir))
+        text = posixpath.normpath(account.below_home(self.settings.workdir))
         if not text.startswith("/") or any(sign in text for sign in "%\\\n|"):
             raise SettingsError(
                 f"The workdir '{self.settings.workdir}' cannot be used.",
@@ -394,85 +403,9 @@ class SlurmScheduler:
             path = f"{self.settings.bin_dir}:{account.env.get('PATH', '/usr/bin:/bin')}"
         return {"SLURM_EXPORT_ENV": "ALL", **({"PATH": path} if path else {})}
 
-    async def _account(self, line: Transport) -> RemoteAccount:
-        """Who commands on this line run as, asked once."""
-        known = self._accounts.get(id(line))
-        if known is None:
-            timeout = self.settings.timeout
-            ids, env = await asyncio.gather(
-                line.run(["id"], timeout=timeout), line.run(["env", "-0"], timeout=timeout)
-            )
-            if ids.returncode != 0 or env.returncode != 0:
-                raise UnreachableError("The cluster's account cannot be asked for its environment.")
-            keep = (*KEPT_VARIABLES, *self.settings.keep_env)
-            known = RemoteAccount.parse(_text(ids.stdout), _text(env.stdout), keep)
-            self._accounts[id(line)] = known
-        return known
-
-    async def _run(self, line: Transport, argv: Sequence[str]) -> Completed:
-        """Runs one of Slurm's programs in a clean environment, with times in unix seconds."""
-        account = await self._account(line)
-        times = [f"{key}={value}" for key, value in commands.TIME_FORMAT.items()]
-        done = await line.run([*account.prefix(), *times, *argv], timeout=self.settings.timeout)
-        if done.returncode in (126, 127):
-            raise UnreachableError(
-                f"{argv[0]} cannot be run there: {printed.first_line(_text(done.stderr))}.",
-                hint="Set bin_dir to the folder of Slurm's programs.",
-            )
-        return done
-
-    async def _query(self, argv: Sequence[str]) -> str:
-        """The output of a query that has to succeed."""
-        done = await self._run(self._line, argv)
-        if done.returncode != 0:
-            raise self._failure(argv, _text(done.stderr))
-        return _text(done.stdout)
-
-    def _failure(self, argv: Sequence[str], stderr: str) -> UnreachableError | SchedulerError:
-        reason = printed.first_line(stderr) or "no reason given"
-        program = posixpath.basename(argv[0])
-        if printed.is_lost_line(stderr):
-            return UnreachableError(f"{program} got no answer from Slurm: {reason}.")
-        return SchedulerError(f"{program} failed: {reason}.")
-
     async def _config(self) -> printed.Config:
-        text = await self._query(commands.show_config(self._program("scontrol")))
+        text = await self._tools.query(commands.show_config(self._program("scontrol")))
         return printed.parse_config(text)
-
-    async def _accounting(
-        self,
-        *,
-        jobs: Sequence[str] = (),
-        name: str = "",
-        seconds: int | None = None,
-        user: str = "",
-        output: bool = False,
-    ) -> list[SlurmJob]:
-        """Records of jobs that left the queue: the data base's, else the completion log's.
-
-        A cluster without either has none.
-        """
-        kinds = (False, True) if self._completion is None else (self._completion,)
-        for completion in kinds:
-            argv = commands.sacct(
-                self._program("sacct"),
-                completion=completion,
-                jobs=jobs,
-                name="" if completion else name,
-                seconds=seconds,
-                user=user,
-                output=output,
-            )
-            done = await self._run(self._line, argv)
-            if done.returncode == 0:
-                self._completion = completion
-                return printed.parse_sacct(_text(done.stdout))
-            stderr = _text(done.stderr)
-            if printed.is_lost_line(stderr):
-                raise UnreachableError(f"sacct got no answer: {printed.first_line(stderr)}.")
-            if not printed.accounting_is_off(stderr):
-                log.warning("sacct completion=%s reason=%s", completion, printed.first_line(stderr))
-        return []
 
     async def _submit_time(self, job_id: str) -> int:
         """When Slurm took a job; 0 if that cannot be seen now."""
@@ -485,16 +418,4 @@ class SlurmScheduler:
 
     async def _look_up(self, job_ids: Sequence[str]) -> dict[str, SlurmJob]:
         argv = commands.squeue(self._program("squeue"), jobs=job_ids)
-        return {job.id: job for job in printed.parse_squeue(await self._query(argv))}
-
-
-def _text(data: bytes) -> str:
-    return data.decode("utf-8", "replace")
-
-
-def _below_home(account: RemoteAccount, path: str) -> str:
-    """A path that begins with ``~/`` or ``$HOME/``, in the account's home on the cluster."""
-    for home in ("~/", "$HOME/"):
-        if path.startswith(home):
-            return posixpath.join(account.home, path.removeprefix(home))
-    return path
+        return {job.id: job for job in printed.parse_squeue(await self._tools.query(argv))}

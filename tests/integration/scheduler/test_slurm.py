@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import psutil
 import pytest
 
 from dsq.console.local.minislurm import MiniSlurm
@@ -154,6 +155,17 @@ async def test_a_job_above_the_partitions_limit_is_refused(folder: Path, slurm: 
         await cluster.submit("true", minutes=31)
 
 
+async def test_roots_may_be_below_the_accounts_home(folder: Path, slurm: MiniSlurm) -> None:
+    """The provider's two paths are; a secret that looks like a path is left as it is."""
+    cluster, _ = listening(folder, slurm)
+    _, output = await cluster.run(
+        'echo "$HOME" "$DSQ_CACHE_ROOT" "$DSQ_SCRATCH_ROOT" "$SECRET"',
+        env={"DSQ_CACHE_ROOT": "~/a", "DSQ_SCRATCH_ROOT": "/b", "SECRET": "~/c"},
+    )
+    home, cache, scratch, secret = output.split()
+    assert (cache, scratch, secret) == (f"{home}/a", "/b", "~/c")
+
+
 async def test_a_partition_that_is_not_there_is_named(slurm: MiniSlurm) -> None:
     """With the name that was probably meant."""
     scheduler = SlurmScheduler(LocalTransport(env=slurm.env()), SlurmSettings(partition="bacth"))
@@ -180,10 +192,11 @@ async def test_a_workdir_that_slurm_would_read_otherwise_is_refused(
         await Cluster(scheduler, "slurm").submit("true")
 
 
-async def test_missing_programs_are_named(slurm: MiniSlurm) -> None:
+async def test_missing_programs_are_named(folder: Path, slurm: MiniSlurm) -> None:
     """A wrong bin_dir is a cluster that cannot be reached, not a refused job."""
     scheduler = SlurmScheduler(
-        LocalTransport(env=slurm.env()), SlurmSettings(bin_dir="/opt/none", workdir="/tmp/x")
+        LocalTransport(env=slurm.env()),
+        SlurmSettings(bin_dir="/opt/none", workdir=str(folder / "none")),
     )
     with pytest.raises(UnreachableError, match="scontrol"):
         await scheduler.check()
@@ -259,9 +272,11 @@ async def test_a_controller_that_is_down_is_unreachable_and_comes_back() -> None
         cluster = Cluster(scheduler, "slurm")
         _, job = await cluster.submit("sleep 600")
         await cluster.running(job)
-        await asyncio.sleep(6)  # until the controller has saved that
-        os.kill(int((slurm.place() / "run" / "slurmctld.pid").read_text()), signal.SIGKILL)
-        await asyncio.sleep(0.2)
+        # Told to end, it saves what it knows, and takes up to a second for that.
+        controller = psutil.Process(int((slurm.place() / "run" / "slurmctld.pid").read_text()))
+        controller.send_signal(signal.SIGTERM)
+        while controller.is_running() and controller.status() != psutil.STATUS_ZOMBIE:
+            await asyncio.sleep(0.1)
         spec = cluster.spec(token=secrets.token_hex(4))
         began = time.monotonic()
         results = await asyncio.gather(

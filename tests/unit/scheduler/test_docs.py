@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.resources
 from pathlib import Path
 
 import pytest
 
-from dsq.supervisor.scheduler import slurm
+from dsq.supervisor.scheduler import slurm_tools
 from dsq.supervisor.scheduler.port import OUTPUT_FILE
 from dsq.supervisor.scheduler.script import STARTED
 from dsq.supervisor.scheduler.transport import KEPT_VARIABLES
 
-PAGE = Path(str(importlib.resources.files("tests"))).parent / "docs" / "clusters.md"
+PAGE = Path(__file__).parents[3] / "docs" / "clusters.md"
 
 
-@pytest.mark.parametrize("name", [*slurm.KEPT_VARIABLES[:-1], OUTPUT_FILE, STARTED])
+@pytest.mark.parametrize("name", [*slurm_tools.KEPT_VARIABLES[:-1], OUTPUT_FILE, STARTED])
 def test_the_page_names_what_jobs_find(name: str) -> None:
     """Every variable kept, the output's file and the fence are documented."""
     assert name in PAGE.read_text()
@@ -23,4 +22,4 @@ def test_the_page_names_what_jobs_find(name: str) -> None:
 
 def test_a_line_keeps_no_more_than_a_job_may_see() -> None:
     """What commands inherit from the supervisor is a part of what the page lists."""
-    assert set(KEPT_VARIABLES) <= set(slurm.KEPT_VARIABLES)
+    assert set(KEPT_VARIABLES) <= set(slurm_tools.KEPT_VARIABLES)

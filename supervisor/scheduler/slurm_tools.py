@@ -1,0 +1,159 @@
+"""Slurm's programs at the other end of a line."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import posixpath
+from collections.abc import Sequence
+
+from dsq.core.errors import UnreachableError
+from dsq.supervisor.scheduler import slurm_commands as commands
+from dsq.supervisor.scheduler import slurm_output as printed
+from dsq.supervisor.scheduler.accounts import RemoteAccount
+from dsq.supervisor.scheduler.port import Completed, SchedulerError, SlurmJob, Transport
+
+log = logging.getLogger("dsq.supervisor.slurm")
+
+KEPT_VARIABLES = (
+    *("HOME", "USER", "LOGNAME", "SHELL", "PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ"),
+    *("SLURM_CONF", "SLURM_CONF_SERVER"),
+)
+"""What Slurm's programs, and through sbatch the jobs, get of the account's environment."""
+
+
+class SlurmTools:
+    """Runs Slurm's programs, each in a clean environment and with a time limit.
+
+    Args:
+        line: The line.
+        bin_dir: Folder of the programs; "" finds them by PATH.
+        keep_env: Names of more variables of the account that programs and jobs get.
+        timeout: Seconds for a program.
+    """
+
+    def __init__(
+        self, line: Transport, *, bin_dir: str, keep_env: Sequence[str], timeout: float
+    ) -> None:
+        self.line = line
+        self.timeout = timeout
+        self._bin_dir = bin_dir
+        self._keep = (*KEPT_VARIABLES, *keep_env)
+        self._account: RemoteAccount | None = None
+
+    def program(self, name: str) -> str:
+        """How one of Slurm's programs is called there."""
+        return posixpath.join(self._bin_dir, name) if self._bin_dir else name
+
+    async def account(self) -> RemoteAccount:
+        """Who commands on this line run as, asked once."""
+        if self._account is None:
+            ids, env = await asyncio.gather(
+                self.line.run(["id"], timeout=self.timeout),
+                self.line.run(["env", "-0"], timeout=self.timeout),
+            )
+            if ids.returncode != 0 or env.returncode != 0:
+                raise UnreachableError("The cluster's account cannot be asked for its environment.")
+            self._account = RemoteAccount.parse(
+                text_of(ids.stdout), text_of(env.stdout), self._keep
+            )
+        return self._account
+
+    async def run(self, argv: Sequence[str]) -> Completed:
+        """Runs a program; times in its output are unix seconds.
+
+        Raises:
+            UnreachableError: No answer, or the program is not there.
+        """
+        account = await self.account()
+        times = [f"{key}={value}" for key, value in commands.TIME_FORMAT.items()]
+        done = await self.line.run([*account.prefix(), *times, *argv], timeout=self.timeout)
+        if done.returncode in (126, 127):
+            reason = printed.first_line(text_of(done.stderr))
+            raise UnreachableError(
+                f"{argv[0]} cannot be run there: {reason}.",
+                hint="Set bin_dir to the folder of Slurm's programs.",
+            )
+        return done
+
+    async def query(self, argv: Sequence[str]) -> str:
+        """The output of a program that has to succeed.
+
+        Raises:
+            UnreachableError: No answer.
+            SchedulerError: Another error.
+        """
+        done = await self.run(argv)
+        if done.returncode != 0:
+            raise failure(argv, text_of(done.stderr))
+        return text_of(done.stdout)
+
+
+class Accounting:
+    """What Slurm knows of jobs that left the queue: in the data base, else in the completion log.
+
+    Args:
+        tools: The programs.
+    """
+
+    def __init__(self, tools: SlurmTools) -> None:
+        self._tools = tools
+        self._completion: bool | None = None
+
+    @property
+    def is_completion_log(self) -> bool:
+        """Whether the last answer came from the completion log."""
+        return bool(self._completion)
+
+    async def records(
+        self,
+        *,
+        jobs: Sequence[str] = (),
+        name: str = "",
+        seconds: int | None = None,
+        user: str = "",
+        output: bool = False,
+    ) -> list[SlurmJob]:
+        """Looks jobs up; the arguments are those of :func:`slurm_commands.sacct`.
+
+        A cluster that keeps neither has no records.
+
+        Raises:
+            UnreachableError: There is accounting, but it does not answer.
+        """
+        kinds = (False, True) if self._completion is None else (self._completion,)
+        for completion in kinds:
+            argv = commands.sacct(
+                self._tools.program("sacct"),
+                completion=completion,
+                jobs=jobs,
+                name="" if completion else name,  # the log ignores it
+                seconds=seconds,
+                user=user,
+                output=output,
+            )
+            done = await self._tools.run(argv)
+            if done.returncode == 0:
+                self._completion = completion
+                return printed.parse_sacct(text_of(done.stdout))
+            stderr = text_of(done.stderr)
+            if printed.is_lost_line(stderr):
+                raise UnreachableError(f"sacct got no answer: {printed.first_line(stderr)}.")
+            if not printed.accounting_is_off(stderr):
+                reason = printed.first_line(stderr)
+                log.warning("sacct completion=%s reason=%s", completion, reason)
+        return []
+
+
+def failure(argv: Sequence[str], stderr: str) -> UnreachableError | SchedulerError:
+    """The error that a failed program means."""
+    reason = printed.first_line(stderr) or "no reason given"
+    program = posixpath.basename(argv[0])
+    if printed.is_lost_line(stderr):
+        return UnreachableError(f"{program} got no answer from Slurm: {reason}.")
+    return SchedulerError(f"{program} failed: {reason}.")
+
+
+def text_of(data: bytes) -> str:
+    """Output as text; what is not UTF-8 is shown as such."""
+    return data.decode("utf-8", "replace")
