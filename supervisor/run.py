@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -143,6 +144,8 @@ async def built_agent(
         SettingsError: There is no grid at the contract's address, or the journal is unusable.
         AnotherSupervisorError: Another supervisor uses the key or the journal.
     """
+    # gRPC has no part in the programs that are started here; unset, it says so at each one.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
     from dsq.core.chain import Chain, Sender
     from dsq.core.rpc.logger import LogWriter
     from dsq.core.rpc.sbatch import SBatchClient

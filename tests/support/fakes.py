@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import random
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -67,10 +68,12 @@ class World:
 
     Attributes:
         crash_at: Number of the boundary at which the process dies; 0 for never.
+        random: Makes replies late by chance; None has each take its usual time.
     """
 
     clock: VirtualClock = field(default_factory=VirtualClock)
     crash_at: int = 0
+    random: random.Random | None = None
     boundaries: list[str] = field(default_factory=list)
     is_dead: bool = False
     died: asyncio.Event = field(default_factory=asyncio.Event)
@@ -84,6 +87,12 @@ class World:
             self.is_dead = True
             self.died.set()
             raise Crash(name)
+
+    async def delay(self, seconds: float) -> None:
+        """A reply takes its time: with ``random``, now less, now much more."""
+        if self.random is not None:
+            seconds *= self.random.choice((0.0, 0.5, 1.0, 3.0, 20.0))
+        await asyncio.sleep(seconds)
 
     def revive(self) -> None:
         """The process is started again, and does not die any more."""
@@ -448,7 +457,7 @@ class FakeChain:
         return (await self.jobs([job_id]))[0]
 
     async def jobs(self, ids: Sequence[int]) -> list[Job]:
-        await asyncio.sleep(0.005)
+        await self.world.delay(0.005)
         self._answer()
         if missing := [i for i in ids if i not in self._jobs]:
             raise NotFoundError(f"There is no job {missing[0]}.")
@@ -463,7 +472,7 @@ class FakeChain:
         return len(self._jobs)
 
     async def queues(self, provider: Address) -> tuple[bool, bool, bool]:
-        await asyncio.sleep(0.005)
+        await self.world.delay(0.005)
         self._answer()
         return (
             any(self._is(i, JobStatus.META_SCHEDULED) for i in self._claimable),
@@ -675,7 +684,7 @@ class FakeScheduler:
     # the port
 
     async def _answer(self) -> None:
-        await asyncio.sleep(self.latency)
+        await self.world.delay(self.latency)
         if self.world.is_dead:
             raise Crash("cluster")
         if self.is_down:
@@ -804,7 +813,7 @@ class FakeScripts:
     async def fetch(self, job: Job) -> Script:
         if self.world.is_dead:
             raise Crash("sbatch service")
-        await asyncio.sleep(0.01)
+        await self.world.delay(0.01)
         if self.error is not None:
             raise self.error
         self.fetched.append(job.id)
@@ -831,7 +840,7 @@ class FakeLogs:
         end: bool = False,
     ) -> int:
         self.world.boundary(f"before log {log_name[-3:]}")
-        await asyncio.sleep(0.01)
+        await self.world.delay(0.01)
         if self.is_down:
             raise UnreachableError("The log service does not answer.")
         kept = self.lines.setdefault(log_name, [])

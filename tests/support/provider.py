@@ -123,6 +123,10 @@ class Provider:
         self.journal._db.close()
         self.world.revive()
 
+    def die_soon(self, boundaries: int) -> None:
+        """Has the process die after some more boundaries."""
+        self.world.crash_at = len(self.world.boundaries) + boundaries
+
     async def restart_after_crash(self, *, down_for: float = 0.0) -> bool:
         """Waits for the planned crash, then starts again. False if it never came."""
         if not self.world.is_dead:

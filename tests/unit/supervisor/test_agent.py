@@ -748,3 +748,33 @@ def test_evicted_jobs_end_and_unstarted_ones_go_back(tmp_path: Path) -> None:
         assert {end[0][2] for end in p.chain.ends.values()} == {"the provider closed its cluster"}
 
     scenario(tmp_path, story)
+
+
+def test_what_is_heard_while_a_step_ends_is_not_lost(tmp_path: Path) -> None:
+    """A wake in the very moment in which the step of a job comes to rest starts a new one."""
+
+    async def story(p: Provider) -> None:
+        job_id = p.chain.request(script="seconds=5000")
+        p.chain.offer(job_id)
+        await p.until(lambda: p.job(job_id).status is JobStatus.RUNNING, 20)
+        agent = p.agent
+        assert agent is not None
+        await asyncio.sleep(2)
+        judged = 0
+        judge = agent._judge
+
+        async def counted(*args: Any) -> Any:
+            nonlocal judged
+            judged += 1
+            found = await judge(*args)
+            if judged == 1:
+                # Runs when the step's coroutine has ended, before its task's callbacks do.
+                asyncio.get_running_loop().call_soon(agent.wake, job_id)
+            return found
+
+        agent._judge = counted  # type: ignore[method-assign]
+        agent.wake(job_id)
+        await asyncio.sleep(0.2)
+        assert judged == 2
+
+    scenario(tmp_path, story)
