@@ -31,8 +31,6 @@ MANY_CLAIMS = 64
 BUSY_SECONDS = 1.0
 """Pause between looks at the queues while jobs are open or offered."""
 
-FREE_AGE_SECONDS = 1.0
-
 Wake = Callable[[int], None]
 
 
@@ -70,7 +68,7 @@ class Claims:
         self._refusing: set[int] = set()
         self._tasks: dict[str, set[asyncio.Task[None]]] = {"claim": set(), "cancel": set()}
         self._tasks["top_up"] = set()
-        self._queue_says_claimable = False
+        self._taken = 0
         self.registered: Room | None = None
 
     @property
@@ -116,10 +114,9 @@ class Claims:
 
     async def look(self) -> None:
         """One look at the three queues, and what follows from it."""
-        started = self._s.clock.monotonic()
+        started, taken = self._s.clock.monotonic(), self._taken
         claims, cancels, top_ups = await bounded(self._s.chain.queues(self._s.me), "The chain")
         self._s.health.good("chain", latency_ms=(self._s.clock.monotonic() - started) * 1000)
-        self._queue_says_claimable = claims
         calls = self._s.chain.calls
         if cancels and not self._tasks["cancel"]:
             self._spawn("cancel", self._pop(calls.claim_next_cancelling_job(), self.cancel))
@@ -127,7 +124,7 @@ class Claims:
             self._spawn("top_up", self._pop(calls.claim_next_top_up_job(), self.top_up))
         await self._read_hinted()
         if self._may_claim() and not self._poller.is_dark and (claims or self._offered):
-            await self._claim_some()
+            await self._claim_some(taken)
 
     async def _read_hinted(self) -> None:
         hinted, self._hinted = sorted(self._hinted), set()
@@ -135,20 +132,26 @@ class Claims:
             if view.mine and view.job.status is JobStatus.META_SCHEDULED:
                 self._offered[job_id] = view.job.definition
 
-    async def _claim_some(self) -> None:
+    async def _claim_some(self, taken: int) -> None:
+        """Claims what fits.
+
+        Args:
+            taken: Claims known when the chain was asked: with more of them its answer is old.
+        """
         self._refuse_impossible()
-        offered = [d for job_id, d in self._offered.items() if job_id not in self._refusing]
-        if not offered and self._queue_says_claimable and not self._tasks["claim"]:
-            offered = [JobDefinition(1, 1, 1)]  # its event was missed: any room will do
         free = await bounded(self._s.scheduler.free(), "The cluster")
+        offered = [d for job_id, d in self._offered.items() if job_id not in self._refusing]
+        in_flight = len(self._tasks["claim"])
+        if not self._offered and not in_flight and taken == self._taken:
+            offered = [JobDefinition(1, 1, 1)]  # its event was missed: any room will do
         waiting = [
             record.definition
             for record in self._s.journal.open_records()
             if record.phase in (Phase.CLAIMED, Phase.PLANNED, Phase.SENT)
             or (record.phase is Phase.SEEN and record.slurm_state in WAITING_STATES)
         ]
-        count = claimable(free, waiting, offered, self._ahead) - len(self._tasks["claim"])
-        for _ in range(min(count, MANY_CLAIMS - len(self._tasks["claim"]))):
+        count = claimable(free, waiting, offered, self._ahead)
+        for _ in range(min(count, MANY_CLAIMS) - in_flight):
             call = self._s.chain.calls.claim_next_job()
             self._spawn("claim", self._pop(call, self.take))
 
@@ -219,6 +222,7 @@ class Claims:
     def adopt(self, record: JobRecord, event: str) -> None:
         """A job is ours on chain: into the journal, if it is not there."""
         self.not_offered(record.job_id)
+        self._taken += 1
         _, is_new = self._s.journal.claim(record, event)
         if is_new:
             log.info("job=%d %s", record.job_id, event)
