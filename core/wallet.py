@@ -19,6 +19,7 @@ from dsq.core.errors import WalletError
 from dsq.core.model import Address
 
 if TYPE_CHECKING:
+    from eth_account import Account
     from eth_account.signers.local import LocalAccount
 
 LIGHT_SCRYPT_N = 1 << 12
@@ -37,6 +38,19 @@ class KeyRef:
     passphrase_file: Path | None = None
 
 
+def _eth_account() -> type[Account]:
+    """The library that signs, loaded late and without its change to Python's recursion limit.
+
+    One of its dependencies raises that limit a hundredfold for the whole process; deeply
+    nested input to a parser would then overflow the C stack instead of being refused.
+    """
+    limit = sys.getrecursionlimit()
+    from eth_account import Account
+
+    sys.setrecursionlimit(limit)
+    return Account
+
+
 class Wallet:
     """A private key that can sign."""
 
@@ -52,9 +66,9 @@ class Wallet:
     @classmethod
     def generate(cls) -> Wallet:
         """A new random key."""
-        from eth_account import Account
+        account = _eth_account()
 
-        return cls(Account.create())
+        return cls(account.create())
 
     @classmethod
     def from_key(cls, key: str | bytes) -> Wallet:
@@ -63,13 +77,13 @@ class Wallet:
         Raises:
             WalletError: It is no private key. The message does not repeat it.
         """
-        from eth_account import Account
+        account = _eth_account()
 
         try:
             raw = key if isinstance(key, bytes) else bytes.fromhex(key.strip().removeprefix("0x"))
             if len(raw) != 32:
                 raise ValueError
-            return cls(Account.from_key(raw))
+            return cls(account.from_key(raw))
         except Exception:
             # The cause is dropped: libraries put the key into their messages.
             raise WalletError(
@@ -78,9 +92,10 @@ class Wallet:
 
     def sign_text(self, text: str | bytes) -> bytes:
         """Signs a personal message (EIP-191): 65 bytes r, s, v with v 27 or 28."""
+        raw = text.encode() if isinstance(text, str) else text
+        _eth_account()
         from eth_account.messages import encode_defunct
 
-        raw = text.encode() if isinstance(text, str) else text
         return bytes(self._account.sign_message(encode_defunct(primitive=raw)).signature)
 
     def sign_transaction(self, transaction: Mapping[str, Any]) -> tuple[bytes, bytes]:
@@ -104,14 +119,14 @@ def recover_signer(text: str | bytes, signature: bytes) -> Address:
     Raises:
         WalletError: The signature has not 65 bytes or fits no key.
     """
-    from eth_account import Account
+    account = _eth_account()
     from eth_account.messages import encode_defunct
 
     if len(signature) != 65 or signature[64] not in (0, 1, 27, 28):
         raise WalletError("The signature is malformed: 65 bytes with v 0, 1, 27 or 28 are due.")
     raw = text.encode() if isinstance(text, str) else text
     try:
-        signer = Account.recover_message(encode_defunct(primitive=raw), signature=signature)
+        signer = account.recover_message(encode_defunct(primitive=raw), signature=signature)
     except Exception as error:
         raise WalletError("The signature fits no key.") from error
     return Address.parse(str(signer))
@@ -167,11 +182,11 @@ def read_key_file(path: Path, passphrase: str) -> Wallet:
     Raises:
         WalletError: The file cannot be read, or the passphrase is wrong.
     """
-    from eth_account import Account
+    account = _eth_account()
 
     store = read_keystore(path)
     try:
-        key = bytes(Account.decrypt(store, passphrase))
+        key = bytes(account.decrypt(store, passphrase))
     except Exception:
         raise WalletError(
             f"The passphrase does not open the key file {path}.",

@@ -50,7 +50,7 @@ def _end_keeper(home: Home, *, wait: bool, tell: Tell) -> None:
         with contextlib.suppress(psutil.Error):
             keeper.send_signal(signal.SIGTERM)
     # The lock goes a little before the process does.
-    while is_kept(home) or any(keeper.is_running() for keeper in keepers):
+    while is_kept(home) or any(processes.is_alive(keeper) for keeper in keepers):
         time.sleep(0.05)
 
 

@@ -242,7 +242,8 @@ class Keeper:
         rounds = 0
         while not stop.is_set():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), CHECK_SECONDS)
+                async with asyncio.timeout(CHECK_SECONDS):
+                    await stop.wait()
                 return
             rounds += 1
             try:

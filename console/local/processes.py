@@ -69,15 +69,22 @@ def find(pid_file: Path) -> psutil.Process | None:
     """The living process of a pid file, or None."""
     try:
         record = json.loads(pid_file.read_text())
-        child = _CHILDREN.get(record["pid"])
-        if child is not None and child.poll() is not None:
-            return None
         process = psutil.Process(record["pid"])
         same = abs(process.create_time() - record["created"]) < 1
-        alive = process.status() != psutil.STATUS_ZOMBIE
     except (OSError, ValueError, KeyError, psutil.Error):
         return None
-    return process if same and alive else None
+    return process if same and is_alive(process) else None
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Whether a process runs: one that has ended and waits for its parent does not."""
+    child = _CHILDREN.get(process.pid)
+    if child is not None and child.poll() is not None:
+        return False
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
 
 
 async def stop(pid_file: Path, *, patience: float = 10.0) -> None:

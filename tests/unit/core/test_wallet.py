@@ -93,3 +93,16 @@ def test_malformed_signatures(signature: bytes) -> None:
     """Any bytes are an error, none a crash."""
     with pytest.raises(WalletError):
         recover_signer("text", signature)
+
+
+def test_signing_leaves_the_recursion_limit_alone() -> None:
+    """A library of the signer raises it; parsers of untrusted text need it low."""
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; from dsq.core.wallet import Wallet; Wallet.generate().sign_text('x');"
+        "print(sys.getrecursionlimit())"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(out.stdout) == 1000
