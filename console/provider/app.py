@@ -137,7 +137,7 @@ class ProviderApp(DsqApp):
         self.failure: BaseException | None = None
         self.progress = "starting…"
 
-    def run(self, **options: Any) -> None:
+    def run(self, **options: Any) -> Any:
         """Shows the screen until the operator leaves.
 
         Raises:
@@ -146,9 +146,10 @@ class ProviderApp(DsqApp):
         # The log goes to the screen; a line on standard error would tear it.
         logging.getLogger().addHandler(logging.NullHandler())
         logging.getLogger("dsq").setLevel(logging.INFO)
-        super().run(**options)
+        result = super().run(**options)
         if self.failure is not None:
             raise self.failure
+        return result
 
     def on_mount(self) -> None:
         self.run_worker(self._supervise(), group="supervisor", exit_on_error=False)

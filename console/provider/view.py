@@ -160,13 +160,13 @@ def job_columns() -> list[Column[JobRow]]:
     return [
         Column("id", "  ID", 6, number),
         Column("chain", "CHAIN", 16, chain),
-        Column("slurm", "SLURM", 10, slurm, grow=6),
-        Column("nodes", "NODES", 9, nodes, grow=12, rank=5),
+        Column("slurm", "SLURM", 10, slurm, grow=6, eager=1),
+        Column("nodes", "NODES", 9, nodes, grow=12, rank=5, eager=1),
         Column("customer", "CUSTOMER", 11, lambda row, _: [(row.customer.short, "muted")], rank=6),
         Column("elapsed", "ELAPSED", 8, elapsed, right=True, gap=1),
         Column("left", "LEFT", 8, left, right=True, gap=1, rank=2),
         Column("earned", "EARNED", 8, earned, right=True, gap=1, rank=3),
-        Column("event", "LAST EVENT", 14, event, grow=200, rank=1, eager=1),
+        Column("event", "LAST EVENT", 14, event, grow=200, rank=1),
     ]
 
 

@@ -111,10 +111,12 @@ class Tabs(Widget):
             pieces.append(Content.styled(label, "$warning" if badge else "$muted").stylize(style))
         line = Content("").join(pieces)
         room = self.content_size.width - line.cell_length
-        note = Content.styled(self._note, "$muted")
-        if self._note and note.cell_length + 2 <= room:
-            line = line + Content(" " * (room - note.cell_length)) + note
-        return line
+        note = self._note
+        if cell_len(note) + 2 > room:
+            # Its end says most: the beginning of a long filter can be missed.
+            note = "…" + note[-(room - 3) :] if room > 8 else ""
+        note = note.rjust(room)
+        return line + Content.styled(note, "$muted")
 
     async def on_click(self, event: events.Click) -> None:
         view = event.style.meta.get("view")

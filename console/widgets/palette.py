@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -70,6 +71,7 @@ def variables(theme: ThemeFile) -> dict[str, str]:
     }
 
 
+@lru_cache(maxsize=1)
 def default_variables() -> dict[str, str]:
     """Values for themes that are not ours."""
     return variables(next(theme for theme in builtin_themes() if theme.name == DEFAULT_THEME))

@@ -130,7 +130,12 @@ class SubmitScreen(ViewScreen):
             id="submit.area",
         ),
         Binding(
-            "escape", "leave", "Jobs", tooltip="Back to the jobs; the text stays", id="submit.leave"
+            "escape",
+            "leave",
+            "Jobs",
+            tooltip="Back to the jobs; the text stays",
+            priority=True,
+            id="submit.leave",
         ),
         Binding(
             "f1", "help", "Help", show=False, tooltip="All keys that work here", id="submit.help"

@@ -1,0 +1,86 @@
+"""The key reference of both consoles, made from their bindings.
+
+``python -m dsq.console.keys`` prints ``docs/keys.md``; a test compares the page with it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+
+from textual.binding import Binding
+from textual.keys import format_key
+
+from dsq.console.dialogs.base import Dialog
+from dsq.console.dialogs.confirm import Confirm
+from dsq.console.dialogs.confirm_submit import ConfirmSubmit
+from dsq.console.dialogs.paths import PathInput
+from dsq.console.provider.app import ProviderApp
+from dsq.console.provider.screens.jobs import JobsView
+from dsq.console.user.app import ConsoleApp
+from dsq.console.user.screens.job import JobScreen
+from dsq.console.user.screens.jobs import JobsScreen
+from dsq.console.user.screens.logs import LogKeys, LogScreen
+from dsq.console.user.screens.providers import ProvidersScreen
+from dsq.console.user.screens.submit import SubmitScreen
+from dsq.console.user.screens.wallet import WalletScreen
+from dsq.console.widgets.frame import DsqApp, Frame
+from dsq.console.widgets.log_pane import LogPane
+from dsq.console.widgets.notices_view import NoticesFrame
+from dsq.console.widgets.table import LiveTable
+
+SECTIONS: tuple[tuple[str, tuple[type, ...]], ...] = (
+    ("Everywhere", (Frame, DsqApp)),
+    ("Tables", (LiveTable,)),
+    ("Logs", (LogPane, LogKeys)),
+    ("Dialogs", (Dialog, Confirm, ConfirmSubmit, PathInput)),
+    ("dsq-console: views", (ConsoleApp,)),
+    ("dsq-console: jobs", (JobsScreen,)),
+    ("dsq-console: one job", (JobScreen,)),
+    ("dsq-console: log", (LogScreen,)),
+    ("dsq-console: submit", (SubmitScreen,)),
+    ("dsq-console: providers", (ProvidersScreen,)),
+    ("dsq-console: wallet", (WalletScreen,)),
+    ("Notices of both", (NoticesFrame,)),
+    ("dsq-provider", (ProviderApp, JobsView)),
+)
+"""Headings of the page, and the classes whose own bindings stand below each."""
+
+HEAD = """\
+# Keys
+
+Every key of `dsq-console` and `dsq-provider`. In the console `?` shows those that work where
+you are, and the last line those that matter most; `:` or `ctrl+p` finds them by their words.
+Arrows work wherever vim's letters do, and everything can be clicked.
+
+This page is made by `python -m dsq.console.keys`; a test compares it.
+"""
+
+
+def reference() -> str:
+    """The text of ``docs/keys.md``."""
+    parts = [HEAD]
+    for title, owners in SECTIONS:
+        rows = [row for owner in owners for row in _rows(owner)]
+        parts += [f"\n## {title}\n\n| key | does |\n|---|---|\n", *rows]
+    return "".join(parts)
+
+
+def _rows(owner: type) -> Iterable[str]:
+    for binding in owner.__dict__.get("BINDINGS", ()):
+        if isinstance(binding, Binding) and binding.description:
+            keys = " ".join(f"`{_shown(key)}`" for key in binding.key.split(","))
+            yield f"| {keys} | {binding.tooltip or binding.description} |\n"
+
+
+def _shown(key: str) -> str:
+    """A key as it is typed: ``ctrl+s``, ``?``, ``G``."""
+    *modifiers, last = key.strip().split("+")
+    shown = {"pageup": "page up", "pagedown": "page down"}.get(last)
+    if shown is None:
+        shown = format_key(last) if len(last) > 1 else last
+    return "+".join([*modifiers, {"⏎": "enter", "pipe": "\\|"}.get(shown, shown)])
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference())

@@ -1,0 +1,139 @@
+"""Drives the consoles in tests: press, wait, read the screen as text."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC
+from typing import Any, cast
+
+from textual import events
+from textual.app import App
+from textual.pilot import Pilot
+
+from dsq.console.provider.app import ProviderApp
+from dsq.console.user.app import ConsoleApp
+from tests.support.fake_grid import NOW, FakeGrid, some_jobs
+from tests.support.fake_supervisor import FakeSupervisor
+
+WIDE, NARROW = (160, 48), (80, 24)
+
+
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self, now: float = NOW) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Robot:
+    """A user at the keyboard: what he presses, and what he sees."""
+
+    def __init__(self, pilot: Pilot[Any]) -> None:
+        self.pilot = pilot
+        self.app: App[Any] = pilot.app
+
+    async def press(self, *keys: str) -> None:
+        """Presses keys, one after the other."""
+        await self.pilot.press(*keys)
+        await self.settle()
+
+    async def type(self, text: str) -> None:
+        """Types a text into what has the focus, all at once as a paste does."""
+        assert self.app.focused is not None
+        self.app.focused.post_message(events.Paste(text))
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Lets what was asked for happen, and paints it."""
+        await asyncio.sleep(0.01)
+        cast("Any", self.app).tick()
+        await asyncio.sleep(0.01)
+
+    async def until(self, condition: Callable[[], bool], seconds: float = 3.0) -> None:
+        """Waits until something is so."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while not condition():
+            if loop.time() > end:
+                raise AssertionError(f"It did not become so. The screen:\n{self.text}")
+            await asyncio.sleep(0.02)
+            await self.settle()
+
+    async def sees(self, *texts: str) -> None:
+        """Waits until the screen shows these texts."""
+        await self.until(lambda: all(text in self.text for text in texts))
+
+    @property
+    def text(self) -> str:
+        """The screen as lines of text."""
+        width, height = self.app.size
+        strips = self.app.screen._compositor.render_strips()
+        return "\n".join(strip.text[:width].rstrip() for strip in strips[:height])
+
+
+def console(grid: FakeGrid | None = None, **options: Any) -> ConsoleApp:
+    """A console on a grid in memory, at a time that stands still."""
+    shown = grid if grid is not None else FakeGrid().add(*some_jobs())
+
+    async def connect() -> FakeGrid:
+        shown._check("connect")
+        return shown
+
+    options = {"grid_name": "local", "now": lambda: NOW, "zone": UTC, **options}
+    return ConsoleApp(connect, **options)
+
+
+def provider_screen(supervisor: FakeSupervisor | None = None, **options: Any) -> ProviderApp:
+    """A provider's screen on a supervisor in memory."""
+    options = {"now": lambda: NOW, "zone": UTC, **options}
+    settings = cast("Any", None)
+    return ProviderApp(settings, runner=supervisor or FakeSupervisor(), **options)
+
+
+@contextlib.asynccontextmanager
+async def using(app: App[Any], size: tuple[int, int] = NARROW) -> AsyncIterator[Robot]:
+    """Runs an app without a terminal; begins when it shows what it knows."""
+    async with app.run_test(size=size, notifications=True) as pilot:
+        robot = Robot(pilot)
+        await robot.settle()
+        yield robot
+
+
+@contextlib.asynccontextmanager
+async def jobs_shown(
+    grid: FakeGrid | None = None, size: tuple[int, int] = NARROW, **options: Any
+) -> AsyncIterator[Robot]:
+    """A console that has read its jobs."""
+    app = console(grid, **options)
+    async with using(app, size) as robot:
+        await robot.until(lambda: app.state.loaded and app.state.link.online)
+        yield robot
+
+
+def before(
+    *keys: str, then: Callable[[Robot], Awaitable[None]] | None = None
+) -> Callable[[Pilot[Any]], Awaitable[None]]:
+    """What is done before a picture is taken: wait for the data, press keys, then more."""
+
+    async def run(pilot: Pilot[Any]) -> None:
+        robot = Robot(pilot)
+        app: Any = pilot.app
+        if isinstance(app, ConsoleApp):
+            await robot.until(lambda: app.state.loaded or app.state.link.state == "offline")
+        else:
+            await robot.until(lambda: app.snapshot is not None or app.banner != "")
+        await robot.settle()
+        if keys:
+            await robot.press(*keys)
+        if then is not None:
+            await then(robot)
+        await pilot.pause()
+        await robot.settle()
+        await pilot.pause()
+
+    return run

@@ -1,0 +1,97 @@
+"""Themes: the files, and whether they can be read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from textual.color import Color
+
+from dsq.console.widgets.palette import Palette, contrast, default_variables, to_textual, variables
+from dsq.core.errors import SettingsError
+from dsq.themes.loader import (
+    DEFAULT_THEME,
+    ThemeFile,
+    builtin_themes,
+    load_theme,
+    user_themes,
+)
+
+THEMES = builtin_themes()
+NAMES = [theme.name for theme in THEMES]
+TEXTS = ("foreground", "muted", "primary", "secondary", "accent", "success", "warning", "error")
+
+
+def test_what_comes_with_dsq() -> None:
+    """At least four themes, a dark, a light and a high contrast one; the default first."""
+    assert len(THEMES) >= 4
+    assert NAMES[0] == DEFAULT_THEME
+    assert {theme.dark for theme in THEMES} == {True, False}
+    assert "dsq-contrast" in NAMES
+
+
+@pytest.mark.parametrize("theme", THEMES, ids=NAMES)
+def test_text_can_be_read(theme: ThemeFile) -> None:
+    """Every text colour stands out on every ground (4.5:1, 7:1 in high contrast)."""
+    least = 7.0 if theme.name == "dsq-contrast" else 4.5
+    grounds = [Color.parse(theme.colors[name]) for name in ("background", "surface", "panel")]
+    for name in TEXTS:
+        for ground in grounds:
+            assert contrast(Color.parse(theme.colors[name]), ground) >= least, name
+    for name, value in [*theme.status.items(), *theme.syntax.items()]:
+        assert contrast(Color.parse(value), grounds[0]) >= least, name
+    cursor = Color.parse(theme.colors["cursor"])
+    assert contrast(Color.parse(theme.colors["cursor-text"]), cursor) >= least
+
+
+@pytest.mark.parametrize("theme", THEMES, ids=NAMES)
+def test_states_stay_readable_on_the_cursor(theme: ThemeFile) -> None:
+    """Where a state's colour would drown in the cursor row, the row's text colour is used."""
+    palette = Palette({**to_textual(theme).to_color_system().generate(), **variables(theme)})
+    for name in theme.status:
+        style = palette.style(f"status-{name}", "cursor")
+        assert style.color is not None
+        assert style.bgcolor is not None
+        front, back = (Color.from_rich_color(each) for each in (style.color, style.bgcolor))
+        assert contrast(front, back) >= 4.5
+
+
+def test_unknown_names_fall_back() -> None:
+    """A style name that no theme has shows as plain text, it does not raise."""
+    palette = Palette(default_variables() | {"foreground": "#ffffff", "background": "#000000"})
+    assert palette.style("no-such-colour").color is not None
+
+
+GOOD = Path(load_theme.__code__.co_filename).with_name("dsq-dark.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("[colors]", "[colours]"), "unknown field 'colours'. Did you mean 'colors'?"),
+        (("muted =", "mutd ="), "unknown field 'colors.mutd'. Did you mean 'muted'?"),
+        (('primary = "#56b6c2"', 'primary = "teal"'), "must be a colour"),
+        (('accent = "#e6b673"\n', ""), "'colors.accent' is missing"),
+        (('name = "dsq-dark"', 'name = "Dsq Dark!"'), "'name' must be"),
+        (("dark = true", 'dark = "yes"'), "'dark' true or false"),
+        (("[syntax]", "[syntax"), "cannot be read"),
+    ],
+)
+def test_damaged_files_are_explained(tmp_path: Path, change: tuple[str, str], words: str) -> None:
+    """Each mistake in a theme is one sentence that names the file and the field."""
+    path = tmp_path / "mine.toml"
+    path.write_text(GOOD.replace(*change))
+    with pytest.raises(SettingsError) as caught:
+        load_theme(path)
+    assert words in str(caught.value)
+    assert "mine.toml" in str(caught.value)
+
+
+def test_a_damaged_file_does_not_hide_the_others(tmp_path: Path) -> None:
+    """The user's folder gives what it can and says what is wrong with the rest."""
+    (tmp_path / "a.toml").write_text("not toml at all [")
+    (tmp_path / "b.toml").write_text(GOOD.replace("dsq-dark", "mine"))
+    themes, problems = user_themes(tmp_path)
+    assert [theme.name for theme in themes] == ["mine"]
+    assert len(problems) == 1
+    assert user_themes(tmp_path / "none") == ([], [])
