@@ -60,7 +60,7 @@ def commands_of(
 
 def render_reference() -> str:
     """The page as Markdown."""
-    root = click.Context(cli, info_name="dsq")
+    root = click.Context(cli, info_name="dsq", **cli.context_settings)
     parts = [HEAD, "## Common options\n", _common(root), "## dsq\n", *_options(cli, root)]
     for section, commands in SECTIONS.items():
         parts.append(f"## {section}\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,11 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """Calls that would start and stop grids."""
     seen: list[tuple[Any, ...]] = []
 
-    def up(path: Path, asked: dict[str, Any], *, detach: bool = False) -> str:
+    def up(
+        path: Path, asked: dict[str, Any], *, detach: bool, on_ready: Callable[[str], None]
+    ) -> None:
         seen.append(("up", path, asked, detach))
-        return '{"version": 1}\n'
+        on_ready('{"version": 1}\n')
 
     def down(path: Path, *, wait: bool = False) -> None:
         seen.append(("down", path, wait))
