@@ -72,12 +72,12 @@ unit: dev ## unit tests only, in under a minute
 
 integration: dev
 	@$(BIN)/python -m tests.support.prepare
-	$(BIN)/pytest -q -m "not slow" tests/integration tests/e2e
+	$(BIN)/pytest -q -n 2 --dist loadfile -m "not slow" tests/integration tests/e2e
 
 test: dev ## unit tests, and those on real Slurm, sshd and anvil; sets up what it can
 	@$(BIN)/python -m tests.support.prepare
 	$(BIN)/pytest -q -n 2 tests/unit
-	$(BIN)/pytest -q -m "not slow" tests/integration tests/e2e
+	$(BIN)/pytest -q -n 2 --dist loadfile -m "not slow" tests/integration tests/e2e
 
 test-slow: dev ## the long rest
 	@$(BIN)/python -m tests.support.prepare
