@@ -143,6 +143,7 @@ class Agent:
         self.registrar = Registrar(s, settings, self.poller, on_record=self._on_record)
         self._effects = Effects(
             s,
+            wake=self.wake,
             poll_soon=self.poller.soon,
             ship=self.shipper.poke,
             deliver_note=self.shipper.deliver_note,
@@ -250,7 +251,7 @@ class Agent:
 
     async def _let_go(self, loops: list[asyncio.Task[None]]) -> None:
         loops[0].cancel()
-        pending = {*loops, *self._tasks, *self.claims.in_flight}
+        pending = {*loops, *self._tasks, *self.claims.in_flight, *self._effects.in_flight}
         _, pending = await asyncio.wait(pending, timeout=STOP_SECONDS)
         for task in pending:
             task.cancel()

@@ -7,6 +7,7 @@ starts from there.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
@@ -25,7 +26,7 @@ from dsq.supervisor.ends import End
 from dsq.supervisor.journal import JobRecord, Phase
 from dsq.supervisor.observe import ChainView, SlurmView, observe
 from dsq.supervisor.scheduler.port import JobSpec, NotPermitted, SlurmJobId, SubmitRefused
-from dsq.supervisor.services import Services, bounded
+from dsq.supervisor.services import Sent, Services, bounded
 
 if TYPE_CHECKING:
     from dsq.core.chain import Call
@@ -57,6 +58,7 @@ class Effects:
 
     Args:
         services: What they act on.
+        wake: Has a job judged.
         poll_soon: Called when Slurm has something new to show.
         ship: Called when a job's output should be read now.
         deliver_note: Brings a record's ``log_note`` to the log service, or gives up soon.
@@ -66,15 +68,23 @@ class Effects:
         self,
         services: Services,
         *,
+        wake: Callable[[int], None],
         poll_soon: Callable[[], None],
         ship: Callable[[int], None],
         deliver_note: Callable[[int], Awaitable[None]],
     ) -> None:
         self._s = services
+        self._wake = wake
         self._poll_soon = poll_soon
         self._ship = ship
         self._deliver_note = deliver_note
         self._scripts: dict[int, Script] = {}
+        self._running_reports: dict[int, asyncio.Task[None]] = {}
+
+    @property
+    def in_flight(self) -> set[asyncio.Task[None]]:
+        """Reports that nobody waits for."""
+        return set(self._running_reports.values())
 
     async def apply(self, job_id: int, action: do.Action, view: ChainView | None) -> bool:
         """Carries out one action."""
@@ -95,6 +105,7 @@ class Effects:
                 await self._refuse(job_id, reason)
             case do.ReportRunning():
                 await self._report_running(job_id)
+                return False
             case do.ReportEnd(end):
                 await self._report_end(job_id, end)
             case do.CancelSlurm(cause):
@@ -241,9 +252,31 @@ class Effects:
         )
 
     async def _report_running(self, job_id: int) -> None:
+        """Sends the report and does not wait for its block: the end may come before that."""
+        if job_id in self._running_reports:
+            return
         call = self._s.chain.calls.provider_set_job_status(job_id, JobStatus.RUNNING, 0)
-        await self._send(job_id, call)
-        self._s.journal.update(job_id, "reported RUNNING", reported=JobStatus.RUNNING)
+        try:
+            sent = await self._s.txs.submit(call)
+        except DsqError as error:
+            self._not_sent(job_id, error)
+            raise
+        task = asyncio.create_task(self._confirm_running(job_id, sent), name="dsq-running")
+        self._running_reports[job_id] = task
+
+    async def _confirm_running(self, job_id: int, sent: Sent) -> None:
+        try:
+            await self._s.txs.confirm(sent)
+        except DsqError as error:
+            log.warning("report=RUNNING failed=%r", str(error))
+        else:
+            record = self._record(job_id)
+            if record.reported is None:
+                self._s.journal.update(job_id, "reported RUNNING", reported=JobStatus.RUNNING)
+        finally:
+            self._running_reports.pop(job_id, None)
+            self._s.views.forget(job_id)
+            self._wake(job_id)
 
     async def _report_end(self, job_id: int, end: End) -> None:
         words = f"{end.status.name}, {end.minutes} min"
@@ -258,13 +291,17 @@ class Effects:
         """Sends; whatever comes of it, the job is read from the chain again."""
         try:
             receipt = await self._s.txs.send(call)
-        except UnreachableError as error:
-            self._s.health.bad("chain", error)
+        except DsqError as error:
+            self._not_sent(job_id, error)
             raise
-        finally:
-            self._s.views.forget(job_id)
+        self._s.views.forget(job_id)
         if event := receipt.event("BilledTooMuchEvent"):
             log.warning("job=%d billed=too_much minutes=%s", job_id, event.args["billing_amount"])
+
+    def _not_sent(self, job_id: int, error: DsqError) -> None:
+        if isinstance(error, UnreachableError):
+            self._s.health.bad("chain", error)
+        self._s.views.forget(job_id)
 
     # --- the cluster -------------------------------------------------------------------
 

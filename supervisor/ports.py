@@ -78,10 +78,23 @@ class SenderPort(Protocol):
     """The one writer of the provider's wallet."""
 
     async def send(self, call: Call, *, timeout: float = 60.0) -> Receipt:
-        """Sends and waits until it is mined.
+        """Sends and waits until it is mined; errors of both methods below."""
+        ...
+
+    async def submit(self, call: Call) -> bytes:
+        """Sends and does not wait; returns the transaction's hash.
 
         Raises:
-            ContractError: The contract refuses (found before sending, or in the block).
+            ContractError: The contract refuses, also with what was sent before counted in.
+            UnreachableError: The node does not answer, and nothing was sent.
+        """
+        ...
+
+    async def wait(self, tx_hash: bytes, timeout: float = 60.0) -> Receipt:
+        """Waits until a transaction of :meth:`submit` is mined.
+
+        Raises:
+            ContractError: The contract refused it in its block.
             TransactionError: Not mined in time; it may still be.
         """
         ...

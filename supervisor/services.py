@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dsq.core.clock import Clock
 from dsq.core.errors import DsqError, NotFoundError, UnreachableError
@@ -103,6 +103,14 @@ class Health:
         return tuple(self._known.values())
 
 
+@dataclass(slots=True)
+class Sent:
+    """A transaction on its way, and its row on the screen."""
+
+    tx_hash: bytes
+    row: TxRow
+
+
 class Transactions:
     """Sends calls, and remembers the last ones for the screen."""
 
@@ -119,27 +127,53 @@ class Transactions:
             TransactionError: It was not mined in time.
             UnreachableError: The chain does not answer.
         """
-        row = TxRow(self._clock.now(), call.label, "sending")
-        self._rows.append(row)
-        try:
+        sent = Sent(b"", TxRow(self._clock.now(), call.label, "sending"))
+        self._rows.append(sent.row)
+        with self._watched(sent):
             receipt = await self._sender.send(call, timeout=TX_SECONDS)
-        except DsqError as error:
-            self._put(row, replace(row, state="failed", error=str(error)))
-            log.info("tx=%s failed=%r", call.label, str(error))
-            raise
-        except BaseException:
-            self._put(row, replace(row, state="abandoned"))
-            raise
-        done = replace(
-            row,
+        return self._mined(sent, receipt)
+
+    async def submit(self, call: Call) -> Sent:
+        """Sends a call; errors as in :meth:`send`, but for what shows only in a block."""
+        sent = Sent(b"", TxRow(self._clock.now(), call.label, "sending"))
+        self._rows.append(sent.row)
+        with self._watched(sent):
+            sent.tx_hash = await bounded(self._sender.submit(call), "The chain", TX_SECONDS)
+        self._change(sent, state="sent", tx_hash="0x" + sent.tx_hash.hex())
+        return sent
+
+    async def confirm(self, sent: Sent) -> Receipt:
+        """Waits until what was submitted is mined; errors as in :meth:`send`."""
+        with self._watched(sent):
+            receipt = await self._sender.wait(sent.tx_hash, TX_SECONDS)
+        return self._mined(sent, receipt)
+
+    def _mined(self, sent: Sent, receipt: Receipt) -> Receipt:
+        self._change(
+            sent,
             state="mined",
             tx_hash="0x" + receipt.tx_hash.hex(),
             block_number=receipt.block_number,
             gas_used=receipt.gas_used,
         )
-        self._put(row, done)
-        log.debug("tx=%s block=%d hash=%s", call.label, receipt.block_number, done.tx_hash)
+        log.debug("tx=%s block=%d", sent.row.label, receipt.block_number)
         return receipt
+
+    @contextlib.contextmanager
+    def _watched(self, sent: Sent) -> Iterator[None]:
+        try:
+            yield
+        except DsqError as error:
+            self._change(sent, state="failed", error=str(error))
+            log.info("tx=%s failed=%r", sent.row.label, str(error))
+            raise
+        except BaseException:
+            self._change(sent, state="abandoned")
+            raise
+
+    def _change(self, sent: Sent, **changes: Any) -> None:
+        old, sent.row = sent.row, replace(sent.row, **changes)
+        self._put(old, sent.row)
 
     def _put(self, old: TxRow, new: TxRow) -> None:
         for index, row in enumerate(self._rows):

@@ -95,7 +95,7 @@ class NodeRow:
 
 @dataclass(frozen=True, slots=True)
 class TxRow:
-    """One transaction: ``state`` is sending, mined or failed."""
+    """One transaction: ``state`` is sending, sent, mined, failed or abandoned (at a stop)."""
 
     at: float
     label: str

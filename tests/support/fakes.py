@@ -18,7 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from dsq.core.chain import Batch, Cursor, Event, Head, Receipt
-from dsq.core.errors import ContractError, NotFoundError, UnreachableError
+from dsq.core.errors import (
+    ContractError,
+    NotFoundError,
+    TransactionError,
+    UnreachableError,
+)
 from dsq.core.model import (
     ZERO_ADDRESS,
     Address,
@@ -193,7 +198,6 @@ class FakeChain:
         self._top_up: list[int] = []
         self.log: list[Event] = []
         self.block = 1
-        self.nonce = 0
         self.is_down = False
         self.provider_record = Provider(
             ME,
@@ -540,26 +544,53 @@ class FakeSender:
     def __init__(self, chain: FakeChain) -> None:
         self.chain = chain
         self.sent: list[str] = []
+        self._count = 0
+        self._mined: dict[bytes, asyncio.Task[Receipt]] = {}
 
     async def send(self, call: Any, *, timeout: float = 60.0) -> Receipt:
+        return await self.wait(await self.submit(call), timeout)
+
+    async def submit(self, call: Any) -> bytes:
         world, chain = self.chain.world, self.chain
+        await world.delay(0.005)
         chain._answer()
-        call.check()
+        try:
+            call.check()
+        except ContractError:
+            # It may need what was sent a moment ago; its block will tell.
+            if not self._under_way():
+                raise
         world.boundary(f"before tx {call.label}")
         self.sent.append(call.label)
+        self._count += 1
+        tx_hash = hashlib.sha256(f"tx{self._count}".encode()).digest()
         # The transaction lives on in the mempool: mined by the world, not by this process.
-        mined = asyncio.get_running_loop().create_task(self._mine(call))
-        receipt = await asyncio.shield(mined)
-        world.boundary(f"after tx {call.label}")
+        mining = self._mine(call, tx_hash)
+        self._mined[tx_hash] = asyncio.get_running_loop().create_task(mining)
+        world.boundary(f"sent tx {call.label}")
+        return tx_hash
+
+    async def wait(self, tx_hash: bytes, timeout: float = 60.0) -> Receipt:
+        try:
+            async with asyncio.timeout(timeout):
+                receipt = await asyncio.shield(self._mined[tx_hash])
+        except TimeoutError:
+            raise TransactionError("Not mined in time.") from None
+        self.chain.world.boundary(f"mined tx {tx_hash.hex()[:4]}")
         return receipt
 
-    async def _mine(self, call: Any) -> Receipt:
+    def _under_way(self) -> bool:
+        return any(not task.done() for task in self._mined.values())
+
+    async def _mine(self, call: Any, tx_hash: bytes) -> Receipt:
         chain = self.chain
         target = chain.block + 1
         while chain.block < target or chain.is_down:
             await asyncio.sleep(0.05)
-        chain.nonce += 1
-        tx_hash = hashlib.sha256(f"tx{chain.nonce}".encode()).digest()
+        # In the order in which they were sent, as nonces have it.
+        before = list(self._mined)[: list(self._mined).index(tx_hash)]
+        while any(not self._mined[earlier].done() for earlier in before):
+            await asyncio.sleep(0.001)
         events = tuple(chain.emit(name, args, tx_hash) for name, args in call.run())
         return Receipt(tx_hash, chain.block, 100_000, events)
 
