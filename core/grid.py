@@ -12,7 +12,6 @@ spends or signs does.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import uuid
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -20,7 +19,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from dsq.core.chain import Call, Chain, Event, Follower, Head, MemoryCursor, Receipt, Sender
+from dsq.core.allowances import Allowances
+from dsq.core.chain import Call, Chain, Head, Receipt, Sender
 from dsq.core.chain.follower import Batch
 from dsq.core.config import GridConfig
 from dsq.core.errors import (
@@ -46,23 +46,13 @@ from dsq.core.model import (
     StorageType,
     WhyNot,
     encode_job_name,
-    job_hex_id,
 )
 from dsq.core.units import format_credits
 from dsq.core.wallet import Wallet, key_file_address
+from dsq.core.watching import Transition, follow_from_now, history, watch
 
 if TYPE_CHECKING:
-    from dsq.core.rpc.logger import LogLine, LogReader
-
-LOG_GRACE_SECONDS = 20.0
-"""How long a reader waits for the rest of a log after its job has ended."""
-
-JOB_EVENTS = (
-    "NewJobRequestEvent",
-    "JobTransitionEvent",
-    "ClaimNextTopUpJobEvent",
-    "JobRefusedEvent",
-)
+    from dsq.core.rpc.logger import LogLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,16 +89,6 @@ class WhyReport:
     providers: tuple[WhyNot, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Transition:
-    """One step in a job's life: its new status, and the block that made it so."""
-
-    status: JobStatus
-    at: int
-    block_number: int
-    tx_hash: bytes
-
-
 class Grid:
     """One grid, through one wallet. Open with :meth:`open`, use as a context manager."""
 
@@ -118,6 +98,7 @@ class Grid:
         self.wallet = wallet
         self._sender: Sender | None = None
         self._opening = asyncio.Lock()
+        self._allowances = Allowances(chain, self.send)
 
     @classmethod
     async def open(cls, config: GridConfig, wallet: Wallet | None = None) -> Grid:
@@ -233,7 +214,7 @@ class Grid:
             affinity=tuple(affinity),
         )
         call = self.chain.calls.request_new_job(definition, credits, name, delegate)
-        async with self._allowance(credits, approve=approve):
+        async with self._allowances.hold(self.address, credits, raise_it=approve):
             receipt = await self.send(call)
         event = receipt.event("NewJobRequestEvent")
         if event is None:
@@ -273,22 +254,6 @@ class Grid:
                 hint="Ask the grid's operator for some.",
             )
 
-    @contextlib.asynccontextmanager
-    async def _allowance(self, wei: int, *, approve: bool) -> AsyncIterator[None]:
-        """Raises the allowance to ``wei`` if it is smaller; puts it back when the body fails."""
-        before = await self.chain.allowance(self.address)
-        raised = approve and before < wei
-        if raised:
-            await self.send(self.chain.calls.approve_credit(None, wei))
-        try:
-            yield
-        except BaseException as error:
-            # An unknown outcome keeps the allowance: the request may still need it.
-            if raised and not isinstance(error, TransactionError | UnreachableError):
-                with contextlib.suppress(Exception):
-                    await asyncio.shield(self.send(self.chain.calls.approve_credit(None, before)))
-            raise
-
     async def job(self, job_id: int) -> Job:
         """One job.
 
@@ -311,62 +276,18 @@ class Grid:
         found = [job for job in await self.chain.jobs(ids) if job.status == status]
         return found[:limit]
 
-    async def watch(self, job_id: int) -> AsyncIterator[Job]:
+    def watch(self, job_id: int) -> AsyncIterator[Job]:
         """Yields the job now and after each change, every status once; ends with the final one."""
-        follower = await self._follower(JOB_EVENTS)
-        job = await self.chain.job(job_id)
-        yield job
-        if job.status.is_final:
-            return
-        async for batch in follower:
-            mine = [event for event in batch.events if event.args.get("job_id") == job_id]
-            if not mine and not batch.reset:
-                continue
-            latest = await self.chain.job(job_id)
-            for state in _steps(job, latest, mine):
-                yield state
-                job = state
-            if job.status.is_final:
-                return
+        return watch(self.chain, job_id)
 
     async def changes(self) -> AsyncIterator[Batch]:
         """The live feed: batches of the grid's events from now on, empty ones as a heartbeat."""
-        async for batch in await self._follower(None):
+        async for batch in await follow_from_now(self.chain, None):
             yield batch
-
-    async def _follower(self, names: Iterable[str] | None) -> Follower:
-        head = await self.chain.head()
-        return Follower(
-            self.chain,
-            MemoryCursor(),
-            names=tuple(names) if names is not None else None,
-            start_block=head.number + 1,
-        )
 
     async def history(self, job: Job) -> list[Transition]:
         """Each status change of a job with its time and transaction, oldest first."""
-        head = await self.chain.head()
-        first = await self._block_at(job.time.submit, head)
-        names = ("NewJobRequestEvent", "JobTransitionEvent")
-        found = []
-        for event in await self.chain.events(first, head.number, names=names):
-            if event.args.get("job_id") != job.id:
-                continue
-            status = event.args.get("to_status", JobStatus.PENDING)
-            at = await self.chain.block_timestamp(event.block_number)
-            found.append(Transition(status, at, event.block_number, event.tx_hash))
-        return found
-
-    async def _block_at(self, seconds: int, head: Head) -> int:
-        """The first block that is not older than ``seconds``, by bisection."""
-        low, high = 0, head.number
-        while low < high:
-            middle = (low + high) // 2
-            if await self.chain.block_timestamp(middle) < seconds:
-                low = middle + 1
-            else:
-                high = middle
-        return low
+        return await history(self.chain, job)
 
     async def cancel(self, job_id: int) -> Job:
         """Asks for a job's end: at once while it waits, by its provider once it runs."""
@@ -382,7 +303,7 @@ class Grid:
         """
         await self.chain.job(job_id)
         await self._check_money(wei, approve=approve, what="this top-up")
-        async with self._allowance(wei, approve=approve):
+        async with self._allowances.hold(self.address, wei, raise_it=approve):
             await self.send(self.chain.calls.top_up_job(job_id, wei))
         return await self.chain.job(job_id)
 
@@ -407,7 +328,7 @@ class Grid:
         reader = LogReader(self.config.logger_grpc, self.wallet)
         seen = 0
         try:
-            async for line in self._until_ended(reader, job, follow=follow):
+            async for line in reader.read(job.hex_id, follow=follow):
                 seen += 1
                 yield line
         finally:
@@ -418,45 +339,6 @@ class Grid:
                 hint="Its workflow needs 'enableLogging: true'; else the output stays on the "
                 "provider's cluster.",
             )
-
-    async def _until_ended(
-        self, reader: LogReader, job: Job, *, follow: bool
-    ) -> AsyncIterator[LogLine]:
-        lines = reader.read(job_hex_id(job.id), follow=follow)
-        if not follow:
-            async for known in lines:
-                yield known
-            return
-        ended = asyncio.create_task(self._ended(job))
-        iterator = aiter(lines)
-        try:
-            while True:
-                following = asyncio.ensure_future(anext(iterator, None))
-                patience = LOG_GRACE_SECONDS if ended.done() else None
-                await asyncio.wait(
-                    {following, ended} if patience is None else {following},
-                    timeout=patience,
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
-                if not following.done():
-                    done, _ = await asyncio.wait({following}, timeout=LOG_GRACE_SECONDS)
-                    if not done:
-                        following.cancel()
-                        with contextlib.suppress(asyncio.CancelledError, Exception):
-                            await following
-                        return
-                line = following.result()
-                if line is None:
-                    return
-                yield line
-        finally:
-            ended.cancel()
-            with contextlib.suppress(asyncio.CancelledError, Exception):
-                await ended
-
-    async def _ended(self, job: Job) -> None:
-        async for _ in self.watch(job.id):
-            pass
 
     # -- money -------------------------------------------------------------------
 
@@ -578,23 +460,6 @@ class Grid:
     async def constants(self) -> Constants:
         """The grid's parameters: the least to lock, its fee, the slices of a top-up."""
         return await self.chain.constants()
-
-
-def _steps(before: Job, latest: Job, events: Iterable[Event]) -> list[Job]:
-    """The states between two views of a job, by its events: none is skipped, none is doubled."""
-    states: list[Job] = []
-    status = before.status
-    for event in events:
-        if event.name == "JobTransitionEvent" and event.args["to_status"] != status:
-            status = event.args["to_status"]
-            states.append(dataclasses.replace(latest, status=status))
-    if states and states[-1].status == latest.status:
-        states[-1] = latest
-    elif not states and latest == before:
-        return []
-    elif not states or latest.status.is_final:
-        states.append(latest)
-    return states
 
 
 def _resources(workflow: Mapping[str, Any]) -> dict[str, int]:
