@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import os
+import pwd
 import shutil
 from pathlib import Path
 from typing import Any
@@ -108,7 +108,7 @@ def write_provider(home: Home, state: State, ledger: Ledger, name: str) -> None:
         "cluster": _cluster(home, options, name, user),
         "labels": {"name": name},
     }
-    if options.owns_cluster:
+    if options.owns_cluster or run_as_other(options, user):
         folders = {"workdir": "jobs", "cache_root": "cache", "scratch_root": "scratch"}
         settings["cluster"] |= {field: str(root / below) for field, below in folders.items()}
     settings["prices"] = PRICES
@@ -130,8 +130,13 @@ def _keep_edits(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def run_as_other(options: Options, user: str) -> bool:
+    """True when jobs run here as another account, which may have no home of its own."""
+    return not options.is_ssh and bool(user) and user != pwd.getpwuid(os.geteuid()).pw_name
+
+
 def _cluster(home: Home, options: Options, name: str, user: str) -> dict[str, Any]:
-    run_as = {"job_user": user} if user and user != getpass.getuser() else {}
+    run_as = {"job_user": user} if run_as_other(options, user) else {}
     if options.cluster == "local":
         return {"kind": "local", **run_as}
     if options.cluster == "mini-slurm":
@@ -143,7 +148,8 @@ def _cluster(home: Home, options: Options, name: str, user: str) -> dict[str, An
             **run_as,
         }
     if options.cluster == "slurm":
-        return {"kind": "slurm", **run_as}
+        conf = os.environ.get("SLURM_CONF")
+        return {"kind": "slurm", **({"slurm_conf": conf} if conf else {}), **run_as}
     account, _, host = options.cluster.partition("@")
     host, _, port = host.partition(":")
     named = {"identity_file": options.ssh_identity, "known_hosts": options.ssh_known_hosts}

@@ -19,9 +19,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import getpass
 import json
 import os
+import pwd
 import secrets
 import shutil
 import signal
@@ -224,7 +224,7 @@ class MiniSlurm:
 
     def _slurm_conf(self, port: int) -> str:
         place, log = self.place(), self.root / "log"
-        host, me = socket.gethostname().split(".")[0], getpass.getuser()
+        host, me = socket.gethostname().split(".")[0], pwd.getpwuid(os.geteuid()).pw_name
         gres = f" Gres=gpu:a100:{self.gpus}" if self.gpus else ""
         lines = [
             "ClusterName=dsq",

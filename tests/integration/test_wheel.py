@@ -14,14 +14,15 @@ ROOT = Path(__file__).resolve().parents[2]
 
 CHECK = """
 from importlib import resources
-import dsq.contracts, dsq.console.templates, dsq.themes
+import dsq.contracts, dsq.console.templates
+from dsq.themes.loader import builtin_themes
 from dsq.sbatch.workflow import load_workflow
 from dsq.sbatch.render import render
 assert all(dsq.contracts.load(name).bytecode for name in dsq.contracts.ARTIFACTS)
 text = dsq.console.templates.template('hello-world').text
 assert render(load_workflow(text)).startswith("#!/bin/bash")
 assert resources.files("dsq.core.rpc.gen")
-assert len(dsq.themes.load_themes()) >= 4
+assert len(builtin_themes()) >= 4
 print("all there")
 """
 
