@@ -76,6 +76,9 @@ STOP_SECONDS = 3.5
 REORG_SECONDS = 3600.0
 """After the chain went back, jobs closed within so long are looked at again."""
 
+COMMIT_SECONDS = 30.0
+"""Blocks without events are committed so often: each commit is a write to disk."""
+
 SCAN_CHUNK = 500
 
 EVICTED = "the provider closed its cluster"
@@ -264,10 +267,14 @@ class Agent:
         """Reads the chain's events; the first thing is to make sure of what is open."""
         await self._when_reachable(self._reconcile_at_start)
         feed = self._feed(self.head_number)
+        committed_at = float("-inf")
         async for batch in feed:
             # A batch is committed when all of it was taken in; taking in twice is harmless.
             await self._when_reachable(functools.partial(self._hear, batch))
-            await feed.commit(batch)
+            now = self.services.clock.monotonic()
+            if batch.events or batch.reset or now - committed_at >= COMMIT_SECONDS:
+                await feed.commit(batch)
+                committed_at = now
 
     async def _hear(self, batch: Batch) -> None:
         s = self.services
@@ -491,6 +498,7 @@ class Agent:
             self.services.journal.touch(new)
 
     def _forget(self, job_id: int) -> None:
+        self.services.views.forget(job_id)
         for known in (self.waits, self._failures, self._retry_at, self._judged_at):
             known.pop(job_id, None)
 

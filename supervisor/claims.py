@@ -131,6 +131,8 @@ class Claims:
         for job_id, view in (await self._s.views.read(hinted)).items():
             if view.mine and view.job.status is JobStatus.META_SCHEDULED:
                 self._offered[job_id] = view.job.definition
+            elif not view.mine:
+                self._s.views.forget(job_id)
 
     async def _claim_some(self, taken: int) -> None:
         """Claims what fits.

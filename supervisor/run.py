@@ -237,6 +237,8 @@ async def run_provider(
     lines = RecentLines()
     logger = logging.getLogger("dsq")
     logger.addHandler(lines)
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.INFO)
     try:
         async with built_agent(settings, wallet) as agent:
             control = ControlFile(settings.state_dir)

@@ -14,6 +14,11 @@ from tests.integration.supervisor.conftest import Site
 
 pytestmark = [pytest.mark.anvil]
 
+on_slurm = pytest.mark.parametrize(
+    "cluster", [pytest.param("slurm", marks=pytest.mark.slurm)], indirect=True
+)
+"""For what does not differ between the kinds of clusters."""
+
 
 async def test_a_job_from_its_workflow_to_its_bill(site: Site) -> None:
     """Registered, approved, claimed, run, logged, reported; the credits add up to the wei."""
@@ -32,6 +37,7 @@ async def test_a_job_from_its_workflow_to_its_bill(site: Site) -> None:
     assert {"hello from 1 node", "to stderr"} <= set(await site.output(job))
 
 
+@on_slurm
 async def test_cancels_follow_the_chain(site: Site) -> None:
     """A running job is taken out of the cluster and billed for what it ran."""
     await site.start()
@@ -62,6 +68,7 @@ async def test_a_killed_supervisor_goes_on_where_it_was(site: Site) -> None:
     assert attempts == (4, 4)
 
 
+@on_slurm
 async def test_sigterm_ends_it_within_five_seconds(site: Site) -> None:
     """Exit code 0, the job runs on in the cluster, and the next start reports it."""
     await site.start()
@@ -74,6 +81,7 @@ async def test_sigterm_ends_it_within_five_seconds(site: Site) -> None:
     assert (await site.wait(job_id)).status is JobStatus.FINISHED
 
 
+@on_slurm
 async def test_a_second_supervisor_is_refused(site: Site) -> None:
     """Exit code 75 and one sentence; the first goes on."""
     await site.start()
@@ -89,6 +97,7 @@ async def test_a_second_supervisor_is_refused(site: Site) -> None:
     assert (await site.wait(job_id)).status is JobStatus.FINISHED
 
 
+@on_slurm
 async def test_evicting_ends_jobs_and_settles_them(site: Site) -> None:
     """control.json with evict: the running job is FAILED and paid, none is open any more."""
     await site.start()
@@ -99,6 +108,7 @@ async def test_evicting_ends_jobs_and_settles_them(site: Site) -> None:
     assert (job.status, job.last_error) == (JobStatus.FAILED, "the provider closed its cluster")
 
 
+@on_slurm
 async def test_a_top_up_buys_time(site: Site) -> None:
     """The journal's limit grows by what the credits buy."""
     await site.start()
