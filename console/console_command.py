@@ -1,13 +1,16 @@
 """The ``dsq-console`` command: the user's console in the terminal.
 
-Arguments, settings and the wallet are checked before Textual is imported, so that a mistake
-costs no screen; the grid itself is reached from the screen.
+Arguments and settings are checked before Textual is imported, so that a mistake costs no
+screen. The wallet is opened first only if its passphrase has to be asked for; else that, like
+the connection to the grid, happens behind the first picture.
 """
 
 from __future__ import annotations
 
+import functools
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,6 +81,7 @@ def run_console(
     Raises:
         SettingsError: The settings name no such grid.
         WalletError: The wallet cannot be opened.
+        WrongChainError: The endpoint serves another chain.
     """
     from dsq.core.config import load_grid, settings_dir
     from dsq.core.wallet import KeyRef
@@ -85,7 +89,13 @@ def run_console(
     config = load_grid(grid, home)
     ref = KeyRef(None, key_file, passphrase_file) if key_file is not None else config.wallet
     config = config.model_copy(update={"wallet": ref})
-    wallet = open_wallet(config, passphrase_file, read_only=read_only)
+    open_it: Callable[[], Wallet | None] = functools.partial(
+        open_wallet, config, passphrase_file, read_only=read_only
+    )
+    if not (read_only or _unattended(config, passphrase_file)):
+        # The question for the passphrase must come before the screen takes the terminal.
+        wallet = open_it()
+        open_it = lambda: wallet  # noqa: E731
     _log_to_file(debug=debug)
 
     from dsq.console.user.app import ConsoleApp
@@ -94,7 +104,7 @@ def run_console(
     themes, problems = user_themes(settings_dir() / "themes")
 
     async def connect() -> GridPort:
-        return await open_grid(config, wallet)
+        return await open_grid(config, open_it)
 
     ConsoleApp(
         connect,
@@ -105,10 +115,17 @@ def run_console(
     ).run()
 
 
+def _unattended(config: GridConfig, passphrase_file: Path | None) -> bool:
+    """Whether the wallet opens without a question."""
+    named = config.wallet is not None and config.wallet.passphrase_file is not None
+    variables = ("ETH_PRIVATE_KEY", "DSQ_PASSPHRASE_FILE")
+    return named or passphrase_file is not None or any(os.environ.get(name) for name in variables)
+
+
 def open_wallet(
     config: GridConfig, passphrase_file: Path | None, *, read_only: bool
 ) -> Wallet | None:
-    """The wallet to use; asks for its passphrase before the screen takes the terminal.
+    """The wallet to use; None if only looking is wanted and it does not open by itself.
 
     Raises:
         WalletError: It cannot be opened, and without it no account is known either.
@@ -123,15 +140,16 @@ def open_wallet(
         raise
 
 
-async def open_grid(config: GridConfig, wallet: Wallet | None) -> GridPort:
-    """Connects. The import takes a good part of a second, so it must not stop the screen."""
+async def open_grid(config: GridConfig, wallet: Callable[[], Wallet | None]) -> GridPort:
+    """Connects. Imports and the wallet take up to a second, so they must not stop the screen."""
     import asyncio
     import importlib
 
+    opened = await asyncio.to_thread(wallet)
     await asyncio.to_thread(importlib.import_module, "dsq.core.grid")
     from dsq.core.grid import Grid
 
-    return await Grid.open(config, wallet)
+    return await Grid.open(config, opened)
 
 
 def _log_to_file(*, debug: bool) -> None:

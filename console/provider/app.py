@@ -88,10 +88,6 @@ class ProviderApp(DsqApp):
         wallet: Its key; None lets the supervisor open the one that the settings name.
         runner: Runs the supervisor; the real one by default.
         now: Unix seconds; tests freeze it.
-
-    Attributes:
-        failure: Why the supervisor could not run; :meth:`run` raises it after the screen
-            has gone.
     """
 
     TITLE = "dsq-provider"
@@ -134,22 +130,13 @@ class ProviderApp(DsqApp):
         self._retry_at = 0.0
         self.snapshot: AgentSnapshot | None = None
         self.operator: Operator | None = None
-        self.failure: BaseException | None = None
         self.progress = "starting…"
 
     def run(self, **options: Any) -> Any:
-        """Shows the screen until the operator leaves.
-
-        Raises:
-            DsqError: The supervisor could not run.
-        """
         # The log goes to the screen; a line on standard error would tear it.
         logging.getLogger().addHandler(logging.NullHandler())
         logging.getLogger("dsq").setLevel(logging.INFO)
-        result = super().run(**options)
-        if self.failure is not None:
-            raise self.failure
-        return result
+        return super().run(**options)
 
     def on_mount(self) -> None:
         self.run_worker(self._supervise(), group="supervisor", exit_on_error=False)
@@ -170,8 +157,8 @@ class ProviderApp(DsqApp):
                 await self._wait(RETRY_DELAYS[min(attempt, len(RETRY_DELAYS) - 1)], error)
                 attempt += 1
             except Exception as error:  # shown by run(), after the screen has gone
-                self.failure = error
-                break
+                self.fail(error)
+                return
             else:
                 break
         self.exit()
@@ -226,6 +213,7 @@ class ProviderApp(DsqApp):
 
     def action_arm(self) -> None:
         self._armed_until = 0.0 if self.armed_for else self.now() + ARMED_SECONDS
+        self.tick()
         self.screen.refresh_bindings()
 
     def _may(self, what: str, *, dangerous: bool) -> Operator | None:

@@ -31,7 +31,7 @@ from dsq.console.widgets.lines import Line
 from dsq.console.widgets.notice import Notice
 from dsq.console.widgets.safe import one_line
 from dsq.console.widgets.words import credits_text, duration_text
-from dsq.core.errors import SettingsError
+from dsq.core.errors import DsqError, SettingsError
 from dsq.core.model import Job, JobStatus
 from dsq.themes.loader import ThemeFile
 
@@ -95,7 +95,13 @@ class ConsoleApp(DsqApp):
             self.notices.add(Notice.of_error(problem, now(), "settings"))
 
     def on_mount(self) -> None:
-        self.run_worker(self.feed.run(), group="feed", exit_on_error=False)
+        self.run_worker(self._feed(), group="feed", exit_on_error=False)
+
+    async def _feed(self) -> None:
+        try:
+            await self.feed.run()
+        except DsqError as error:
+            self.fail(error)
 
     def tick(self) -> None:
         # A log grows without the state changing.
@@ -191,8 +197,9 @@ class ConsoleApp(DsqApp):
             self.report(error, f"cancel job {job.id}")
             return
         self.feed.put(after)
-        word = "is cancelled" if after.status.is_final else "was asked to stop"
-        self.tell(f"Job {job.id} {job_name(job)} {word}.", f"job {job.id}")
+        if after.status.is_hot:
+            text = f"Job {job.id} {job_name(job)} was asked to stop; its provider ends it."
+            self.tell(text, f"job {job.id}")
 
     def ask_top_up(self, job: Job) -> None:
         """Asks for credits, showing what they buy, then adds them."""

@@ -16,6 +16,7 @@ from dsq.console.widgets.words import (
     credits_text,
     duration_text,
     plural,
+    settled_credits,
     status_text,
 )
 from dsq.core.model import Job, JobStatus, WhyNot
@@ -229,9 +230,9 @@ def _history_lines(
 
 def money_lines(job: Job, reckoned: Account, state: ConsoleState, width: int) -> list[Line]:
     """Locked, cost so far and at the limit, what comes back; the settlement of an ended job."""
-    lines: list[Line] = [labelled("locked", (credits_text(reckoned.locked), "foreground"))]
     if job.status.is_final:
-        return lines + _settlement_lines(reckoned, state)
+        return _settlement_lines(reckoned, state)
+    lines: list[Line] = [labelled("locked", (credits_text(reckoned.locked), "foreground"))]
     if job.cost.pending_top_up:
         pending = credits_text(job.cost.pending_top_up)
         lines.append(labelled("  of these", (f"{pending} not yet turned into time", "warning")))
@@ -255,13 +256,16 @@ def money_lines(job: Job, reckoned: Account, state: ConsoleState, width: int) ->
 
 
 def _settlement_lines(reckoned: Account, state: ConsoleState) -> list[Line]:
-    lines: list[Line] = [labelled("cost", (credits_text(reckoned.so_far), "bold foreground"))]
+    lines: list[Line] = [
+        labelled("locked", (settled_credits(reckoned.locked), "foreground")),
+        labelled("cost", (settled_credits(reckoned.so_far), "bold foreground")),
+    ]
     if state.constants is not None and reckoned.so_far:
         fee = reckoned.so_far * state.constants.deepsquare_cut // 100
         share = reckoned.so_far - fee
-        lines.append(labelled("  provider", (credits_text(share), "foreground")))
-        lines.append(labelled("  grid's fee", (credits_text(fee), "foreground")))
-    lines.append(labelled("came back", (credits_text(reckoned.comes_back), "foreground")))
+        lines.append(labelled("  provider", (settled_credits(share), "foreground")))
+        lines.append(labelled("  grid's fee", (settled_credits(fee), "foreground")))
+    lines.append(labelled("came back", (settled_credits(reckoned.comes_back), "foreground")))
     return lines
 
 

@@ -70,7 +70,12 @@ class Feed:
         return self.grid
 
     async def run(self) -> None:
-        """Runs until it is cancelled."""
+        """Runs until it is cancelled.
+
+        Raises:
+            DsqError: The grid cannot be opened, and waiting will not mend it: a wrong chain,
+                a wallet that does not open.
+        """
         attempt = 0
         try:
             while True:
@@ -83,6 +88,8 @@ class Feed:
                     self._online()
                     await self._follow(self.grid)
                 except DsqError as error:
+                    if self.grid is None and not isinstance(error, UnreachableError):
+                        raise
                     await self._wait_after(error, attempt)
                 except Exception as error:  # a fault of ours must not end the console
                     log.exception("feed failed")
@@ -189,7 +196,8 @@ class Feed:
     def _offline(self, error: BaseException, attempt: int) -> float:
         delay = RETRY_DELAYS[min(attempt, len(RETRY_DELAYS) - 1)]
         now, link = self._now(), self._state.link
-        reason = error.message if isinstance(error, DsqError) else str(error) or "no answer"
+        silent = "The chain does not answer."
+        reason = error.message if isinstance(error, DsqError) else str(error) or silent
         if link.state != "offline":
             notice = Notice(now, "warning", reason, getattr(error, "hint", ""), "connection")
             self._state.notices.add(notice)

@@ -9,6 +9,7 @@ from rich.cells import cell_len
 from textual import events
 from textual.binding import ActiveBinding, Binding
 from textual.content import Content
+from textual.dom import DOMNode
 from textual.screen import Screen
 from textual.style import Style as ContentStyle
 from textual.widget import Widget
@@ -143,12 +144,11 @@ class KeyBar(Widget):
 
     def render(self) -> Content:
         keys: dict[str, tuple[str, str, str]] = {}
-        for _, binding, enabled, _ in self._ordered():
-            shown = self.app.get_key_display(binding)
-            known = keys.get(binding.action)
-            # Of several keys of an action the shortest is shown.
-            if binding.show and enabled and (known is None or len(shown) < len(known[0])):
-                keys[binding.action] = (shown, binding.description, binding.key)
+        for node, binding, enabled, _ in self._ordered():
+            if binding.show and enabled and binding.action not in keys:
+                key = first_key(node, binding)
+                shown = self.app.get_key_display(binding.with_key(key))
+                keys[binding.action] = (shown, binding.description, key)
         last = {action: keys.pop(action) for action in ("app.help", "help") if action in keys}
         room = self.content_size.width
         tail = self._pieces(next(iter(last.values()))) if last else Content("")
@@ -183,6 +183,15 @@ class KeyBar(Widget):
         key = event.style.meta.get("key")
         if key is not None:
             self.app.simulate_key(key)
+
+
+def first_key(node: DOMNode, binding: Binding) -> str:
+    """Of all keys of an action the one that its class names first."""
+    for owner in type(node).__mro__:
+        for declared in Binding.make_bindings(owner.__dict__.get("BINDINGS", ())):
+            if declared.action == binding.action:
+                return declared.key
+    return binding.key
 
 
 class Banner(Widget):

@@ -126,6 +126,9 @@ class DsqApp(App[None]):
         now: Unix seconds; tests freeze it.
         zone: Time zone to show times in; the machine's when None.
         themes: The user's own themes.
+
+    Attributes:
+        failure: What ended the app; :meth:`run` raises it after the screen has gone.
     """
 
     TITLE = "dsq"
@@ -169,7 +172,24 @@ class DsqApp(App[None]):
         self.now = now
         self.zone = zone
         self.notices = NoticeBook()
+        self.failure: BaseException | None = None
         self._painted: tuple[Hashable, int] = (None, -1)
+
+    def run(self, **options: Any) -> Any:
+        """Shows the app until the user leaves.
+
+        Raises:
+            DsqError: The app could not do its work, with the reason.
+        """
+        result = super().run(**options)
+        if self.failure is not None:
+            raise self.failure
+        return result
+
+    def fail(self, error: BaseException) -> None:
+        """Ends the app with an error."""
+        self.failure = error
+        self.exit()
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return default_variables()
@@ -207,7 +227,7 @@ class DsqApp(App[None]):
     def tell(self, text: str, subject: str, *, severity: SeverityLevel = "information") -> None:
         """Says something now, and keeps it among the notices."""
         self.notices.add(Notice(self.now(), severity, text, "", subject))
-        self.notify(one_line(text, 300), severity=severity, markup=False)
+        self._show_toast(one_line(text, 300), severity=severity)
 
     def report(self, error: BaseException, subject: str) -> Notice:
         """Says what went wrong, and keeps it with its hint among the notices."""
@@ -215,8 +235,20 @@ class DsqApp(App[None]):
         self.notices.add(notice)
         text = one_line(f"{notice.text} {notice.hint}".strip(), 300)
         title = f"{one_line(subject, 40)} failed"
-        self.notify(text, title=title, severity="error", timeout=8, markup=False)
+        self._show_toast(text, title=title, severity="error", timeout=8)
         return notice
+
+    def _show_toast(
+        self,
+        text: str,
+        *,
+        severity: SeverityLevel,
+        title: str = "",
+        timeout: float | None = None,
+    ) -> None:
+        # One at a time: a pile of them would hide the screen, and the notices keep them all.
+        self.clear_notifications()
+        self.notify(text, title=title, severity=severity, timeout=timeout, markup=False)
 
     def copy(self, text: str, what: str) -> None:
         """Puts text into the clipboard of the terminal (OSC 52)."""

@@ -79,6 +79,13 @@ def exact_credits(wei: int) -> str:
     return f"{int(whole):,}{dot}{rest}"
 
 
+def settled_credits(wei: int) -> str:
+    """An amount with up to six places, so that the parts of a settlement add up to the eye."""
+    text = exact_credits(wei)
+    places = len(text.partition(".")[2])
+    return text if places <= 6 else credits_text(wei, 6)
+
+
 def compact_credits(wei: int) -> str:
     """At most six cells: ``174.2``, ``1,284``, ``12.3k``, ``4.1M``, ``2e12``."""
     if wei >= 10**15 * CREDIT:

@@ -49,7 +49,9 @@ class ProviderFrame(Frame):
         if snapshot is None:
             return [*parts, Part(((app.progress, "$warning"),))]
         words, colour = approval_text(snapshot)
-        name = one_line(snapshot.name, 20)
+        # The settings' name, else the one on chain; the snapshot has the address for neither.
+        known = snapshot.provider.name if snapshot.provider is not None else snapshot.name
+        name = one_line(known if snapshot.name == snapshot.address.short else snapshot.name, 20)
         parts.append(Part(((f"{name} ", "bold $foreground"), (words, f"${colour}"))))
         details = {
             "chain": head_text(snapshot, self.moment),

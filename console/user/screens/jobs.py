@@ -18,6 +18,7 @@ from dsq.console.user.screens.job import JobScreen
 from dsq.console.user.screens.logs import LogScreen
 from dsq.console.widgets.lines import Lines
 from dsq.console.widgets.table import LiveTable
+from dsq.console.widgets.words import plural
 from dsq.core.errors import UsageError
 from dsq.core.model import Job, JobStatus
 
@@ -154,7 +155,7 @@ class JobsScreen(ViewScreen):
     def tab_note(self) -> str:
         jobs = self.state.jobs
         text = self.query_one("#filter", Input).value.strip()
-        shown = f"{len(jobs):,} of {jobs.total:,}" if text else f"{jobs.total:,} jobs"
+        shown = f"{len(jobs):,} of {jobs.total:,}" if text else plural(jobs.total, "job")
         note = f"/{text}  {shown}" if text else shown if jobs.total else ""
         return "  ".join(part for part in (super().tab_note(), note) if part)
 

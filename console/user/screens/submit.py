@@ -228,7 +228,8 @@ class SubmitScreen(ViewScreen):
             try:
                 read()
             except UsageError as error:
-                problems[key] = str(error)
+                # The hint about a name is one for the command line.
+                problems[key] = error.message if key == "name" else str(error)
         return problems
 
     def on_text_area_changed(self, event: TextArea.Changed) -> None:
@@ -452,11 +453,13 @@ class SubmitScreen(ViewScreen):
             self._timer.stop()
         await self._check_and_estimate()
         checked, problems = self._checked, self._field_problems()
-        if checked.wire is None or checked.definition is None or problems:
+        if problems:
+            # The sentence stands under the field already.
+            self.query_one(f"#{next(iter(problems))}", Input).focus()
+            self.app.bell()
+            return
+        if checked.wire is None or checked.definition is None:
             words = "The workflow is empty." if checked.empty else "The workflow is not valid yet."
-            if problems:
-                words = next(iter(problems.values()))
-                self.query_one(f"#{next(iter(problems))}", Input).focus()
             self.app.notify(words, title="Not submitted", severity="warning", markup=False)
             return
         uses, affinity = self._read_demands()

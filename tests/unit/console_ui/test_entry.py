@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
+from typing import Never
 
 import pytest
 
@@ -117,3 +119,14 @@ def test_help_imports_no_screen() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+async def test_a_wallet_that_does_not_open_ends_the_console() -> None:
+    """The screen goes and the error is raised, with its exit code."""
+    from dsq.console.user.app import ConsoleApp
+
+    async def connect() -> Never:
+        raise WalletError("The passphrase is wrong.")
+
+    with pytest.raises(WalletError, match="passphrase"):
+        await asyncio.to_thread(ConsoleApp(connect).run, headless=True)

@@ -11,7 +11,7 @@ import pytest
 from dsq.console.user import feed as module
 from dsq.console.user.feed import Feed
 from dsq.console.user.state import ConsoleState
-from dsq.core.errors import SettingsError, UnreachableError, WrongChainError
+from dsq.core.errors import ContractError, SettingsError, UnreachableError, WrongChainError
 from dsq.core.model import Address, JobStatus
 from tests.support.fake_grid import GAIA, NOW, FakeGrid, job, provider, some_jobs
 
@@ -153,12 +153,25 @@ async def test_a_silent_feed_is_probed() -> None:
         await until(lambda: state.link.online)
 
 
-async def test_other_errors_are_kept_and_tried_again() -> None:
-    """A wrong chain is told as an error with its sentence."""
-    async with running(grid_of_jobs(), [WrongChainError("Another chain.")]) as (_, state):
+async def test_what_waiting_does_not_mend_is_raised() -> None:
+    """A wrong chain or a wallet that does not open ends the feed with that error."""
+
+    async def connect() -> FakeGrid:
+        raise WrongChainError("Another chain.")
+
+    with pytest.raises(WrongChainError):
+        await Feed(connect, ConsoleState("local"), lambda: NOW).run()
+
+
+async def test_later_errors_are_kept_and_tried_again() -> None:
+    """Once it was open, any error of the grid is told and tried again."""
+    grid = grid_of_jobs()
+    grid.fail["providers"] = ContractError("The contract refused.")
+    async with running(grid) as (_, state):
+        await until(lambda: state.link.state == "offline")
+        assert state.notices.row(len(state.notices) - 1).severity == "error"
+        grid.fail.clear()
         await until(lambda: state.link.online)
-        severities = {state.notices.row(n).severity for n in range(len(state.notices))}
-        assert "error" in severities
 
 
 async def test_a_fault_of_ours_does_not_end_the_feed() -> None:
