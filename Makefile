@@ -62,10 +62,12 @@ contracts-check: contracts/node_modules
 	node contracts/compile.cjs --check
 
 proto: dev ## generate the gRPC code from core/rpc/protos
-	$(BIN)/python core/rpc/generate.py
+	$(BIN)/python -m dsq.core.rpc.generate
 
 docs: dev ## regenerate the references in docs/ that come from code
-	$(BIN)/python -m tests.support.generate_docs
+	$(BIN)/python -m dsq.console.commands.reference > docs/reference/commands.md
+	$(BIN)/python -m dsq.console.keys > docs/keys.md
+	$(BIN)/python -m dsq.sbatch.model.reference docs/workflow.md
 
 unit: dev ## unit tests only, in under a minute
 	$(BIN)/pytest -q -n 2 tests/unit
