@@ -18,7 +18,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dsq.core.model import JobStatus
-from dsq.supervisor.ends import FREE, UNSEEN, End, end_of, lost_end
+from dsq.supervisor.actions import (
+    Action,
+    CancelSlurm,
+    FetchScript,
+    Find,
+    Finish,
+    RaiseLimit,
+    Refuse,
+    Reopen,
+    ReportEnd,
+    ReportRunning,
+    ShipLogs,
+    Submit,
+    Wait,
+)
+from dsq.supervisor.ends import FREE, UNSEEN, end_of, lost_end
 from dsq.supervisor.journal import JobRecord, Phase
 from dsq.supervisor.observe import (
     ALIVE_STATES,
@@ -67,99 +82,6 @@ class Policy:
     hand_back_after: float = 900.0
     fetch_patience: float = 600.0
     max_attempts: int = 3
-
-
-# --- actions ---------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Nothing to do now; ``why`` is shown beside the job."""
-
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class FetchScript:
-    """Get the script from the sbatch service, if it is not at hand."""
-
-
-@dataclass(frozen=True, slots=True)
-class Submit:
-    """Plan an attempt in the journal, then sbatch."""
-
-    minutes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Find:
-    """Look for the planned attempt by its token."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refuse:
-    """Hand the job back on chain."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class ReportRunning:
-    """Tell the chain that the job runs."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReportEnd:
-    """Tell the chain how the job ended."""
-
-    end: End
-
-
-@dataclass(frozen=True, slots=True)
-class CancelSlurm:
-    """Take the job out of Slurm; ``cause`` is "" when the customer asked for it."""
-
-    cause: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class RaiseLimit:
-    """Give the job in Slurm a longer limit, in total minutes."""
-
-    minutes: int
-
-
-@dataclass(frozen=True, slots=True)
-class ShipLogs:
-    """Have the job's output read now."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reopen:
-    """Take a closed record up again: the chain went back to before its end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finish:
-    """Close the record."""
-
-    why: str
-
-
-Action = (
-    Wait
-    | FetchScript
-    | Submit
-    | Find
-    | Refuse
-    | ReportRunning
-    | ReportEnd
-    | CancelSlurm
-    | RaiseLimit
-    | ShipLogs
-    | Reopen
-    | Finish
-)
 
 
 # --- states ----------------------------------------------------------------------------

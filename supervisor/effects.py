@@ -21,7 +21,7 @@ from dsq.core.errors import (
     WalletError,
 )
 from dsq.core.model import Job, JobStatus
-from dsq.supervisor import decide as do
+from dsq.supervisor import actions as do
 from dsq.supervisor.ends import End
 from dsq.supervisor.journal import JobRecord, Phase
 from dsq.supervisor.observe import ChainView, SlurmView, observe

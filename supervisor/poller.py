@@ -38,6 +38,7 @@ class Poller:
         services: Scheduler, journal and health.
         changed: Called with each job whose state in Slurm changed.
         fast, slow: Seconds between polls while something is due, and while nothing is.
+        discovered: Called when hardware and limits were read.
     """
 
     def __init__(
@@ -47,9 +48,11 @@ class Poller:
         *,
         fast: float,
         slow: float,
+        discovered: Callable[[], None] = lambda: None,
     ) -> None:
         self._s = services
         self._changed = changed
+        self._discovered = discovered
         self._fast = fast
         self._slow = slow
         self._waker = Waker()
@@ -130,6 +133,7 @@ class Poller:
         if self._discovered_at is None or now - self._discovered_at >= DISCOVER_SECONDS:
             self.info = await bounded(scheduler.discover(), "The cluster")
             self._discovered_at = now
+            self._discovered()
             self._s.health.good("cluster", self.info.version)
         if records:
             ids = [SlurmJobId(record.slurm_id, record.submit_time) for record in records]

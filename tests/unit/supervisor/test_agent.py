@@ -186,7 +186,6 @@ def test_a_job_at_a_lower_limit_failed(
     async def story(p: Provider) -> None:
         p.slurm.max_minutes = partition
         job_id = p.chain.request(script="seconds=5000")
-        await asyncio.sleep(3)
         p.chain.offer(job_id)
         await p.until_over(job_id)
         assert p.accepted(job_id)[0].spec.minutes == 2
@@ -761,7 +760,7 @@ def test_what_is_heard_while_a_step_ends_is_not_lost(tmp_path: Path) -> None:
         assert agent is not None
         await asyncio.sleep(2)
         judged = 0
-        judge = agent._judge
+        judge = agent._stepper.judge
 
         async def counted(*args: Any) -> Any:
             nonlocal judged
@@ -772,7 +771,7 @@ def test_what_is_heard_while_a_step_ends_is_not_lost(tmp_path: Path) -> None:
                 asyncio.get_running_loop().call_soon(agent.wake, job_id)
             return found
 
-        agent._judge = counted  # type: ignore[method-assign]
+        agent._stepper.judge = counted  # type: ignore[method-assign]
         agent.wake(job_id)
         await asyncio.sleep(0.2)
         assert judged == 2

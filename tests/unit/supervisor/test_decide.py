@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from dsq.core.model import JobStatus
-from dsq.supervisor import decide as do
+from dsq.supervisor import actions as do
 from dsq.supervisor.decide import (
+    LONGEST_MINUTES,
     NEVER_REASONS,
     RULES,
     BodyState,
@@ -227,7 +228,7 @@ def test_submit_gives_the_lowest_limit() -> None:
     """Bought minutes, partition and settings: the lowest of them."""
     assert wanted_limit(record(bought_minutes=60), Policy()) == 60
     assert wanted_limit(record(bought_minutes=60), Policy(cap_minutes=30)) == 30
-    assert wanted_limit(record(bought_minutes=2**64 - 1), Policy()) == do.LONGEST_MINUTES
+    assert wanted_limit(record(bought_minutes=2**64 - 1), Policy()) == LONGEST_MINUTES
 
 
 def test_reasons_to_hand_back_before_submitting() -> None:
