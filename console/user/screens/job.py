@@ -10,6 +10,7 @@ from textual.containers import Container, VerticalScroll
 
 from dsq.console.user.details import detail_columns, title_line
 from dsq.console.user.port import TransitionLike
+from dsq.console.user.screens.job_actions import JobActions
 from dsq.console.user.screens.logs import LogKeys, LogScreen
 from dsq.console.widgets.lines import Lines
 from dsq.console.widgets.log_pane import LogPane
@@ -19,7 +20,7 @@ from dsq.core.model import Job, JobStatus
 WHY_EVERY = 5.0
 
 
-class JobScreen(LogKeys):
+class JobScreen(LogKeys, JobActions):
     """Everything about one job."""
 
     ABOUT = "One job: its timeline, its credits, what it asks for, and its output."
@@ -117,25 +118,9 @@ class JobScreen(LogKeys):
 
     # -- actions ------------------------------------------------------------------------
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
-        if action in ("cancel", "top_up"):
-            return self.job is not None and self.console_app.can(action, self.job)
-        return True
-
     def action_logs(self) -> None:
         self.app.push_screen(LogScreen(self.job_id))
 
     def action_other_pane(self) -> None:
         detail = self.query_one("#detail", VerticalScroll)
         (detail if self.pane.has_focus else self.pane).focus()
-
-    def action_copy(self) -> None:
-        self.console_app.copy(str(self.job_id), f"job id {self.job_id}")
-
-    def action_cancel(self) -> None:
-        if self.job is not None:
-            self.console_app.ask_cancel(self.job)
-
-    def action_top_up(self) -> None:
-        if self.job is not None:
-            self.console_app.ask_top_up(self.job)

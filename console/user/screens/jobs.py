@@ -13,8 +13,8 @@ from textual.widgets import Input, Label
 from dsq.console.user.columns import job_columns
 from dsq.console.user.details import detail_lines, summary_lines, title_line
 from dsq.console.user.filters import parse_filter
-from dsq.console.user.screens.base import ViewScreen
 from dsq.console.user.screens.job import JobScreen
+from dsq.console.user.screens.job_actions import JobActions
 from dsq.console.user.screens.logs import LogScreen
 from dsq.console.widgets.lines import Lines
 from dsq.console.widgets.table import LiveTable
@@ -29,7 +29,7 @@ LOADING = ("Reading your jobs from the grid…",)
 UNKNOWN = ("The grid does not answer, so your jobs are not known yet.", "r tries again.")
 
 
-class JobsScreen(ViewScreen):
+class JobsScreen(JobActions):
     """My jobs, newest first."""
 
     VIEW = "Jobs"
@@ -199,7 +199,7 @@ class JobsScreen(ViewScreen):
 
     # -- what one can do with a job -----------------------------------------------------
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if not self.ready:
             return True
         if action == "clear_filter":
@@ -207,9 +207,7 @@ class JobsScreen(ViewScreen):
             return shown or bool(self.query_one("#filter", Input).value)
         if action in ("logs", "copy"):
             return self.job is not None
-        if action in ("cancel", "top_up"):
-            return self.job is not None and self.console_app.can(action, self.job)
-        return True
+        return super().check_action(action, parameters)
 
     def on_live_table_opened(self) -> None:
         if self.job is not None:
@@ -218,15 +216,3 @@ class JobsScreen(ViewScreen):
     def action_logs(self) -> None:
         if self.job is not None:
             self.app.push_screen(LogScreen(self.job.id))
-
-    def action_copy(self) -> None:
-        if self.job is not None:
-            self.console_app.copy(str(self.job.id), f"job id {self.job.id}")
-
-    def action_cancel(self) -> None:
-        if self.job is not None:
-            self.console_app.ask_cancel(self.job)
-
-    def action_top_up(self) -> None:
-        if self.job is not None:
-            self.console_app.ask_top_up(self.job)

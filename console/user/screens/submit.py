@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import shlex
-import subprocess
-import tempfile
-from collections.abc import Callable
-from pathlib import Path
 from typing import ClassVar
 
-from textual.app import ComposeResult, SuspendNotSupported
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal, Vertical
 from textual.timer import Timer
 from textual.widgets import Input, Label, TextArea
 
-from dsq.console.dialogs.choose import Choose
-from dsq.console.dialogs.confirm import Confirm
 from dsq.console.dialogs.confirm_submit import ConfirmSubmit, SubmitPlan
-from dsq.console.dialogs.paths import OpenFile
-from dsq.console.templates import templates
 from dsq.console.user.details import estimate_text
-from dsq.console.user.screens.base import ViewScreen
 from dsq.console.user.screens.job import JobScreen
+from dsq.console.user.screens.workflow_source import WorkflowSource
 from dsq.console.user.workflow_check import Checked, check_workflow, parse_demands
 from dsq.console.widgets.editor import WorkflowEditor
 from dsq.console.widgets.lines import Line, Lines
@@ -38,7 +28,6 @@ from dsq.core.model import Label as JobLabel
 from dsq.core.units import UINT64_MAX, parse_credits
 
 DEBOUNCE = 0.25
-MAX_FILE = 1_000_000
 DEFAULT_CREDITS = "100"
 
 
@@ -65,7 +54,7 @@ def estimate_columns() -> list[Column[WhyNot]]:
     ]
 
 
-class SubmitScreen(ViewScreen):
+class SubmitScreen(WorkflowSource):
     """Writes, checks, estimates and submits a workflow."""
 
     VIEW = "Submit"
@@ -144,9 +133,6 @@ class SubmitScreen(ViewScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self._source = "new workflow"
-        self._path: Path | None = None
-        self._clean = ""
         self._checked = Checked(empty=True)
         self._estimates: ListSource[WhyNot] = ListSource()
         self._estimate_words = ""
@@ -186,10 +172,6 @@ class SubmitScreen(ViewScreen):
     def on_mount(self) -> None:
         self.editor.focus()
         self._show_all()
-
-    @property
-    def editor(self) -> WorkflowEditor:
-        return self.query_one(WorkflowEditor)
 
     def _value(self, key: str) -> str:
         return self.query_one(f"#{key}", Input).value.strip()
@@ -232,18 +214,26 @@ class SubmitScreen(ViewScreen):
                 problems[key] = error.message if key == "name" else str(error)
         return problems
 
+    def _stem(self) -> str:
+        return self._path.stem[:32] if self._path is not None else ""
+
+    def suggest_name(self, name: str) -> None:
+        if not self._named:
+            self.query_one("#name", Input).value = name
+            self._named = False
+
     def on_text_area_changed(self, event: TextArea.Changed) -> None:
         event.stop()
-        self._later()
+        self.check_soon()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
         if event.input.id == "name":
             self._named = bool(event.value) and event.value != self._stem()
         self._show_fields()
-        self._later()
+        self.check_soon()
 
-    def _later(self) -> None:
+    def check_soon(self) -> None:
         if self._timer is not None:
             self._timer.stop()
         self._timer = self.set_timer(DEBOUNCE, self._check)
@@ -294,7 +284,7 @@ class SubmitScreen(ViewScreen):
             asked = (id(self.state.providers), self.state.link.online)
             if asked != self._asked_for:
                 self._asked_for = asked
-                self._later()
+                self.check_soon()
 
     def _show_all(self) -> None:
         self._show_source()
@@ -346,80 +336,7 @@ class SubmitScreen(ViewScreen):
             lines.append([("Sending… the credits are being locked.", "bold warning")])
         self.query_one("#balance", Lines).show(lines)
 
-    # -- getting a workflow --
-
-    def _stem(self) -> str:
-        return self._path.stem[:32] if self._path is not None else ""
-
-    def load(self, text: str, source: str, path: Path | None) -> None:
-        """Puts a workflow into the editor."""
-        self._source, self._path, self._clean = source, path, text
-        self.editor.load_text(text)
-        if not self._named:
-            self.query_one("#name", Input).value = (path.stem if path else source)[:32]
-            self._named = False
-        self.editor.focus()
-        self._later()
-
-    def action_open(self) -> None:
-        def chosen(path: Path | None) -> None:
-            if path is not None:
-                self._unless_modified(lambda: self.open_file(path))
-
-        folder = self._path.parent if self._path is not None else Path.cwd()
-        self.app.push_screen(OpenFile(folder), chosen)
-
-    def open_file(self, path: Path) -> None:
-        """Reads a workflow file into the editor."""
-        try:
-            if path.stat().st_size > MAX_FILE:
-                raise UsageError(f"{path.name} is larger than {MAX_FILE:,} bytes.")
-            text = path.read_text("utf-8")
-        except (OSError, UnicodeDecodeError, UsageError) as error:
-            self.console_app.report(error, f"open {path.name}")
-            return
-        self.load(text, path.name, path)
-
-    def action_templates(self) -> None:
-        known = templates()
-
-        def chosen(index: int | None) -> None:
-            if index is not None:
-                template = known[index]
-                self._unless_modified(lambda: self.load(template.text, template.name, None))
-
-        rows = [(template.name, template.title) for template in known]
-        self.app.push_screen(Choose("Start from a template", rows), chosen)
-
-    def _unless_modified(self, go: Callable[[], None]) -> None:
-        """Asks before a typed text is replaced."""
-        if self.editor.text in ("", self._clean):
-            go()
-            return
-
-        def answered(yes: bool | None) -> None:
-            if yes:
-                go()
-
-        lines: list[Line] = [[("What you have typed is not saved anywhere.", "foreground")]]
-        self.app.push_screen(Confirm("Replace the text?", lines, yes="Replace it"), answered)
-
-    def action_editor(self) -> None:
-        command = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
-        with tempfile.TemporaryDirectory(prefix="dsq-") as folder:
-            file = Path(folder) / (self._path.name if self._path else "workflow.yaml")
-            file.write_text(self.editor.text, "utf-8")
-            try:
-                with self.app.suspend():
-                    subprocess.run([*shlex.split(command), str(file)], check=False)
-            except (SuspendNotSupported, OSError, ValueError) as error:
-                words = f"The editor '{command}' could not be started: {error}"
-                self.console_app.report(UsageError(words, hint="Set EDITOR."), "editor")
-                return
-            text = file.read_text("utf-8", "replace")
-        if text != self.editor.text:
-            self.editor.load_text(text)
-            self._later()
+    # -- going about --
 
     def action_next_area(self) -> None:
         areas = ("#editor", "#name", "#credits", "#labels")
