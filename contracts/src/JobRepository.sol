@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.20;
 
-import {AccessControl} from "@openzeppelin/contracts/access/AccessControl.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
 import {InvalidJob} from "./Errors.sol";
+import {TwoStepAdmin} from "./TwoStepAdmin.sol";
 import {IJobRepository} from "./interfaces/IJobRepository.sol";
 import {CodeStorage} from "./libraries/CodeStorage.sol";
 import {JobCodec} from "./libraries/JobCodec.sol";
+import {Limits} from "./libraries/Limits.sol";
 import {Job, JobCost, JobDefinition, JobState, JobStatus, JobTime} from "./types/Job.sol";
 
 /// @title The store of jobs
 /// @dev A job takes seven slots, packed by what is written together; its definition is written once
 /// and lives in code (see CodeStorage and JobCodec). Outlives upgrades of the MetaScheduler.
-contract JobRepository is IJobRepository, AccessControl {
+contract JobRepository is IJobRepository, TwoStepAdmin {
     using SafeCast for uint256;
 
     /// @notice May write.
@@ -22,8 +23,9 @@ contract JobRepository is IJobRepository, AccessControl {
     /// @inheritdoc IJobRepository
     uint256 public jobIdCounter = 1;
 
-    /// @notice The id of a customer's n-th job, from zero.
-    mapping(address => bytes32[]) public jobIdByCustomer;
+    /// @dev Ids count from 1, so that six of them share a slot.
+    mapping(address => uint40[]) private _byCustomer;
+    mapping(address => uint40[]) private _byProvider;
 
     struct Record {
         address customerAddr;
@@ -53,19 +55,15 @@ contract JobRepository is IJobRepository, AccessControl {
 
     mapping(bytes32 => Record) private _records;
 
-    /// @dev The deployer administers the roles.
-    constructor() {
-        _grantRole(DEFAULT_ADMIN_ROLE, msg.sender);
-    }
-
     /// @inheritdoc IJobRepository
     function create(Job memory _job) external onlyRole(METASCHEDULER_ROLE) returns (bytes32) {
         bytes32 id = bytes32(jobIdCounter++);
         Record storage record = _records[id];
         record.status = _job.status;
-        _write(record, _job);
-        jobIdByCustomer[_job.customerAddr].push(id);
+        _write(record, id, _job);
+        _byCustomer[_job.customerAddr].push(uint40(uint256(id)));
         emit JobCreated(id);
+        emit JobUpdated(id, _job.customerAddr, _job.providerAddr, _job.status, _job.status);
         return id;
     }
 
@@ -73,10 +71,12 @@ contract JobRepository is IJobRepository, AccessControl {
     function update(Job memory _job) external onlyRole(METASCHEDULER_ROLE) {
         Record storage record = _record(_job.jobId);
         if (record.customerAddr != _job.customerAddr) {
-            jobIdByCustomer[_job.customerAddr].push(_job.jobId);
+            _byCustomer[_job.customerAddr].push(uint40(uint256(_job.jobId)));
         }
-        _write(record, _job);
-        if (record.status != _job.status) _setStatus(record, _job.jobId, _job.status);
+        _write(record, _job.jobId, _job);
+        if (record.status != _job.status) {
+            _setStatus(record, _job.jobId, _job.status, _job.providerAddr);
+        }
     }
 
     /// @inheritdoc IJobRepository
@@ -84,7 +84,28 @@ contract JobRepository is IJobRepository, AccessControl {
         external
         onlyRole(METASCHEDULER_ROLE)
     {
-        _setStatus(_record(_jobId), _jobId, _newStatus);
+        Record storage record = _record(_jobId);
+        _setStatus(record, _jobId, _newStatus, record.providerAddr);
+    }
+
+    /// @inheritdoc IJobRepository
+    function setState(bytes32 _jobId, JobState memory _state)
+        external
+        onlyRole(METASCHEDULER_ROLE)
+    {
+        Record storage record = _record(_jobId);
+        record.hasCancelRequest = _state.hasCancelRequest;
+        record.exitCode = _state.exitCode;
+        _writeCost(record, _state.cost);
+        _writeTime(record, _state.time);
+        address provider = record.providerAddr;
+        if (provider != _state.providerAddr) {
+            _writeProvider(record, _jobId, _state.providerAddr);
+            if (_state.providerAddr != address(0)) provider = _state.providerAddr;
+        }
+        if (record.status != _state.status) {
+            _setStatus(record, _jobId, _state.status, provider);
+        }
     }
 
     /// @inheritdoc IJobRepository
@@ -102,7 +123,7 @@ contract JobRepository is IJobRepository, AccessControl {
         external
         onlyRole(METASCHEDULER_ROLE)
     {
-        _record(_jobId).providerAddr = _providerAddr;
+        _writeProvider(_record(_jobId), _jobId, _providerAddr);
     }
 
     /// @inheritdoc IJobRepository
@@ -111,7 +132,7 @@ contract JobRepository is IJobRepository, AccessControl {
         onlyRole(METASCHEDULER_ROLE)
     {
         _record(_jobId).customerAddr = _customerAddr;
-        jobIdByCustomer[_customerAddr].push(_jobId);
+        _byCustomer[_customerAddr].push(uint40(uint256(_jobId)));
     }
 
     /// @inheritdoc IJobRepository
@@ -140,6 +161,7 @@ contract JobRepository is IJobRepository, AccessControl {
         external
         onlyRole(METASCHEDULER_ROLE)
     {
+        Limits.checkText(_error, Limits.LAST_ERROR);
         _record(_jobId).lastError = _error;
     }
 
@@ -163,7 +185,8 @@ contract JobRepository is IJobRepository, AccessControl {
             providerAddr: record.providerAddr,
             cost: _readCost(record),
             time: _readTime(record),
-            hasCancelRequest: record.hasCancelRequest
+            hasCancelRequest: record.hasCancelRequest,
+            exitCode: record.exitCode
         });
     }
 
@@ -174,7 +197,82 @@ contract JobRepository is IJobRepository, AccessControl {
 
     /// @inheritdoc IJobRepository
     function getByCustomer(address customerAddr) external view returns (bytes32[] memory) {
-        return jobIdByCustomer[customerAddr];
+        return _page(_byCustomer[customerAddr], 0, type(uint256).max);
+    }
+
+    /// @notice The id of a customer's n-th job, from zero.
+    function jobIdByCustomer(address _customerAddr, uint256 _index)
+        external
+        view
+        returns (bytes32)
+    {
+        return bytes32(uint256(_byCustomer[_customerAddr][_index]));
+    }
+
+    /// @inheritdoc IJobRepository
+    function jobCount() external view returns (uint256) {
+        return jobIdCounter - 1;
+    }
+
+    /// @inheritdoc IJobRepository
+    function jobCountByCustomer(address _customerAddr) external view returns (uint256) {
+        return _byCustomer[_customerAddr].length;
+    }
+
+    /// @inheritdoc IJobRepository
+    function getByCustomerPaged(address _customerAddr, uint256 _offset, uint256 _limit)
+        external
+        view
+        returns (bytes32[] memory)
+    {
+        return _page(_byCustomer[_customerAddr], _offset, _limit);
+    }
+
+    /// @inheritdoc IJobRepository
+    function jobCountByProvider(address _providerAddr) external view returns (uint256) {
+        return _byProvider[_providerAddr].length;
+    }
+
+    /// @inheritdoc IJobRepository
+    function getByProviderPaged(address _providerAddr, uint256 _offset, uint256 _limit)
+        external
+        view
+        returns (bytes32[] memory)
+    {
+        return _page(_byProvider[_providerAddr], _offset, _limit);
+    }
+
+    /// @inheritdoc IJobRepository
+    function getByStatusPaged(JobStatus _status, uint256 _from, uint256 _scan)
+        external
+        view
+        returns (bytes32[] memory ids, uint256 next)
+    {
+        uint256 first;
+        (first, next) = _range(_from, _scan);
+        ids = new bytes32[](next - first);
+        uint256 found = 0;
+        for (uint256 id = first; id < next; ++id) {
+            if (_records[bytes32(id)].status == _status) ids[found++] = bytes32(id);
+        }
+        assembly ("memory-safe") {
+            mstore(ids, found)
+        }
+        if (next == jobIdCounter) next = 0;
+    }
+
+    /// @inheritdoc IJobRepository
+    function countByStatus(uint256 _from, uint256 _scan)
+        external
+        view
+        returns (uint256[9] memory counts, uint256 next)
+    {
+        uint256 first;
+        (first, next) = _range(_from, _scan);
+        for (uint256 id = first; id < next; ++id) {
+            ++counts[uint256(_records[bytes32(id)].status)];
+        }
+        if (next == jobIdCounter) next = 0;
     }
 
     /// @notice The fields of a job one by one; empty ones if there is none.
@@ -209,6 +307,27 @@ contract JobRepository is IJobRepository, AccessControl {
             job.lastError,
             job.exitCode
         );
+    }
+
+    /// @dev The ids from `from` on, at most `scan`, that there are: first and behind the last.
+    function _range(uint256 from, uint256 scan) private view returns (uint256 first, uint256 end) {
+        end = jobIdCounter;
+        first = from == 0 ? 1 : from;
+        if (first > end) first = end;
+        if (scan < end - first) end = first + scan;
+    }
+
+    function _page(uint40[] storage list, uint256 offset, uint256 limit)
+        private
+        view
+        returns (bytes32[] memory ids)
+    {
+        uint256 length = list.length;
+        uint256 left = offset < length ? length - offset : 0;
+        ids = new bytes32[](limit < left ? limit : left);
+        for (uint256 i = 0; i < ids.length; ++i) {
+            ids[i] = bytes32(uint256(list[offset + i]));
+        }
     }
 
     function _record(bytes32 id) private view returns (Record storage record) {
@@ -263,14 +382,15 @@ contract JobRepository is IJobRepository, AccessControl {
     }
 
     /// @dev Writes everything but the status.
-    function _write(Record storage record, Job memory job) private {
+    function _write(Record storage record, bytes32 id, Job memory job) private {
         record.customerAddr = job.customerAddr;
-        record.providerAddr = job.providerAddr;
+        _writeProvider(record, id, job.providerAddr);
         record.definition = CodeStorage.write(JobCodec.encode(job.definition));
         _writeCost(record, job.cost);
         _writeTime(record, job.time);
         record.jobName = job.jobName;
         record.hasCancelRequest = job.hasCancelRequest;
+        Limits.checkText(job.lastError, Limits.LAST_ERROR);
         record.lastError = job.lastError;
         record.exitCode = job.exitCode;
     }
@@ -291,9 +411,20 @@ contract JobRepository is IJobRepository, AccessControl {
         record.panicTimestamp = time.panicTimestamp.toUint48();
     }
 
-    function _setStatus(Record storage record, bytes32 id, JobStatus status) private {
+    /// @dev A provider's list has a job once for each time that it comes there.
+    function _writeProvider(Record storage record, bytes32 id, address provider) private {
+        if (record.providerAddr == provider) return;
+        record.providerAddr = provider;
+        if (provider != address(0)) _byProvider[provider].push(uint40(uint256(id)));
+    }
+
+    /// @param provider Whom the change concerns.
+    function _setStatus(Record storage record, bytes32 id, JobStatus status, address provider)
+        private
+    {
         JobStatus previous = record.status;
         record.status = status;
         emit JobTransitionEvent(id, previous, status);
+        emit JobUpdated(id, record.customerAddr, provider, previous, status);
     }
 }

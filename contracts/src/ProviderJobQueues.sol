@@ -57,6 +57,25 @@ contract ProviderJobQueues is IProviderJobQueues, Ownable {
     }
 
     /// @inheritdoc IProviderJobQueues
+    function popNextClaimableJobs(address _providerAddr, uint256 _max)
+        external
+        onlyOwner
+        returns (bytes32[] memory jobIds)
+    {
+        DoubleEndedQueue.Bytes32Deque storage queue = providerClaimableJobsQueues[_providerAddr];
+        jobIds = new bytes32[](_max < SCAN_LIMIT ? _max : SCAN_LIMIT);
+        uint256 found = 0;
+        for (uint256 i = 0; i < SCAN_LIMIT && found < jobIds.length && !queue.empty(); ++i) {
+            bytes32 id = queue.popFront();
+            if (_isLive(id, _providerAddr, _isClaimable)) jobIds[found++] = id;
+        }
+        if (found == 0 && queue.empty()) revert NoJob();
+        assembly ("memory-safe") {
+            mstore(jobIds, found)
+        }
+    }
+
+    /// @inheritdoc IProviderJobQueues
     function popNextCancellingJob(address _providerAddr)
         external
         onlyOwner

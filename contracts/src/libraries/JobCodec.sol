@@ -3,6 +3,7 @@ pragma solidity ^0.8.20;
 
 import {Affinity, JobDefinition, Label, StorageType} from "../types/Job.sol";
 import {LabelCodec} from "./LabelCodec.sol";
+import {Limits} from "./Limits.sol";
 import {Packed} from "./Packed.sol";
 
 /// @title Job definitions as bytes
@@ -12,8 +13,10 @@ library JobCodec {
     using LabelCodec for Packed.Buffer;
     using Packed for Packed.Buffer;
 
-    /// @notice The bytes of a definition.
+    /// @notice The bytes of a definition; reverts if a text or a list in it is too long.
     function encode(JobDefinition memory definition) internal pure returns (bytes memory) {
+        Limits.checkText(definition.batchLocationHash, Limits.LOCATION);
+        Limits.checkList(definition.affinity.length, Limits.LABELS);
         uint256 size =
             35 + Packed.sizeOf(definition.batchLocationHash) + LabelCodec.sizeOf(definition.uses);
         for (uint256 i = 0; i < definition.affinity.length; ++i) {

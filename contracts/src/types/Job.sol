@@ -112,4 +112,5 @@ struct JobState {
     JobCost cost;
     JobTime time;
     bool hasCancelRequest;
+    int64 exitCode;
 }
