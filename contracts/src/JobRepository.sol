@@ -9,11 +9,12 @@ import {IJobRepository} from "./interfaces/IJobRepository.sol";
 import {CodeStorage} from "./libraries/CodeStorage.sol";
 import {JobCodec} from "./libraries/JobCodec.sol";
 import {Limits} from "./libraries/Limits.sol";
-import {Job, JobCost, JobDefinition, JobState, JobStatus, JobTime} from "./types/Job.sol";
+import {Job, JobClock, JobCost, JobDefinition, JobState, JobStatus, JobTime} from "./types/Job.sol";
 
 /// @title The store of jobs
-/// @dev A job takes seven slots, packed by what is written together; its definition is written once
-/// and lives in code (see CodeStorage and JobCodec). Outlives upgrades of the MetaScheduler.
+/// @dev What never changes of a job is written once and lives in code (see CodeStorage and
+/// JobCodec); the rest takes four slots, packed by when they are first written: two at the request,
+/// one at the placement, one at the start. Outlives upgrades of the MetaScheduler.
 contract JobRepository is IJobRepository, TwoStepAdmin {
     using SafeCast for uint256;
 
@@ -25,31 +26,27 @@ contract JobRepository is IJobRepository, TwoStepAdmin {
 
     /// @dev Ids count from 1, so that six of them share a slot.
     mapping(address => uint40[]) private _byCustomer;
-    mapping(address => uint40[]) private _byProvider;
 
     struct Record {
         address customerAddr;
         JobStatus status;
+        uint88 maxCost;
+        // ---- slot 1: `fixedPart` is where JobCodec's bytes are; zero if there is no job
+        address fixedPart;
+        uint40 cancelRequestTimestamp;
+        uint40 blockNumberStateChange;
         bool hasCancelRequest;
         bool delegateSpendingAuthority;
-        int64 exitCode;
-        // ---- slot 1: written by each placement and each change of status
+        // ---- slot 2: from the placement on
         address providerAddr;
-        uint48 start;
-        uint48 end;
-        // ---- slot 2: `definition` is where the encoded JobDefinition is; zero if there is no job
-        address definition;
-        uint48 submit;
-        uint48 cancelRequestTimestamp;
-        // ---- slot 3
-        uint128 pendingTopUp;
-        uint48 blockNumberStateChange;
-        uint48 panicTimestamp;
+        uint88 finalCost;
+        // ---- slot 3: from the start on; the seconds last until 2106
+        uint88 pendingTopUp;
+        uint32 start;
+        uint32 end;
+        uint32 panicTimestamp;
+        int64 exitCode;
         // ---- slot 4
-        uint128 maxCost;
-        uint128 finalCost;
-        // ---- slots 5 and 6
-        bytes32 jobName;
         string lastError;
     }
 
@@ -60,7 +57,7 @@ contract JobRepository is IJobRepository, TwoStepAdmin {
         bytes32 id = bytes32(jobIdCounter++);
         Record storage record = _records[id];
         record.status = _job.status;
-        _write(record, id, _job);
+        _write(record, _job);
         _byCustomer[_job.customerAddr].push(uint40(uint256(id)));
         emit JobCreated(id);
         emit JobUpdated(id, _job.customerAddr, _job.providerAddr, _job.status, _job.status);
@@ -73,7 +70,7 @@ contract JobRepository is IJobRepository, TwoStepAdmin {
         if (record.customerAddr != _job.customerAddr) {
             _byCustomer[_job.customerAddr].push(uint40(uint256(_job.jobId)));
         }
-        _write(record, _job.jobId, _job);
+        _write(record, _job);
         if (record.status != _job.status) {
             _setStatus(record, _job.jobId, _job.status, _job.providerAddr);
         }
@@ -97,10 +94,10 @@ contract JobRepository is IJobRepository, TwoStepAdmin {
         record.hasCancelRequest = _state.hasCancelRequest;
         record.exitCode = _state.exitCode;
         _writeCost(record, _state.cost);
-        _writeTime(record, _state.time);
+        _writeClock(record, _state.time);
         address provider = record.providerAddr;
         if (provider != _state.providerAddr) {
-            _writeProvider(record, _jobId, _state.providerAddr);
+            record.providerAddr = _state.providerAddr;
             if (_state.providerAddr != address(0)) provider = _state.providerAddr;
         }
         if (record.status != _state.status) {
@@ -115,7 +112,10 @@ contract JobRepository is IJobRepository, TwoStepAdmin {
 
     /// @inheritdoc IJobRepository
     function setTime(bytes32 _jobId, JobTime memory _time) external onlyRole(METASCHEDULER_ROLE) {
-        _writeTime(_record(_jobId), _time);
+        Record storage record = _record(_jobId);
+        _writeClock(record, _clockOf(_time));
+        (bytes32 name, uint256 submit, JobDefinition memory definition) = _readFixed(record);
+        if (submit != _time.submit) _writeFixed(record, name, _time.submit, definition);
     }
 
     /// @inheritdoc IJobRepository
@@ -123,7 +123,7 @@ contract JobRepository is IJobRepository, TwoStepAdmin {
         external
         onlyRole(METASCHEDULER_ROLE)
     {
-        _writeProvider(_record(_jobId), _jobId, _providerAddr);
+        _record(_jobId).providerAddr = _providerAddr;
     }
 
     /// @inheritdoc IJobRepository
@@ -140,12 +140,16 @@ contract JobRepository is IJobRepository, TwoStepAdmin {
         external
         onlyRole(METASCHEDULER_ROLE)
     {
-        _record(_jobId).definition = CodeStorage.write(JobCodec.encode(_definition));
+        Record storage record = _record(_jobId);
+        (bytes32 name, uint256 submit,) = _readFixed(record);
+        _writeFixed(record, name, submit, _definition);
     }
 
     /// @inheritdoc IJobRepository
     function setJobName(bytes32 _jobId, bytes32 _jobName) external onlyRole(METASCHEDULER_ROLE) {
-        _record(_jobId).jobName = _jobName;
+        Record storage record = _record(_jobId);
+        (, uint256 submit, JobDefinition memory definition) = _readFixed(record);
+        _writeFixed(record, _jobName, submit, definition);
     }
 
     /// @inheritdoc IJobRepository
@@ -184,7 +188,7 @@ contract JobRepository is IJobRepository, TwoStepAdmin {
             customerAddr: record.customerAddr,
             providerAddr: record.providerAddr,
             cost: _readCost(record),
-            time: _readTime(record),
+            time: _readClock(record),
             hasCancelRequest: record.hasCancelRequest,
             exitCode: record.exitCode
         });
@@ -192,7 +196,8 @@ contract JobRepository is IJobRepository, TwoStepAdmin {
 
     /// @inheritdoc IJobRepository
     function getDefinition(bytes32 _jobId) external view returns (JobDefinition memory) {
-        return _readDefinition(_record(_jobId));
+        (,, JobDefinition memory definition) = _readFixed(_record(_jobId));
+        return definition;
     }
 
     /// @inheritdoc IJobRepository
@@ -226,20 +231,6 @@ contract JobRepository is IJobRepository, TwoStepAdmin {
         returns (bytes32[] memory)
     {
         return _page(_byCustomer[_customerAddr], _offset, _limit);
-    }
-
-    /// @inheritdoc IJobRepository
-    function jobCountByProvider(address _providerAddr) external view returns (uint256) {
-        return _byProvider[_providerAddr].length;
-    }
-
-    /// @inheritdoc IJobRepository
-    function getByProviderPaged(address _providerAddr, uint256 _offset, uint256 _limit)
-        external
-        view
-        returns (bytes32[] memory)
-    {
-        return _page(_byProvider[_providerAddr], _offset, _limit);
     }
 
     /// @inheritdoc IJobRepository
@@ -332,33 +323,35 @@ contract JobRepository is IJobRepository, TwoStepAdmin {
 
     function _record(bytes32 id) private view returns (Record storage record) {
         record = _records[id];
-        if (record.definition == address(0)) revert InvalidJob();
+        if (record.fixedPart == address(0)) revert InvalidJob();
     }
 
-    function _read(bytes32 id) private view returns (Job memory) {
+    function _read(bytes32 id) private view returns (Job memory job) {
         Record storage record = _records[id];
-        return Job({
-            jobId: record.definition == address(0) ? bytes32(0) : id,
-            status: record.status,
-            customerAddr: record.customerAddr,
-            providerAddr: record.providerAddr,
-            definition: _readDefinition(record),
-            cost: _readCost(record),
-            time: _readTime(record),
-            jobName: record.jobName,
-            hasCancelRequest: record.hasCancelRequest,
-            lastError: record.lastError,
-            exitCode: record.exitCode
-        });
+        if (record.fixedPart != address(0)) job.jobId = id;
+        job.status = record.status;
+        job.customerAddr = record.customerAddr;
+        job.providerAddr = record.providerAddr;
+        job.cost = _readCost(record);
+        JobClock memory clock = _readClock(record);
+        (job.jobName, job.time.submit, job.definition) = _readFixed(record);
+        job.time.start = clock.start;
+        job.time.end = clock.end;
+        job.time.cancelRequestTimestamp = clock.cancelRequestTimestamp;
+        job.time.blockNumberStateChange = clock.blockNumberStateChange;
+        job.time.panicTimestamp = clock.panicTimestamp;
+        job.hasCancelRequest = record.hasCancelRequest;
+        job.lastError = record.lastError;
+        job.exitCode = record.exitCode;
     }
 
-    function _readDefinition(Record storage record)
+    function _readFixed(Record storage record)
         private
         view
-        returns (JobDefinition memory definition)
+        returns (bytes32 name, uint256 submit, JobDefinition memory definition)
     {
-        address pointer = record.definition;
-        if (pointer != address(0)) definition = JobCodec.decode(CodeStorage.read(pointer));
+        address pointer = record.fixedPart;
+        if (pointer != address(0)) return JobCodec.decode(CodeStorage.read(pointer));
     }
 
     function _readCost(Record storage record) private view returns (JobCost memory) {
@@ -370,9 +363,8 @@ contract JobRepository is IJobRepository, TwoStepAdmin {
         });
     }
 
-    function _readTime(Record storage record) private view returns (JobTime memory) {
-        return JobTime({
-            submit: record.submit,
+    function _readClock(Record storage record) private view returns (JobClock memory) {
+        return JobClock({
             start: record.start,
             end: record.end,
             cancelRequestTimestamp: record.cancelRequestTimestamp,
@@ -382,40 +374,50 @@ contract JobRepository is IJobRepository, TwoStepAdmin {
     }
 
     /// @dev Writes everything but the status.
-    function _write(Record storage record, bytes32 id, Job memory job) private {
+    function _write(Record storage record, Job memory job) private {
         record.customerAddr = job.customerAddr;
-        _writeProvider(record, id, job.providerAddr);
-        record.definition = CodeStorage.write(JobCodec.encode(job.definition));
+        record.providerAddr = job.providerAddr;
+        _writeFixed(record, job.jobName, job.time.submit, job.definition);
         _writeCost(record, job.cost);
-        _writeTime(record, job.time);
-        record.jobName = job.jobName;
+        _writeClock(record, _clockOf(job.time));
         record.hasCancelRequest = job.hasCancelRequest;
         Limits.checkText(job.lastError, Limits.LAST_ERROR);
         record.lastError = job.lastError;
         record.exitCode = job.exitCode;
     }
 
+    function _writeFixed(
+        Record storage record,
+        bytes32 name,
+        uint256 submit,
+        JobDefinition memory definition
+    ) private {
+        record.fixedPart = CodeStorage.write(JobCodec.encode(name, submit.toUint48(), definition));
+    }
+
     function _writeCost(Record storage record, JobCost memory cost) private {
-        record.maxCost = cost.maxCost.toUint128();
-        record.finalCost = cost.finalCost.toUint128();
-        record.pendingTopUp = cost.pendingTopUp.toUint128();
+        record.maxCost = cost.maxCost.toUint88();
+        record.finalCost = cost.finalCost.toUint88();
+        record.pendingTopUp = cost.pendingTopUp.toUint88();
         record.delegateSpendingAuthority = cost.delegateSpendingAuthority;
     }
 
-    function _writeTime(Record storage record, JobTime memory time) private {
-        record.submit = time.submit.toUint48();
-        record.start = time.start.toUint48();
-        record.end = time.end.toUint48();
-        record.cancelRequestTimestamp = time.cancelRequestTimestamp.toUint48();
-        record.blockNumberStateChange = time.blockNumberStateChange.toUint48();
-        record.panicTimestamp = time.panicTimestamp.toUint48();
+    function _writeClock(Record storage record, JobClock memory clock) private {
+        record.start = clock.start.toUint32();
+        record.end = clock.end.toUint32();
+        record.cancelRequestTimestamp = clock.cancelRequestTimestamp.toUint40();
+        record.blockNumberStateChange = clock.blockNumberStateChange.toUint40();
+        record.panicTimestamp = clock.panicTimestamp.toUint32();
     }
 
-    /// @dev A provider's list has a job once for each time that it comes there.
-    function _writeProvider(Record storage record, bytes32 id, address provider) private {
-        if (record.providerAddr == provider) return;
-        record.providerAddr = provider;
-        if (provider != address(0)) _byProvider[provider].push(uint40(uint256(id)));
+    function _clockOf(JobTime memory time) private pure returns (JobClock memory) {
+        return JobClock({
+            start: time.start,
+            end: time.end,
+            cancelRequestTimestamp: time.cancelRequestTimestamp,
+            blockNumberStateChange: time.blockNumberStateChange,
+            panicTimestamp: time.panicTimestamp
+        });
     }
 
     /// @param provider Whom the change concerns.

@@ -34,8 +34,8 @@ import {JobStatusLib} from "./libraries/JobStatusLib.sol";
 import {Payment} from "./libraries/Payment.sol";
 import {Pricing} from "./libraries/Pricing.sol";
 import {JobReport, Placement} from "./types/Batch.sol";
-import {Job, JobDefinition, JobState, JobStatus, JobTime} from "./types/Job.sol";
-import {JobTerms} from "./types/JobTerms.sol";
+import {Job, JobClock, JobDefinition, JobState, JobStatus} from "./types/Job.sol";
+import {JobTerms, PackedTerms} from "./types/JobTerms.sol";
 import {Terms} from "./types/Terms.sol";
 
 /// @title The life cycle of jobs and their money
@@ -69,13 +69,17 @@ contract MetaScheduler is IMetaScheduler, TwoStepAdmin, ReentrancyGuard {
     /// @inheritdoc IMetaScheduler
     bool public enableRequestNewJob = true;
 
+    /// @dev Number of the newest entry of `_parameters`; the first is 1.
+    uint24 private _newestParameters;
+
     /// @inheritdoc IMetaScheduler
     uint256 public accruedFees;
 
     /// @inheritdoc IMetaScheduler
     mapping(address => uint256) public claimable;
 
-    mapping(bytes32 => JobTerms) private _terms;
+    mapping(bytes32 => PackedTerms) private _terms;
+    mapping(uint256 => Terms) private _parameters;
 
     /// @dev An approved provider that is not banned.
     modifier onlyJoinedProvider() {
@@ -171,7 +175,7 @@ contract MetaScheduler is IMetaScheduler, TwoStepAdmin, ReentrancyGuard {
         if (!job.cost.delegateSpendingAuthority) revert NoSpendingAuthority();
         if (!job.status.isTopable()) revert RunningScheduledStatusOnly(job.status);
         uint256 rate = _terms[_jobId].rate;
-        uint256 slice = _terms[_jobId].topUpSlice;
+        uint256 slice = _parametersOf(_jobId).topUpSlice;
         uint256 left = job.status == JobStatus.Scheduled
             ? Pricing.duration(rate, job.cost.maxCost)
             : Pricing.remaining(rate, job.cost.maxCost, job.time.start);
@@ -340,7 +344,7 @@ contract MetaScheduler is IMetaScheduler, TwoStepAdmin, ReentrancyGuard {
             _handBack(_jobId, job);
             return;
         }
-        uint256 seenAt = _terms[_jobId].seenAt;
+        uint256 seenAt = uint256(_terms[_jobId].since) + _terms[_jobId].seenAfter;
         uint256 proved = seenAt > job.time.start ? (seenAt - job.time.start) / 1 minutes : 0;
         if (proved == 0) proved = 1;
         emit JobExpired(_jobId, job.customerAddr, job.providerAddr, proved);
@@ -382,7 +386,20 @@ contract MetaScheduler is IMetaScheduler, TwoStepAdmin, ReentrancyGuard {
 
     /// @inheritdoc IMetaScheduler
     function getJobTerms(bytes32 _jobId) external view returns (JobTerms memory) {
-        return _terms[_jobId];
+        PackedTerms memory terms = _terms[_jobId];
+        Terms memory parameters = _parameters[terms.termsId];
+        return JobTerms({
+            escrow: terms.escrow,
+            rate: terms.rate,
+            claimedAt: terms.isClaimed ? terms.since : 0,
+            feePercent: parameters.feePercent,
+            placedAt: terms.isClaimed ? 0 : terms.since,
+            seenAt: terms.isClaimed ? terms.since + terms.seenAfter : 0,
+            topUpSlice: parameters.topUpSlice,
+            claimTimeout: parameters.claimTimeout,
+            cancelTimeout: parameters.cancelTimeout,
+            providerTimeout: parameters.providerTimeout
+        });
     }
 
     /// @inheritdoc IMetaScheduler
@@ -416,14 +433,14 @@ contract MetaScheduler is IMetaScheduler, TwoStepAdmin, ReentrancyGuard {
     }
 
     function _checkTimes(bytes32 id, uint256 start, uint256 end) private view {
-        uint256 claimedAt = _terms[id].claimedAt;
+        uint256 claimedAt = _terms[id].since;
         if (start < claimedAt || end < start || end > block.timestamp) {
             revert InvalidReportTimes(id, start, end, claimedAt);
         }
     }
 
     function _checkAmount(uint256 amount) private pure {
-        if (amount > type(uint128).max) revert AmountTooLarge(amount, type(uint128).max);
+        if (amount > type(uint88).max) revert AmountTooLarge(amount, type(uint88).max);
     }
 
     function _request(
@@ -447,7 +464,7 @@ contract MetaScheduler is IMetaScheduler, TwoStepAdmin, ReentrancyGuard {
         job.time.blockNumberStateChange = block.number;
         job.jobName = jobName;
         id = jobs.create(job);
-        _terms[id].escrow = uint128(lockedCredits);
+        _terms[id].escrow = uint88(lockedCredits);
         credit.safeTransferFrom(msg.sender, address(this), lockedCredits);
         emit NewJobRequestEvent(id, msg.sender);
     }
@@ -457,17 +474,12 @@ contract MetaScheduler is IMetaScheduler, TwoStepAdmin, ReentrancyGuard {
         uint256 rate = Pricing.ratePerMinute(
             jobs.getDefinition(id), providerManager.getProviderPrices(providerAddr)
         );
-        Terms memory found = constants.terms();
-        JobTerms storage terms = _terms[id];
-        terms.rate = rate > type(uint128).max ? type(uint128).max : uint128(rate);
-        terms.claimedAt = 0;
-        terms.feePercent = found.feePercent > 100 ? 100 : found.feePercent;
-        terms.placedAt = uint48(block.timestamp);
-        terms.seenAt = 0;
-        terms.topUpSlice = found.topUpSlice;
-        terms.claimTimeout = found.claimTimeout;
-        terms.cancelTimeout = found.cancelTimeout;
-        terms.providerTimeout = found.providerTimeout;
+        PackedTerms storage terms = _terms[id];
+        terms.rate = rate > type(uint80).max ? type(uint80).max : uint80(rate);
+        terms.isClaimed = false;
+        terms.since = uint32(block.timestamp);
+        terms.seenAfter = 0;
+        terms.termsId = _currentParameters();
         job.providerAddr = providerAddr;
         providerJobQueues.pushClaimableJob(providerAddr, id);
         _setStatus(id, job, JobStatus.MetaScheduled);
@@ -479,8 +491,9 @@ contract MetaScheduler is IMetaScheduler, TwoStepAdmin, ReentrancyGuard {
             bytes32 id = ids[i];
             JobState memory job = _jobOfCaller(id);
             job.status.checkTransition(JobStatus.Scheduled);
-            JobTerms storage terms = _terms[id];
-            terms.claimedAt = uint48(block.timestamp);
+            PackedTerms storage terms = _terms[id];
+            terms.isClaimed = true;
+            terms.since = uint32(block.timestamp);
             emit ClaimJobEvent(
                 job.customerAddr,
                 job.providerAddr,
@@ -497,7 +510,28 @@ contract MetaScheduler is IMetaScheduler, TwoStepAdmin, ReentrancyGuard {
 
     /// @dev The provider has a word to say about a job: while it runs, its time up to now is proved.
     function _see(bytes32 id, JobState memory job) private {
-        if (job.status == JobStatus.Running) _terms[id].seenAt = uint48(block.timestamp);
+        if (job.status == JobStatus.Running) _prove(id);
+    }
+
+    function _prove(bytes32 id) private {
+        PackedTerms storage terms = _terms[id];
+        uint256 past = block.timestamp - terms.since;
+        terms.seenAfter = past > type(uint24).max ? type(uint24).max : uint24(past);
+    }
+
+    /// @dev The number of the grid's parameters as they are; new ones get the next number.
+    function _currentParameters() private returns (uint24 newest) {
+        Terms memory current = constants.terms();
+        if (current.feePercent > 100) current.feePercent = 100;
+        newest = _newestParameters;
+        if (keccak256(abi.encode(current)) != keccak256(abi.encode(_parameters[newest]))) {
+            _newestParameters = ++newest;
+            _parameters[newest] = current;
+        }
+    }
+
+    function _parametersOf(bytes32 id) private view returns (Terms storage) {
+        return _parameters[_terms[id].termsId];
     }
 
     /// @dev Puts a placed or claimed job back into the queue of the meta-scheduler.
@@ -512,10 +546,10 @@ contract MetaScheduler is IMetaScheduler, TwoStepAdmin, ReentrancyGuard {
     function _topUp(bytes32 id, JobState memory job, address payer, uint256 amount) private {
         if (amount == 0) revert InsufficientFunds(0, 1);
         _checkAmount(amount);
-        JobTerms storage terms = _terms[id];
+        PackedTerms storage terms = _terms[id];
         uint256 escrow = uint256(terms.escrow) + amount;
         _checkAmount(escrow);
-        terms.escrow = uint128(escrow);
+        terms.escrow = uint88(escrow);
         bool isFirst = job.cost.pendingTopUp == 0;
         job.cost.maxCost += amount;
         job.cost.pendingTopUp += amount;
@@ -539,7 +573,7 @@ contract MetaScheduler is IMetaScheduler, TwoStepAdmin, ReentrancyGuard {
         job.exitCode = exitCode;
         if (next == JobStatus.Running) {
             providerManager.incJobCount(msg.sender);
-            _terms[id].seenAt = uint48(block.timestamp);
+            _prove(id);
             _setStatus(id, job, JobStatus.Running);
         } else {
             uint256 cost = 0;
@@ -556,7 +590,7 @@ contract MetaScheduler is IMetaScheduler, TwoStepAdmin, ReentrancyGuard {
     /// bills its true duration.
     function _bill(bytes32 id, uint256 reported) private returns (uint256) {
         uint256 billed = reported == 0 ? 1 : reported;
-        uint256 bound = (block.timestamp - _terms[id].claimedAt) / 1 minutes + 1;
+        uint256 bound = (block.timestamp - _terms[id].since) / 1 minutes + 1;
         if (billed > bound) {
             emit BilledTooMuchEvent(id, msg.sender, billed);
             billed = bound;
@@ -566,7 +600,7 @@ contract MetaScheduler is IMetaScheduler, TwoStepAdmin, ReentrancyGuard {
 
     /// @dev What so many minutes of a job cost: never more than is held for it.
     function _costOf(bytes32 id, uint256 minutes_) private view returns (uint256) {
-        JobTerms storage terms = _terms[id];
+        PackedTerms storage terms = _terms[id];
         uint256 cost = Pricing.cost(terms.rate, minutes_);
         return cost < terms.escrow ? cost : terms.escrow;
     }
@@ -575,9 +609,9 @@ contract MetaScheduler is IMetaScheduler, TwoStepAdmin, ReentrancyGuard {
     /// the customer.
     function _end(bytes32 id, JobState memory job, JobStatus next, uint256 cost) private {
         job.status.checkTransition(next);
-        JobTerms storage terms = _terms[id];
+        PackedTerms storage terms = _terms[id];
         uint256 refund = terms.escrow - cost;
-        uint256 fee = cost * terms.feePercent / 100;
+        uint256 fee = cost == 0 ? 0 : cost * _parametersOf(id).feePercent / 100;
         terms.escrow = 0;
         emit JobSettled(id, job.customerAddr, job.providerAddr, cost - fee, fee, refund);
         if (cost != 0) {
@@ -601,16 +635,18 @@ contract MetaScheduler is IMetaScheduler, TwoStepAdmin, ReentrancyGuard {
         due = type(uint256).max;
         JobStatus status = job.status;
         if (status == JobStatus.Pending || status.isCold()) return due;
-        JobTerms storage terms = _terms[id];
-        uint256 grace = uint256(terms.providerTimeout) * 1 minutes;
+        PackedTerms storage terms = _terms[id];
+        Terms memory parameters = _parametersOf(id);
+        uint256 grace = uint256(parameters.providerTimeout) * 1 minutes;
         if (status == JobStatus.MetaScheduled) {
-            due = terms.placedAt + uint256(terms.claimTimeout) * 1 minutes;
+            due = terms.since + uint256(parameters.claimTimeout) * 1 minutes;
         } else if (status == JobStatus.Running) {
             uint256 bought = Pricing.duration(terms.rate, job.cost.maxCost);
             due = job.time.start + bought * 1 minutes + grace;
             if (job.hasCancelRequest) {
                 due = _min(
-                    due, job.time.cancelRequestTimestamp + uint256(terms.cancelTimeout) * 1 minutes
+                    due,
+                    job.time.cancelRequestTimestamp + uint256(parameters.cancelTimeout) * 1 minutes
                 );
             }
         }
@@ -625,7 +661,7 @@ contract MetaScheduler is IMetaScheduler, TwoStepAdmin, ReentrancyGuard {
     /// @dev Writes a job with a status that was checked, and the times that go with it. A report
     /// that has its own start and end has set them.
     function _setStatus(bytes32 id, JobState memory job, JobStatus next) private {
-        JobTime memory time = job.time;
+        JobClock memory time = job.time;
         if (next == JobStatus.Pending) {
             time.start = 0;
             time.end = 0;

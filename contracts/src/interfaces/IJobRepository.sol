@@ -70,7 +70,7 @@ interface IJobRepository {
     /// @notice The job; reverts with `InvalidJob` if there is none.
     function get(bytes32 _jobId) external view returns (Job memory);
 
-    /// @notice The part of a job that its life cycle depends on; reverts with `InvalidJob` if there
+    /// @notice The part of a job that changes; reverts with `InvalidJob` if there
     /// is none. Costs the same for every job, however long its labels are.
     function getState(bytes32 _jobId) external view returns (JobState memory);
 
@@ -88,16 +88,6 @@ interface IJobRepository {
 
     /// @notice A page of a customer's jobs, oldest first; shorter than `_limit` at the end.
     function getByCustomerPaged(address _customerAddr, uint256 _offset, uint256 _limit)
-        external
-        view
-        returns (bytes32[] memory);
-
-    /// @notice How many placements a provider had. A job that comes back to a provider after it was
-    /// with another one counts again.
-    function jobCountByProvider(address _providerAddr) external view returns (uint256);
-
-    /// @notice A page of the jobs that were placed with a provider, oldest placement first.
-    function getByProviderPaged(address _providerAddr, uint256 _offset, uint256 _limit)
         external
         view
         returns (bytes32[] memory);

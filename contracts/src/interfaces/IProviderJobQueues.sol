@@ -55,4 +55,14 @@ interface IProviderJobQueues {
 
     /// @notice Entries of the top-up queue, dead ones included.
     function getTopUpJobQueueSize(address _providerAddr) external view returns (uint256 length);
+
+    /// @notice How many placements a provider had. A job that comes back to a provider after it was
+    /// with another one counts again.
+    function jobCountByProvider(address _providerAddr) external view returns (uint256);
+
+    /// @notice A page of the jobs that were placed with a provider, oldest placement first.
+    function getByProviderPaged(address _providerAddr, uint256 _offset, uint256 _limit)
+        external
+        view
+        returns (bytes32[] memory);
 }

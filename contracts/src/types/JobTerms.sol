@@ -7,9 +7,9 @@ pragma solidity ^0.8.20;
 /// @param rate Credit-wei a minute at the provider.
 /// @param claimedAt Unix seconds of the provider's claim; zero before.
 /// @param feePercent The operator's share of the cost in percent.
-/// @param placedAt Unix seconds of the placement.
-/// @param seenAt Unix seconds of the provider's last word about the running job: its time up to
-/// here is proved.
+/// @param placedAt Unix seconds of the placement; zero from the claim on.
+/// @param seenAt Unix seconds of the provider's claim, then of its last word about the running job:
+/// its time up to here is proved.
 /// @param topUpSlice Minutes of a delegated top-up.
 /// @param claimTimeout Minutes until an unclaimed job goes back to the queue.
 /// @param cancelTimeout Minutes that the provider has to answer a cancel request.
@@ -26,4 +26,18 @@ struct JobTerms {
     uint24 claimTimeout;
     uint24 cancelTimeout;
     uint24 providerTimeout;
+}
+
+/// @notice JobTerms as they are stored, in one slot.
+/// @param rate A rate of more than a million credits a minute is stored as 2^80 - 1 wei.
+/// @param isClaimed Whether `since` is `claimedAt`; it is `placedAt` before the claim.
+/// @param seenAfter `seenAt` in seconds after the claim, at most 194 days.
+/// @param termsId Which parameters: all that ever were are kept, with a number.
+struct PackedTerms {
+    uint88 escrow;
+    uint80 rate;
+    bool isClaimed;
+    uint32 since;
+    uint24 seenAfter;
+    uint24 termsId;
 }

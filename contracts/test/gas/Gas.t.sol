@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.20;
 
+import {JobReport, Placement} from "../../src/types/Batch.sol";
 import {JobDefinition, JobStatus} from "../../src/types/Job.sol";
 import {Grid} from "../support/Grid.sol";
 
@@ -36,5 +37,38 @@ contract GasTest is Grid {
             whole += vm.snapshotGasLastCall(group, "5_finished");
         }
         vm.snapshotValue(group, "6_whole_job", whole);
+    }
+
+    /// @notice What a job costs where ten are placed, claimed and reported on at once.
+    function test_gasOfABatch() external {
+        uint256 count = 10;
+        JobDefinition memory definition = definitionWith(0);
+        Placement[] memory placements = new Placement[](count);
+        JobReport[] memory starts = new JobReport[](count);
+        JobReport[] memory ends = new JobReport[](count);
+        uint64 now_ = uint64(vm.getBlockTimestamp());
+        uint256 whole = 0;
+        for (uint256 i = 0; i < count; ++i) {
+            vm.prank(ALICE);
+            bytes32 id = scheduler.requestNewJob(definition, LOCKED, "job", false);
+            if (i > 0) whole = vm.snapshotGasLastCall("batch_of_10", "1_request_of_one");
+            placements[i] = Placement(id, P1);
+            starts[i] = JobReport(id, JobStatus.Running, now_, 0, "", 0);
+            ends[i] = JobReport(id, JobStatus.Finished, now_, now_ + 540, "", 0);
+        }
+        vm.prank(SERVICE);
+        scheduler.metaScheduleJobs(placements);
+        whole += vm.snapshotGasLastCall("batch_of_10", "2_place_ten") / count;
+        vm.prank(P1);
+        scheduler.claimNextJobs(count);
+        whole += vm.snapshotGasLastCall("batch_of_10", "3_claim_ten") / count;
+        vm.prank(P1);
+        scheduler.reportJobs(starts);
+        whole += vm.snapshotGasLastCall("batch_of_10", "4_running_ten") / count;
+        pass(600);
+        vm.prank(P1);
+        scheduler.reportJobs(ends);
+        whole += vm.snapshotGasLastCall("batch_of_10", "5_finished_ten") / count;
+        vm.snapshotValue("batch_of_10", "6_whole_job", whole);
     }
 }

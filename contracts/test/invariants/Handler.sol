@@ -272,8 +272,8 @@ contract Handler {
         vm.prank(provider);
         try scheduler.reportJobs(reports) {
             if (jobs.getState(id).status == JobStatus.Running) ran[id] = true;
-            bool settledNow =
-                _status[uint256(id)] == JobStatus.Running && status > JobStatus.Running;
+            bool settledNow = _status[uint256(id)] == JobStatus.Running
+                && JobStatusLib.isCold(jobs.getState(id).status);
             if (settledNow && (start < claimed || stop < start || stop > now_)) {
                 ++violations["times"];
             }

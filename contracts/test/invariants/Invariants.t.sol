@@ -234,7 +234,6 @@ contract InvariantsTest {
         for (uint256 i = 1; i <= jobs.jobCount(); ++i) {
             (JobState memory job, JobTerms memory terms) = _job(i);
             if (JobStatusLib.isHot(job.status) && job.status != JobStatus.Running) continue;
-            vm.assertLe(job.time.submit, job.time.start);
             vm.assertLe(terms.claimedAt, job.time.start);
             if (job.status == JobStatus.Running) vm.assertEq(job.time.end, 0);
             else vm.assertLe(job.time.start, job.time.end);
@@ -338,7 +337,7 @@ contract InvariantsTest {
             vm.assertLe(queues.getCancellingJobQueueSize(provider), jobs.jobCount());
             vm.assertLe(queues.getTopUpJobQueueSize(provider), handler.topUps());
             vm.assertLe(
-                queues.getClaimableJobQueueSize(provider), jobs.jobCountByProvider(provider)
+                queues.getClaimableJobQueueSize(provider), queues.jobCountByProvider(provider)
             );
         }
     }
@@ -377,7 +376,7 @@ contract InvariantsTest {
         for (uint256 i = 1; i <= jobs.jobCount(); ++i) {
             (JobState memory job,) = _job(i);
             if (job.providerAddr == address(0)) continue;
-            bytes32[] memory ids = jobs.getByProviderPaged(job.providerAddr, 0, type(uint256).max);
+            bytes32[] memory ids = queues.getByProviderPaged(job.providerAddr, 0, type(uint256).max);
             bool found = false;
             for (uint256 k = 0; k < ids.length; ++k) {
                 found = found || ids[k] == bytes32(i);

@@ -35,7 +35,7 @@ DEFINITION = (
 )
 STATE = (
     "(uint8,address,address,(uint256,uint256,uint256,bool),"
-    "(uint256,uint256,uint256,uint256,uint256,uint256),bool,int64)"
+    "(uint256,uint256,uint256,uint256,uint256),bool,int64)"
 )
 
 ADDITIONS = {
@@ -71,9 +71,7 @@ ADDITIONS = {
         f"setState(bytes32,{STATE})",
         "jobCount()",
         "jobCountByCustomer(address)",
-        "jobCountByProvider(address)",
         "getByCustomerPaged(address,uint256,uint256)",
-        "getByProviderPaged(address,uint256,uint256)",
         "getByStatusPaged(uint8,uint256,uint256)",
         "countByStatus(uint256,uint256)",
         "JobUpdated(bytes32,address,address,uint8,uint8)",
@@ -109,7 +107,12 @@ ADDITIONS = {
         "InvalidTransition(uint8,uint8)",
         "SameStatusError()",
     },
-    "ProviderJobQueues": {"SCAN_LIMIT()", "popNextClaimableJobs(address,uint256)"},
+    "ProviderJobQueues": {
+        "SCAN_LIMIT()",
+        "getByProviderPaged(address,uint256,uint256)",
+        "jobCountByProvider(address)",
+        "popNextClaimableJobs(address,uint256)",
+    },
     "ProviderManager": {
         "approveProposal(address,bytes32)",
         "getProvidersPaged(uint256,uint256)",

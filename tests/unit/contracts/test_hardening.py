@@ -350,8 +350,8 @@ class TestViews:
         world.place(first, world.p2)
         world.refuse(second)
         world.place(second, world.p2)
-        assert world.jobs.call("jobCountByProvider", world.p1) == 1
-        assert world.jobs.call("getByProviderPaged", world.p2, 0, 10) == (
+        assert world.queues.call("jobCountByProvider", world.p1) == 1
+        assert world.queues.call("getByProviderPaged", world.p2, 0, 10) == (
             raw_id(first),
             raw_id(second),
         )

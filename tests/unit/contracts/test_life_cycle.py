@@ -94,7 +94,7 @@ class TestRequest:
         refuse(world, bad, 0, "NewJobRequestDisabled")
         world.scheduler.send("setEnableRequestNewJob", True)
         refuse(world, bad, 99 * CREDIT, "InsufficientFunds", 99 * CREDIT, 100 * CREDIT)
-        refuse(world, bad, 2**128, "AmountTooLarge", 2**128, 2**128 - 1)
+        refuse(world, bad, 2**88, "AmountTooLarge", 2**88, 2**88 - 1)
         refuse(world, bad, 100 * CREDIT, "InvalidJobDefinition")
         good = JobDefinition(ntasks=1, cpus_per_task=1, mem_per_cpu=1)
         refuse(world, good, 100 * CREDIT, "Error", "ERC20: insufficient allowance")
@@ -106,7 +106,7 @@ class TestRequest:
         """A definition larger than the store takes is refused with its size."""
         labels = tuple(Label("key", "x" * 500) for _ in range(60))
         long = JobDefinition(ntasks=1, cpus_per_task=1, mem_per_cpu=1, uses=labels)
-        refuse(world, long, WEI, "DataTooLarge", 60 * 507 + 2 + 35 + 2, 24_575)
+        refuse(world, long, WEI, "DataTooLarge", 60 * 507 + 2 + 38 + 35 + 2, 24_575)
 
 
 def refuse(world: World, definition: JobDefinition, wei: int, error: str, *values: object) -> None:

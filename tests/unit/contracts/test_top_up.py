@@ -68,12 +68,12 @@ def test_nothing_is_refused(world: World) -> None:
 
 
 def test_too_much_is_refused(world: World) -> None:
-    """A job holds less than 2**128 wei, what it has already included."""
+    """A job holds less than 2**88 wei, what it has already included."""
     job_id = world.job_at(JobStatus.RUNNING)
-    for amount, told in ((2**256 - 1, 2**256 - 1), (2**128 - WEI, 2**128)):
+    for amount, told in ((2**256 - 1, 2**256 - 1), (2**88 - WEI, 2**88)):
         with pytest.raises(RevertedError) as error:
             world.top_up(job_id, amount)
-        assert (error.value.name, error.value.values) == ("AmountTooLarge", (told, 2**128 - 1))
+        assert (error.value.name, error.value.values) == ("AmountTooLarge", (told, 2**88 - 1))
 
 
 def test_a_new_claim_takes_it_in(world: World) -> None:

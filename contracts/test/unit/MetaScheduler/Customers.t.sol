@@ -25,10 +25,10 @@ contract CustomersTest is Grid {
     }
 
     function test_requestNewJob_WhenTheAmountDoesNotFitAJob(uint128 more) external {
-        uint256 amount = uint256(type(uint128).max) + 1 + more;
+        uint256 amount = uint256(type(uint88).max) + 1 + more;
         JobDefinition memory definition = definitionWith(0);
         vm.prank(ALICE);
-        vm.expectRevert(abi.encodeWithSelector(AmountTooLarge.selector, amount, type(uint128).max));
+        vm.expectRevert(abi.encodeWithSelector(AmountTooLarge.selector, amount, type(uint88).max));
         scheduler.requestNewJob(definition, amount, "job", false);
     }
 
@@ -270,7 +270,7 @@ contract CustomersTest is Grid {
     }
 
     /// @dev The published contracts failed here with an underflow, just when a job was late.
-    function test_topUpJobDelegate_WhenTheJobHasOverrun(uint32 late) external {
+    function test_topUpJobDelegate_WhenTheJobHasOverrun(uint24 late) external {
         bytes32 id = _delegated();
         pass(LOCKED / RATE * 60 + late);
         vm.prank(P1);

@@ -100,7 +100,7 @@ contract OperatorsTest is Grid {
         scheduler.expireJob(id);
     }
 
-    function test_expireJob_WhenNobodyClaimedIt(address caller, uint32 late) external {
+    function test_expireJob_WhenNobodyClaimedIt(address caller, uint24 late) external {
         bytes32 id = jobAt(JobStatus.MetaScheduled);
         pass(10 minutes + uint256(late));
         vm.prank(caller);
@@ -127,7 +127,7 @@ contract OperatorsTest is Grid {
         minutes_ = time < 60 ? 1 : time / 60;
     }
 
-    function test_expireJob_WhenACancelIsNotAnswered(uint16 time, uint32 late) external {
+    function test_expireJob_WhenACancelIsNotAnswered(uint16 time, uint24 late) external {
         (bytes32 id, uint256 proved) = _provedFor(time);
         vm.prank(ALICE);
         scheduler.cancelJob(id);
@@ -136,7 +136,7 @@ contract OperatorsTest is Grid {
         _expired(id, proved, 4);
     }
 
-    function test_expireJob_WhenTheProviderIsSilent(uint16 time, uint32 late) external {
+    function test_expireJob_WhenTheProviderIsSilent(uint16 time, uint24 late) external {
         (bytes32 id, uint256 proved) = _provedFor(time);
         vm.warp(scheduler.expiryOf(id) + late);
         scheduler.expireJob(id);

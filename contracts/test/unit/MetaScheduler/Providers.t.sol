@@ -153,7 +153,7 @@ contract ProvidersTest is Grid {
         scheduler.providerSetJobStatus(id, JobStatus.Finished, 1, "", 0);
     }
 
-    function test_providerSetJobStatus_WhenTheJobFinishes(uint64 minutes_, uint32 time, uint8 cut)
+    function test_providerSetJobStatus_WhenTheJobFinishes(uint64 minutes_, uint24 time, uint8 cut)
         external
     {
         uint256 percent = cut % 101;
