@@ -24,6 +24,8 @@ abstract contract TwoStepAdmin is AccessControl {
     /// @notice Names the account that may take the caller's place. Administrators only.
     /// @param _next The account; zero takes an earlier one back.
     function beginDefaultAdminTransfer(address _next) external onlyRole(DEFAULT_ADMIN_ROLE) {
+        // Zero takes a hand-over back.
+        // slither-disable-next-line missing-zero-check
         pendingDefaultAdmin = _next;
         _handingOver = msg.sender;
         emit DefaultAdminTransferStarted(msg.sender, _next);
