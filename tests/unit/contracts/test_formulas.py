@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -72,16 +71,6 @@ def test_cost_and_minutes(
     tools: Contract, definition: JobDefinition, price: ProviderPrices, minutes: int, wei: int
 ) -> None:
     """Cost of a time and time for a cost agree for all inputs; what does not fit saturates."""
-    compare(tools, definition, price, minutes, wei)
-
-
-@pytest.mark.slow
-@settings(QUICK, max_examples=100_000)
-@CASES
-def test_cost_and_minutes_at_length(
-    tools: Contract, definition: JobDefinition, price: ProviderPrices, minutes: int, wei: int
-) -> None:
-    """The same for a hundred thousand cases."""
     compare(tools, definition, price, minutes, wei)
 
 
