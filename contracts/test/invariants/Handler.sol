@@ -84,6 +84,17 @@ contract Handler {
         }
     }
 
+    /// @notice The usual course of a job, as far as `steps`: chance alone seldom goes all the way.
+    function course(uint256 who, uint256 steps, uint256 time, uint64 minutes_) external {
+        this.request(who, steps, who % 2 == 0);
+        uint256 seed = jobs.jobCount() - 1 + (steps % 2 == 0 ? 0 : who % 3);
+        this.place(seed, who);
+        if (steps % 5 > 0) this.claim(who, 3);
+        if (steps % 5 > 1) this.run(seed);
+        if (steps % 5 > 2) this.pass(time);
+        if (steps % 5 > 3) this.end(seed, steps >> 8, minutes_);
+    }
+
     // ---- Customers ------------------------------------------------------------------------------
 
     function request(uint256 who, uint256 amount, bool delegate) external {

@@ -88,11 +88,14 @@ contract InvariantsTest {
         ];
         targets = new FuzzSelector[](1);
         targets[0].addr = address(handler);
-        targets[0].selectors = new bytes4[](37);
+        targets[0].selectors = new bytes4[](41);
         for (uint256 i = 0; i < 36; ++i) {
             targets[0].selectors[i] = all[i];
         }
         targets[0].selectors[36] = handler.block_.selector;
+        for (uint256 i = 37; i < 41; ++i) {
+            targets[0].selectors[i] = handler.course.selector;
+        }
     }
 
     // ---- Money ----------------------------------------------------------------------------------
