@@ -34,6 +34,12 @@ error RunningColdStatusOnly(JobStatus current);
 /// @notice New requests are switched off.
 error NewJobRequestDisabled();
 
+/// @notice It is `current` (Unix seconds); nobody may take this job from its provider before `due`.
+error NotExpired(uint256 current, uint256 due);
+
+/// @notice The times of a report must stand as `claimedAt` <= `start` <= `end` <= now.
+error InvalidReportTimes(bytes32 jobId, uint256 start, uint256 end, uint256 claimedAt);
+
 // ---- Callers -----------------------------------------------------------------------------------
 
 /// @notice The caller `current` is not the job's customer `expected`.
@@ -47,6 +53,9 @@ error CustomerMetaSchedulerProviderOnly();
 
 /// @notice The provider is not approved, or banned.
 error ProviderNotJoined();
+
+/// @notice The caller `current` was not named as the next administrator; `expected` was.
+error PendingAdminOnly(address current, address expected);
 
 // ---- Money -------------------------------------------------------------------------------------
 
@@ -81,6 +90,9 @@ error AlreadyDone();
 /// @notice The provider has no proposal that waits for approval.
 error WaitingApprovalOnly();
 
+/// @notice The proposal has the hash `current`; the one to be approved had `expected`.
+error ProposalChanged(bytes32 current, bytes32 expected);
+
 /// @notice The hardware has no node.
 error InvalidNodesCount();
 
@@ -97,6 +109,15 @@ error InvalidTotalMem();
 
 /// @notice `value` is above the parameter's `limit`.
 error ConstantOutOfBounds(uint256 value, uint256 limit);
+
+/// @notice `value` is below the least that the parameter can be (`limit`).
+error ConstantBelowBound(uint256 value, uint256 limit);
+
+/// @notice A text has `size` bytes; `limit` are allowed.
+error TextTooLong(uint256 size, uint256 limit);
+
+/// @notice A list has `size` entries; `limit` are allowed.
+error ListTooLong(uint256 size, uint256 limit);
 
 /// @notice A job definition or a provider's offer has `size` bytes; `limit` fit.
 error DataTooLarge(uint256 size, uint256 limit);

@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.20;
 
-import {AccessControl} from "@openzeppelin/contracts/access/AccessControl.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
 import {InvalidJob} from "./Errors.sol";
+import {TwoStepAdmin} from "./TwoStepAdmin.sol";
 import {IJobRepository} from "./interfaces/IJobRepository.sol";
 import {CodeStorage} from "./libraries/CodeStorage.sol";
 import {JobCodec} from "./libraries/JobCodec.sol";
-import {Job, JobCost, JobDefinition, JobState, JobStatus, JobTime} from "./types/Job.sol";
+import {Limits} from "./libraries/Limits.sol";
+import {Job, JobClock, JobCost, JobDefinition, JobState, JobStatus, JobTime} from "./types/Job.sol";
 
 /// @title The store of jobs
-/// @dev A job takes seven slots, packed by what is written together; its definition is written once
-/// and lives in code (see CodeStorage and JobCodec). Outlives upgrades of the MetaScheduler.
-contract JobRepository is IJobRepository, AccessControl {
+/// @dev What never changes of a job is written once and lives in code (see CodeStorage and
+/// JobCodec); the rest takes four slots, packed by when they are first written: two at the request,
+/// one at the placement, one at the start. Outlives upgrades of the MetaScheduler.
+contract JobRepository is IJobRepository, TwoStepAdmin {
     using SafeCast for uint256;
 
     /// @notice May write.
@@ -22,41 +24,33 @@ contract JobRepository is IJobRepository, AccessControl {
     /// @inheritdoc IJobRepository
     uint256 public jobIdCounter = 1;
 
-    /// @notice The id of a customer's n-th job, from zero.
-    mapping(address => bytes32[]) public jobIdByCustomer;
+    /// @dev Ids count from 1, so that six of them share a slot.
+    mapping(address => uint40[]) private _byCustomer;
 
     struct Record {
         address customerAddr;
         JobStatus status;
+        uint88 maxCost;
+        // ---- slot 1: `fixedPart` is where JobCodec's bytes are; zero if there is no job
+        address fixedPart;
+        uint40 cancelRequestTimestamp;
+        uint40 blockNumberStateChange;
         bool hasCancelRequest;
         bool delegateSpendingAuthority;
-        int64 exitCode;
-        // ---- slot 1: written by each placement and each change of status
+        // ---- slot 2: from the placement on
         address providerAddr;
-        uint48 start;
-        uint48 end;
-        // ---- slot 2: `definition` is where the encoded JobDefinition is; zero if there is no job
-        address definition;
-        uint48 submit;
-        uint48 cancelRequestTimestamp;
-        // ---- slot 3
-        uint128 pendingTopUp;
-        uint48 blockNumberStateChange;
-        uint48 panicTimestamp;
+        uint88 finalCost;
+        // ---- slot 3: from the start on; the seconds last until 2106
+        uint88 pendingTopUp;
+        uint32 start;
+        uint32 end;
+        uint32 panicTimestamp;
+        int64 exitCode;
         // ---- slot 4
-        uint128 maxCost;
-        uint128 finalCost;
-        // ---- slots 5 and 6
-        bytes32 jobName;
         string lastError;
     }
 
     mapping(bytes32 => Record) private _records;
-
-    /// @dev The deployer administers the roles.
-    constructor() {
-        _grantRole(DEFAULT_ADMIN_ROLE, msg.sender);
-    }
 
     /// @inheritdoc IJobRepository
     function create(Job memory _job) external onlyRole(METASCHEDULER_ROLE) returns (bytes32) {
@@ -64,8 +58,9 @@ contract JobRepository is IJobRepository, AccessControl {
         Record storage record = _records[id];
         record.status = _job.status;
         _write(record, _job);
-        jobIdByCustomer[_job.customerAddr].push(id);
+        _byCustomer[_job.customerAddr].push(uint40(uint256(id)));
         emit JobCreated(id);
+        emit JobUpdated(id, _job.customerAddr, _job.providerAddr, _job.status, _job.status);
         return id;
     }
 
@@ -73,10 +68,12 @@ contract JobRepository is IJobRepository, AccessControl {
     function update(Job memory _job) external onlyRole(METASCHEDULER_ROLE) {
         Record storage record = _record(_job.jobId);
         if (record.customerAddr != _job.customerAddr) {
-            jobIdByCustomer[_job.customerAddr].push(_job.jobId);
+            _byCustomer[_job.customerAddr].push(uint40(uint256(_job.jobId)));
         }
         _write(record, _job);
-        if (record.status != _job.status) _setStatus(record, _job.jobId, _job.status);
+        if (record.status != _job.status) {
+            _setStatus(record, _job.jobId, _job.status, _job.providerAddr);
+        }
     }
 
     /// @inheritdoc IJobRepository
@@ -84,7 +81,28 @@ contract JobRepository is IJobRepository, AccessControl {
         external
         onlyRole(METASCHEDULER_ROLE)
     {
-        _setStatus(_record(_jobId), _jobId, _newStatus);
+        Record storage record = _record(_jobId);
+        _setStatus(record, _jobId, _newStatus, record.providerAddr);
+    }
+
+    /// @inheritdoc IJobRepository
+    function setState(bytes32 _jobId, JobState memory _state)
+        external
+        onlyRole(METASCHEDULER_ROLE)
+    {
+        Record storage record = _record(_jobId);
+        record.hasCancelRequest = _state.hasCancelRequest;
+        record.exitCode = _state.exitCode;
+        _writeCost(record, _state.cost);
+        _writeClock(record, _state.time);
+        address provider = record.providerAddr;
+        if (provider != _state.providerAddr) {
+            record.providerAddr = _state.providerAddr;
+            if (_state.providerAddr != address(0)) provider = _state.providerAddr;
+        }
+        if (record.status != _state.status) {
+            _setStatus(record, _jobId, _state.status, provider);
+        }
     }
 
     /// @inheritdoc IJobRepository
@@ -94,7 +112,10 @@ contract JobRepository is IJobRepository, AccessControl {
 
     /// @inheritdoc IJobRepository
     function setTime(bytes32 _jobId, JobTime memory _time) external onlyRole(METASCHEDULER_ROLE) {
-        _writeTime(_record(_jobId), _time);
+        Record storage record = _record(_jobId);
+        _writeClock(record, _clockOf(_time));
+        (bytes32 name, uint256 submit, JobDefinition memory definition) = _readFixed(record);
+        if (submit != _time.submit) _writeFixed(record, name, _time.submit, definition);
     }
 
     /// @inheritdoc IJobRepository
@@ -111,7 +132,7 @@ contract JobRepository is IJobRepository, AccessControl {
         onlyRole(METASCHEDULER_ROLE)
     {
         _record(_jobId).customerAddr = _customerAddr;
-        jobIdByCustomer[_customerAddr].push(_jobId);
+        _byCustomer[_customerAddr].push(uint40(uint256(_jobId)));
     }
 
     /// @inheritdoc IJobRepository
@@ -119,12 +140,16 @@ contract JobRepository is IJobRepository, AccessControl {
         external
         onlyRole(METASCHEDULER_ROLE)
     {
-        _record(_jobId).definition = CodeStorage.write(JobCodec.encode(_definition));
+        Record storage record = _record(_jobId);
+        (bytes32 name, uint256 submit,) = _readFixed(record);
+        _writeFixed(record, name, submit, _definition);
     }
 
     /// @inheritdoc IJobRepository
     function setJobName(bytes32 _jobId, bytes32 _jobName) external onlyRole(METASCHEDULER_ROLE) {
-        _record(_jobId).jobName = _jobName;
+        Record storage record = _record(_jobId);
+        (, uint256 submit, JobDefinition memory definition) = _readFixed(record);
+        _writeFixed(record, _jobName, submit, definition);
     }
 
     /// @inheritdoc IJobRepository
@@ -140,6 +165,7 @@ contract JobRepository is IJobRepository, AccessControl {
         external
         onlyRole(METASCHEDULER_ROLE)
     {
+        Limits.checkText(_error, Limits.LAST_ERROR);
         _record(_jobId).lastError = _error;
     }
 
@@ -162,19 +188,82 @@ contract JobRepository is IJobRepository, AccessControl {
             customerAddr: record.customerAddr,
             providerAddr: record.providerAddr,
             cost: _readCost(record),
-            time: _readTime(record),
-            hasCancelRequest: record.hasCancelRequest
+            time: _readClock(record),
+            hasCancelRequest: record.hasCancelRequest,
+            exitCode: record.exitCode
         });
     }
 
     /// @inheritdoc IJobRepository
     function getDefinition(bytes32 _jobId) external view returns (JobDefinition memory) {
-        return _readDefinition(_record(_jobId));
+        (,, JobDefinition memory definition) = _readFixed(_record(_jobId));
+        return definition;
     }
 
     /// @inheritdoc IJobRepository
     function getByCustomer(address customerAddr) external view returns (bytes32[] memory) {
-        return jobIdByCustomer[customerAddr];
+        return _page(_byCustomer[customerAddr], 0, type(uint256).max);
+    }
+
+    /// @notice The id of a customer's n-th job, from zero.
+    function jobIdByCustomer(address _customerAddr, uint256 _index)
+        external
+        view
+        returns (bytes32)
+    {
+        return bytes32(uint256(_byCustomer[_customerAddr][_index]));
+    }
+
+    /// @inheritdoc IJobRepository
+    function jobCount() external view returns (uint256) {
+        return jobIdCounter - 1;
+    }
+
+    /// @inheritdoc IJobRepository
+    function jobCountByCustomer(address _customerAddr) external view returns (uint256) {
+        return _byCustomer[_customerAddr].length;
+    }
+
+    /// @inheritdoc IJobRepository
+    function getByCustomerPaged(address _customerAddr, uint256 _offset, uint256 _limit)
+        external
+        view
+        returns (bytes32[] memory)
+    {
+        return _page(_byCustomer[_customerAddr], _offset, _limit);
+    }
+
+    /// @inheritdoc IJobRepository
+    function getByStatusPaged(JobStatus _status, uint256 _from, uint256 _scan)
+        external
+        view
+        returns (bytes32[] memory ids, uint256 next)
+    {
+        uint256 first;
+        (first, next) = _range(_from, _scan);
+        ids = new bytes32[](next - first);
+        uint256 found = 0;
+        for (uint256 id = first; id < next; ++id) {
+            if (_records[bytes32(id)].status == _status) ids[found++] = bytes32(id);
+        }
+        assembly ("memory-safe") {
+            mstore(ids, found)
+        }
+        if (next == jobIdCounter) next = 0;
+    }
+
+    /// @inheritdoc IJobRepository
+    function countByStatus(uint256 _from, uint256 _scan)
+        external
+        view
+        returns (uint256[9] memory counts, uint256 next)
+    {
+        uint256 first;
+        (first, next) = _range(_from, _scan);
+        for (uint256 id = first; id < next; ++id) {
+            ++counts[uint256(_records[bytes32(id)].status)];
+        }
+        if (next == jobIdCounter) next = 0;
     }
 
     /// @notice The fields of a job one by one; empty ones if there is none.
@@ -211,35 +300,58 @@ contract JobRepository is IJobRepository, AccessControl {
         );
     }
 
-    function _record(bytes32 id) private view returns (Record storage record) {
-        record = _records[id];
-        if (record.definition == address(0)) revert InvalidJob();
+    /// @dev The ids from `from` on, at most `scan`, that there are: first and behind the last.
+    function _range(uint256 from, uint256 scan) private view returns (uint256 first, uint256 end) {
+        end = jobIdCounter;
+        first = from == 0 ? 1 : from;
+        if (first > end) first = end;
+        if (scan < end - first) end = first + scan;
     }
 
-    function _read(bytes32 id) private view returns (Job memory) {
-        Record storage record = _records[id];
-        return Job({
-            jobId: record.definition == address(0) ? bytes32(0) : id,
-            status: record.status,
-            customerAddr: record.customerAddr,
-            providerAddr: record.providerAddr,
-            definition: _readDefinition(record),
-            cost: _readCost(record),
-            time: _readTime(record),
-            jobName: record.jobName,
-            hasCancelRequest: record.hasCancelRequest,
-            lastError: record.lastError,
-            exitCode: record.exitCode
-        });
-    }
-
-    function _readDefinition(Record storage record)
+    function _page(uint40[] storage list, uint256 offset, uint256 limit)
         private
         view
-        returns (JobDefinition memory definition)
+        returns (bytes32[] memory ids)
     {
-        address pointer = record.definition;
-        if (pointer != address(0)) definition = JobCodec.decode(CodeStorage.read(pointer));
+        uint256 length = list.length;
+        uint256 left = offset < length ? length - offset : 0;
+        ids = new bytes32[](limit < left ? limit : left);
+        for (uint256 i = 0; i < ids.length; ++i) {
+            ids[i] = bytes32(uint256(list[offset + i]));
+        }
+    }
+
+    function _record(bytes32 id) private view returns (Record storage record) {
+        record = _records[id];
+        if (record.fixedPart == address(0)) revert InvalidJob();
+    }
+
+    function _read(bytes32 id) private view returns (Job memory job) {
+        Record storage record = _records[id];
+        if (record.fixedPart != address(0)) job.jobId = id;
+        job.status = record.status;
+        job.customerAddr = record.customerAddr;
+        job.providerAddr = record.providerAddr;
+        job.cost = _readCost(record);
+        JobClock memory clock = _readClock(record);
+        (job.jobName, job.time.submit, job.definition) = _readFixed(record);
+        job.time.start = clock.start;
+        job.time.end = clock.end;
+        job.time.cancelRequestTimestamp = clock.cancelRequestTimestamp;
+        job.time.blockNumberStateChange = clock.blockNumberStateChange;
+        job.time.panicTimestamp = clock.panicTimestamp;
+        job.hasCancelRequest = record.hasCancelRequest;
+        job.lastError = record.lastError;
+        job.exitCode = record.exitCode;
+    }
+
+    function _readFixed(Record storage record)
+        private
+        view
+        returns (bytes32 name, uint256 submit, JobDefinition memory definition)
+    {
+        address pointer = record.fixedPart;
+        if (pointer != address(0)) return JobCodec.decode(CodeStorage.read(pointer));
     }
 
     function _readCost(Record storage record) private view returns (JobCost memory) {
@@ -251,9 +363,8 @@ contract JobRepository is IJobRepository, AccessControl {
         });
     }
 
-    function _readTime(Record storage record) private view returns (JobTime memory) {
-        return JobTime({
-            submit: record.submit,
+    function _readClock(Record storage record) private view returns (JobClock memory) {
+        return JobClock({
             start: record.start,
             end: record.end,
             cancelRequestTimestamp: record.cancelRequestTimestamp,
@@ -266,34 +377,56 @@ contract JobRepository is IJobRepository, AccessControl {
     function _write(Record storage record, Job memory job) private {
         record.customerAddr = job.customerAddr;
         record.providerAddr = job.providerAddr;
-        record.definition = CodeStorage.write(JobCodec.encode(job.definition));
+        _writeFixed(record, job.jobName, job.time.submit, job.definition);
         _writeCost(record, job.cost);
-        _writeTime(record, job.time);
-        record.jobName = job.jobName;
+        _writeClock(record, _clockOf(job.time));
         record.hasCancelRequest = job.hasCancelRequest;
+        Limits.checkText(job.lastError, Limits.LAST_ERROR);
         record.lastError = job.lastError;
         record.exitCode = job.exitCode;
     }
 
+    function _writeFixed(
+        Record storage record,
+        bytes32 name,
+        uint256 submit,
+        JobDefinition memory definition
+    ) private {
+        record.fixedPart = CodeStorage.write(JobCodec.encode(name, submit.toUint48(), definition));
+    }
+
     function _writeCost(Record storage record, JobCost memory cost) private {
-        record.maxCost = cost.maxCost.toUint128();
-        record.finalCost = cost.finalCost.toUint128();
-        record.pendingTopUp = cost.pendingTopUp.toUint128();
+        record.maxCost = cost.maxCost.toUint88();
+        record.finalCost = cost.finalCost.toUint88();
+        record.pendingTopUp = cost.pendingTopUp.toUint88();
         record.delegateSpendingAuthority = cost.delegateSpendingAuthority;
     }
 
-    function _writeTime(Record storage record, JobTime memory time) private {
-        record.submit = time.submit.toUint48();
-        record.start = time.start.toUint48();
-        record.end = time.end.toUint48();
-        record.cancelRequestTimestamp = time.cancelRequestTimestamp.toUint48();
-        record.blockNumberStateChange = time.blockNumberStateChange.toUint48();
-        record.panicTimestamp = time.panicTimestamp.toUint48();
+    function _writeClock(Record storage record, JobClock memory clock) private {
+        record.start = clock.start.toUint32();
+        record.end = clock.end.toUint32();
+        record.cancelRequestTimestamp = clock.cancelRequestTimestamp.toUint40();
+        record.blockNumberStateChange = clock.blockNumberStateChange.toUint40();
+        record.panicTimestamp = clock.panicTimestamp.toUint32();
     }
 
-    function _setStatus(Record storage record, bytes32 id, JobStatus status) private {
+    function _clockOf(JobTime memory time) private pure returns (JobClock memory) {
+        return JobClock({
+            start: time.start,
+            end: time.end,
+            cancelRequestTimestamp: time.cancelRequestTimestamp,
+            blockNumberStateChange: time.blockNumberStateChange,
+            panicTimestamp: time.panicTimestamp
+        });
+    }
+
+    /// @param provider Whom the change concerns.
+    function _setStatus(Record storage record, bytes32 id, JobStatus status, address provider)
+        private
+    {
         JobStatus previous = record.status;
         record.status = status;
         emit JobTransitionEvent(id, previous, status);
+        emit JobUpdated(id, record.customerAddr, provider, previous, status);
     }
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.20;
 
-import {AccessControl} from "@openzeppelin/contracts/access/AccessControl.sol";
 import {ReentrancyGuard} from "@openzeppelin/contracts/security/ReentrancyGuard.sol";
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {IERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Permit.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 
 import {
@@ -12,33 +12,43 @@ import {
     CustomerOnly,
     InsufficientFunds,
     InvalidJobDefinition,
+    InvalidReportTimes,
     JobHotStatusOnly,
     JobProviderOnly,
     MetaScheduledScheduledStatusOnly,
     NewJobRequestDisabled,
     NoSpendingAuthority,
+    NotExpired,
     ProviderNotJoined,
     RemainingTimeAboveLimit,
     RunningColdStatusOnly,
     RunningScheduledStatusOnly
 } from "./Errors.sol";
+import {TwoStepAdmin} from "./TwoStepAdmin.sol";
 import {IConstants} from "./interfaces/IConstants.sol";
 import {IJobRepository} from "./interfaces/IJobRepository.sol";
 import {IMetaScheduler} from "./interfaces/IMetaScheduler.sol";
 import {IProviderJobQueues} from "./interfaces/IProviderJobQueues.sol";
 import {IProviderManager} from "./interfaces/IProviderManager.sol";
 import {JobStatusLib} from "./libraries/JobStatusLib.sol";
+import {Payment} from "./libraries/Payment.sol";
 import {Pricing} from "./libraries/Pricing.sol";
-import {Job, JobCost, JobDefinition, JobState, JobStatus, JobTime} from "./types/Job.sol";
-import {JobTerms} from "./types/JobTerms.sol";
+import {JobReport, Placement} from "./types/Batch.sol";
+import {Job, JobClock, JobDefinition, JobState, JobStatus} from "./types/Job.sol";
+import {JobTerms, PackedTerms} from "./types/JobTerms.sol";
+import {Terms} from "./types/Terms.sol";
 
 /// @title The life cycle of jobs and their money
-/// @dev Credits are accounted for in two ways that never mix: `_terms[id].escrow` for each job that
-/// has not ended, and `accruedFees`. The escrow of a job is what its maxCost says; it is kept here
+/// @dev Credits are accounted for in three ways that never mix: `_terms[id].escrow` for each job that
+/// has not ended, `claimable` for payments that did not go through, and `accruedFees`. The escrow of a job is what its maxCost says; it is kept here
 /// as well so that nothing written to the repository by others can pay a job from another one's
 /// escrow.
-contract MetaScheduler is IMetaScheduler, AccessControl, ReentrancyGuard {
+// Every mutator is nonReentrant; between the calls to the
+// grid's own contracts there is none to a stranger but the token's.
+// slither-disable-start reentrancy-no-eth
+contract MetaScheduler is IMetaScheduler, TwoStepAdmin, ReentrancyGuard {
     using SafeERC20 for IERC20;
+    using Payment for IERC20;
     using JobStatusLib for JobStatus;
 
     /// @notice May place jobs, take them back, end them and top them up where that is delegated.
@@ -62,14 +72,21 @@ contract MetaScheduler is IMetaScheduler, AccessControl, ReentrancyGuard {
     /// @inheritdoc IMetaScheduler
     bool public enableRequestNewJob = true;
 
+    /// @dev Number of the newest entry of `_parameters`; the first is 1.
+    uint24 private _newestParameters;
+
     /// @inheritdoc IMetaScheduler
     uint256 public accruedFees;
 
-    mapping(bytes32 => JobTerms) private _terms;
+    /// @inheritdoc IMetaScheduler
+    mapping(address => uint256) public claimable;
+
+    mapping(bytes32 => PackedTerms) private _terms;
+    mapping(uint256 => Terms) private _parameters;
 
     /// @dev An approved provider that is not banned.
     modifier onlyJoinedProvider() {
-        if (!providerManager.isValidForScheduling(msg.sender)) revert ProviderNotJoined();
+        _checkJoined(msg.sender);
         _;
     }
 
@@ -92,7 +109,6 @@ contract MetaScheduler is IMetaScheduler, AccessControl, ReentrancyGuard {
         providerManager = _providerManager;
         providerJobQueues = _providerJobQueues;
         jobs = _jobs;
-        _grantRole(DEFAULT_ADMIN_ROLE, msg.sender);
     }
 
     // ---- Customers -----------------------------------------------------------------------------
@@ -104,25 +120,26 @@ contract MetaScheduler is IMetaScheduler, AccessControl, ReentrancyGuard {
         bytes32 _jobName,
         bool _delegateSpendingAuthority
     ) external nonReentrant returns (bytes32) {
-        if (!enableRequestNewJob) revert NewJobRequestDisabled();
-        uint256 minimum = constants.minimumAmount();
-        if (_lockedCredits < minimum) revert InsufficientFunds(_lockedCredits, minimum);
-        _checkAmount(_lockedCredits);
-        Job memory job;
-        job.definition = _definition;
-        if (!Pricing.isValid(job.definition)) revert InvalidJobDefinition();
-        job.customerAddr = msg.sender;
-        job.cost.maxCost = _lockedCredits;
-        job.cost.delegateSpendingAuthority = _delegateSpendingAuthority;
-        job.time.submit = block.timestamp;
-        job.time.cancelRequestTimestamp = block.timestamp;
-        job.time.blockNumberStateChange = block.number;
-        job.jobName = _jobName;
-        bytes32 id = jobs.create(job);
-        _terms[id].escrow = uint128(_lockedCredits);
-        credit.safeTransferFrom(msg.sender, address(this), _lockedCredits);
-        emit NewJobRequestEvent(id, msg.sender);
-        return id;
+        return _request(_definition, _lockedCredits, _jobName, _delegateSpendingAuthority);
+    }
+
+    /// @inheritdoc IMetaScheduler
+    function requestNewJobWithPermit(
+        JobDefinition calldata _definition,
+        uint256 _lockedCredits,
+        bytes32 _jobName,
+        bool _delegateSpendingAuthority,
+        uint256 _deadline,
+        uint8 _v,
+        bytes32 _r,
+        bytes32 _s
+    ) external nonReentrant returns (bytes32) {
+        // Anyone may have used the permit before: then the allowance is there, and without it the
+        // payment fails.
+        try IERC20Permit(address(credit))
+            .permit(msg.sender, address(this), _lockedCredits, _deadline, _v, _r, _s) {}
+            catch {}
+        return _request(_definition, _lockedCredits, _jobName, _delegateSpendingAuthority);
     }
 
     /// @inheritdoc IMetaScheduler
@@ -130,14 +147,15 @@ contract MetaScheduler is IMetaScheduler, AccessControl, ReentrancyGuard {
         JobState memory job = _hotJobOfCustomer(_jobId);
         bool isRunning = job.status == JobStatus.Running;
         if (isRunning && job.hasCancelRequest) return;
-        jobs.setHasCancelRequest(_jobId, true);
+        job.hasCancelRequest = true;
         job.time.cancelRequestTimestamp = block.timestamp;
         // A provider that has claimed the job must end it, or not begin it.
         if (isRunning || job.status == JobStatus.Scheduled) {
             providerJobQueues.pushCancellingJob(job.providerAddr, _jobId);
+            emit JobCancelRequested(_jobId, job.customerAddr, job.providerAddr);
         }
         if (isRunning) {
-            jobs.setTime(_jobId, job.time);
+            jobs.setState(_jobId, job);
         } else {
             _end(_jobId, job, JobStatus.Cancelled, 0);
         }
@@ -160,7 +178,7 @@ contract MetaScheduler is IMetaScheduler, AccessControl, ReentrancyGuard {
         if (!job.cost.delegateSpendingAuthority) revert NoSpendingAuthority();
         if (!job.status.isTopable()) revert RunningScheduledStatusOnly(job.status);
         uint256 rate = _terms[_jobId].rate;
-        uint256 slice = constants.topUpSliceDurationMin();
+        uint256 slice = _parametersOf(_jobId).topUpSlice;
         uint256 left = job.status == JobStatus.Scheduled
             ? Pricing.duration(rate, job.cost.maxCost)
             : Pricing.remaining(rate, job.cost.maxCost, job.time.start);
@@ -173,34 +191,21 @@ contract MetaScheduler is IMetaScheduler, AccessControl, ReentrancyGuard {
         external
         nonReentrant
     {
-        JobCost memory cost = _hotJobOfCustomer(_jobId).cost;
-        cost.delegateSpendingAuthority = _delegateSpendingAuthority;
-        jobs.setCost(_jobId, cost);
+        JobState memory job = _hotJobOfCustomer(_jobId);
+        job.cost.delegateSpendingAuthority = _delegateSpendingAuthority;
+        jobs.setState(_jobId, job);
     }
 
     // ---- Providers -----------------------------------------------------------------------------
 
     /// @inheritdoc IMetaScheduler
     function claimNextJob() external nonReentrant onlyJoinedProvider {
-        bytes32 id = providerJobQueues.popNextClaimableJob(msg.sender);
-        if (id == 0) return;
-        JobState memory job = _jobOfCaller(id);
-        job.status.checkTransition(JobStatus.Scheduled);
-        JobTerms storage terms = _terms[id];
-        terms.claimedAt = uint48(block.timestamp);
-        emit ClaimJobEvent(
-            job.customerAddr,
-            job.providerAddr,
-            id,
-            Pricing.duration(terms.rate, job.cost.maxCost),
-            jobs.getDefinition(id)
-        );
-        // The claim turns all that is locked into time, top-ups of an earlier placement included.
-        if (job.cost.pendingTopUp != 0) {
-            job.cost.pendingTopUp = 0;
-            jobs.setCost(id, job.cost);
-        }
-        _setStatus(id, job, JobStatus.Scheduled);
+        _claim(1);
+    }
+
+    /// @inheritdoc IMetaScheduler
+    function claimNextJobs(uint256 _max) external nonReentrant onlyJoinedProvider {
+        _claim(_max);
     }
 
     /// @inheritdoc IMetaScheduler
@@ -208,6 +213,7 @@ contract MetaScheduler is IMetaScheduler, AccessControl, ReentrancyGuard {
         bytes32 id = providerJobQueues.popNextCancellingJob(msg.sender);
         if (id == 0) return;
         JobState memory job = _jobOfCaller(id);
+        _see(id, job);
         emit ClaimNextCancellingJobEvent(job.customerAddr, job.providerAddr, id);
     }
 
@@ -216,11 +222,12 @@ contract MetaScheduler is IMetaScheduler, AccessControl, ReentrancyGuard {
         bytes32 id = providerJobQueues.popNextTopUpJob(msg.sender);
         if (id == 0) return;
         JobState memory job = _jobOfCaller(id);
+        _see(id, job);
         emit ClaimNextTopUpJobEvent(
             id, msg.sender, Pricing.duration(_terms[id].rate, job.cost.pendingTopUp)
         );
         job.cost.pendingTopUp = 0;
-        jobs.setCost(id, job.cost);
+        jobs.setState(id, job);
     }
 
     /// @inheritdoc IMetaScheduler
@@ -241,22 +248,41 @@ contract MetaScheduler is IMetaScheduler, AccessControl, ReentrancyGuard {
         int64 _exitCode
     ) external nonReentrant onlyJoinedProvider {
         JobState memory job = _jobOfCaller(_jobId);
-        if (_nextJobStatus != JobStatus.Running && _nextJobStatus.isHot()) {
-            revert RunningColdStatusOnly(_nextJobStatus);
-        }
+        _checkReportable(_nextJobStatus);
         job.status.checkTransition(_nextJobStatus);
-        if (bytes(_lastError).length != 0) jobs.setLastError(_jobId, _lastError);
-        if (_nextJobStatus == JobStatus.Panicked) job.time.panicTimestamp = block.timestamp;
-        jobs.setExitCode(_jobId, _exitCode);
-        if (_nextJobStatus == JobStatus.Running) {
-            providerManager.incJobCount(msg.sender);
-            _setStatus(_jobId, job, JobStatus.Running);
-        } else {
-            uint256 cost = 0;
-            if (job.status == JobStatus.Running && _nextJobStatus != JobStatus.Panicked) {
-                cost = _bill(_jobId, _jobDurationMinute);
+        _report(_jobId, job, _nextJobStatus, _jobDurationMinute, _lastError, _exitCode);
+    }
+
+    /// @inheritdoc IMetaScheduler
+    function reportJobs(JobReport[] calldata _reports) external nonReentrant onlyJoinedProvider {
+        for (uint256 i = 0; i < _reports.length; ++i) {
+            JobReport calldata report = _reports[i];
+            bytes32 id = report.jobId;
+            JobState memory job = jobs.getState(id);
+            _checkReportable(report.status);
+            bool isRunning = job.status == JobStatus.Running;
+            if (job.providerAddr != msg.sender) {
+                emit ReportSkipped(id, msg.sender, job.status);
+            } else if (isRunning && report.status == JobStatus.Running) {
+                _see(id, job);
+            } else if (!job.status.canBecome(report.status)) {
+                emit ReportSkipped(id, msg.sender, job.status);
+            } else {
+                uint256 end = report.status == JobStatus.Running ? block.timestamp : report.end;
+                if (isRunning || report.status == JobStatus.Running) {
+                    _checkTimes(id, report.start, end);
+                    job.time.start = report.start;
+                    if (isRunning) job.time.end = end;
+                }
+                _report(
+                    id,
+                    job,
+                    report.status,
+                    isRunning ? (end - report.start) / 1 minutes : 0,
+                    report.lastError,
+                    report.exitCode
+                );
             }
-            _end(_jobId, job, _nextJobStatus, cost);
         }
     }
 
@@ -268,21 +294,28 @@ contract MetaScheduler is IMetaScheduler, AccessControl, ReentrancyGuard {
         nonReentrant
         onlyRole(METASCHEDULER_ROLE)
     {
-        if (!providerManager.isValidForScheduling(_providerAddr)) {
-            revert ProviderNotJoined();
-        }
+        _checkJoined(_providerAddr);
         JobState memory job = jobs.getState(_jobId);
         job.status.checkTransition(JobStatus.MetaScheduled);
-        uint256 rate = Pricing.ratePerMinute(
-            jobs.getDefinition(_jobId), providerManager.getProviderPrices(_providerAddr)
-        );
-        uint256 feePercent = constants.deepsquareCut();
-        JobTerms storage terms = _terms[_jobId];
-        terms.rate = rate > type(uint128).max ? type(uint128).max : uint128(rate);
-        terms.feePercent = feePercent > 100 ? 100 : uint8(feePercent);
-        jobs.setProviderAddr(_jobId, _providerAddr);
-        providerJobQueues.pushClaimableJob(_providerAddr, _jobId);
-        _setStatus(_jobId, job, JobStatus.MetaScheduled);
+        _place(_jobId, job, _providerAddr);
+    }
+
+    /// @inheritdoc IMetaScheduler
+    function metaScheduleJobs(Placement[] calldata _placements)
+        external
+        nonReentrant
+        onlyRole(METASCHEDULER_ROLE)
+    {
+        for (uint256 i = 0; i < _placements.length; ++i) {
+            bytes32 id = _placements[i].jobId;
+            address providerAddr = _placements[i].providerAddr;
+            JobState memory job = jobs.getState(id);
+            if (
+                job.status == JobStatus.Pending
+                    && providerManager.isValidForScheduling(providerAddr)
+            ) _place(id, job, providerAddr);
+            else emit PlacementSkipped(id, providerAddr, job.status);
+        }
     }
 
     /// @inheritdoc IMetaScheduler
@@ -302,11 +335,46 @@ contract MetaScheduler is IMetaScheduler, AccessControl, ReentrancyGuard {
         _end(_jobId, job, JobStatus.Panicked, 0);
     }
 
+    // ---- Anyone --------------------------------------------------------------------------------
+
+    /// @inheritdoc IMetaScheduler
+    function expireJob(bytes32 _jobId) external nonReentrant {
+        JobState memory job = _hotJob(_jobId);
+        uint256 due = _expiryOf(_jobId, job);
+        if (block.timestamp < due) revert NotExpired(block.timestamp, due);
+        if (job.status != JobStatus.Running) {
+            emit JobExpired(_jobId, job.customerAddr, job.providerAddr, 0);
+            _handBack(_jobId, job);
+            return;
+        }
+        uint256 seenAt = uint256(_terms[_jobId].since) + _terms[_jobId].seenAfter;
+        uint256 proved = seenAt > job.time.start ? (seenAt - job.time.start) / 1 minutes : 0;
+        if (proved == 0) proved = 1;
+        emit JobExpired(_jobId, job.customerAddr, job.providerAddr, proved);
+        jobs.setLastError(_jobId, "the provider did not answer in time");
+        _end(
+            _jobId,
+            job,
+            job.hasCancelRequest ? JobStatus.Cancelled : JobStatus.Failed,
+            _costOf(_jobId, proved)
+        );
+    }
+
+    /// @inheritdoc IMetaScheduler
+    function withdrawClaimable(address _to) external nonReentrant {
+        uint256 amount = claimable[msg.sender];
+        if (amount == 0) revert InsufficientFunds(0, 1);
+        claimable[msg.sender] = 0;
+        emit ClaimableWithdrawn(msg.sender, _to, amount);
+        credit.safeTransfer(_to, amount);
+    }
+
     // ---- Administrators ------------------------------------------------------------------------
 
     /// @inheritdoc IMetaScheduler
     function setEnableRequestNewJob(bool _enable) external onlyRole(DEFAULT_ADMIN_ROLE) {
         enableRequestNewJob = _enable;
+        emit NewJobRequestsEnabled(_enable);
     }
 
     /// @inheritdoc IMetaScheduler
@@ -321,7 +389,25 @@ contract MetaScheduler is IMetaScheduler, AccessControl, ReentrancyGuard {
 
     /// @inheritdoc IMetaScheduler
     function getJobTerms(bytes32 _jobId) external view returns (JobTerms memory) {
-        return _terms[_jobId];
+        PackedTerms memory terms = _terms[_jobId];
+        Terms memory parameters = _parameters[terms.termsId];
+        return JobTerms({
+            escrow: terms.escrow,
+            rate: terms.rate,
+            claimedAt: terms.isClaimed ? terms.since : 0,
+            feePercent: parameters.feePercent,
+            placedAt: terms.isClaimed ? 0 : terms.since,
+            seenAt: terms.isClaimed ? terms.since + terms.seenAfter : 0,
+            topUpSlice: parameters.topUpSlice,
+            claimTimeout: parameters.claimTimeout,
+            cancelTimeout: parameters.cancelTimeout,
+            providerTimeout: parameters.providerTimeout
+        });
+    }
+
+    /// @inheritdoc IMetaScheduler
+    function expiryOf(bytes32 _jobId) external view returns (uint256) {
+        return _expiryOf(_jobId, jobs.getState(_jobId));
     }
 
     // ---- Internals -----------------------------------------------------------------------------
@@ -341,15 +427,121 @@ contract MetaScheduler is IMetaScheduler, AccessControl, ReentrancyGuard {
         if (msg.sender != job.providerAddr) revert JobProviderOnly(msg.sender, job.providerAddr);
     }
 
+    function _checkJoined(address providerAddr) private view {
+        if (!providerManager.isValidForScheduling(providerAddr)) revert ProviderNotJoined();
+    }
+
+    function _checkReportable(JobStatus status) private pure {
+        if (status != JobStatus.Running && status.isHot()) revert RunningColdStatusOnly(status);
+    }
+
+    function _checkTimes(bytes32 id, uint256 start, uint256 end) private view {
+        uint256 claimedAt = _terms[id].since;
+        if (start < claimedAt || end < start || end > block.timestamp) {
+            revert InvalidReportTimes(id, start, end, claimedAt);
+        }
+    }
+
     function _checkAmount(uint256 amount) private pure {
-        if (amount > type(uint128).max) revert AmountTooLarge(amount, type(uint128).max);
+        if (amount > type(uint88).max) revert AmountTooLarge(amount, type(uint88).max);
+    }
+
+    function _request(
+        JobDefinition calldata definition,
+        uint256 lockedCredits,
+        bytes32 jobName,
+        bool delegateSpendingAuthority
+    ) private returns (bytes32 id) {
+        if (!enableRequestNewJob) revert NewJobRequestDisabled();
+        uint256 minimum = constants.minimumAmount();
+        if (lockedCredits < minimum) revert InsufficientFunds(lockedCredits, minimum);
+        _checkAmount(lockedCredits);
+        Job memory job;
+        job.definition = definition;
+        if (!Pricing.isValid(job.definition)) revert InvalidJobDefinition();
+        job.customerAddr = msg.sender;
+        job.cost.maxCost = lockedCredits;
+        job.cost.delegateSpendingAuthority = delegateSpendingAuthority;
+        job.time.submit = block.timestamp;
+        job.time.cancelRequestTimestamp = block.timestamp;
+        job.time.blockNumberStateChange = block.number;
+        job.jobName = jobName;
+        id = jobs.create(job);
+        _terms[id].escrow = uint88(lockedCredits);
+        credit.safeTransferFrom(msg.sender, address(this), lockedCredits);
+        emit NewJobRequestEvent(id, msg.sender);
+    }
+
+    /// @dev Fixes the rate and the terms of a pending job, and places it.
+    function _place(bytes32 id, JobState memory job, address providerAddr) private {
+        uint256 rate = Pricing.ratePerMinute(
+            jobs.getDefinition(id), providerManager.getProviderPrices(providerAddr)
+        );
+        PackedTerms storage terms = _terms[id];
+        terms.rate = rate > type(uint80).max ? type(uint80).max : uint80(rate);
+        terms.isClaimed = false;
+        terms.since = uint32(block.timestamp);
+        terms.seenAfter = 0;
+        terms.termsId = _currentParameters();
+        job.providerAddr = providerAddr;
+        providerJobQueues.pushClaimableJob(providerAddr, id);
+        _setStatus(id, job, JobStatus.MetaScheduled);
+    }
+
+    function _claim(uint256 max) private {
+        bytes32[] memory ids = providerJobQueues.popNextClaimableJobs(msg.sender, max);
+        for (uint256 i = 0; i < ids.length; ++i) {
+            bytes32 id = ids[i];
+            JobState memory job = _jobOfCaller(id);
+            job.status.checkTransition(JobStatus.Scheduled);
+            PackedTerms storage terms = _terms[id];
+            terms.isClaimed = true;
+            terms.since = uint32(block.timestamp);
+            emit ClaimJobEvent(
+                job.customerAddr,
+                job.providerAddr,
+                id,
+                Pricing.duration(terms.rate, job.cost.maxCost),
+                jobs.getDefinition(id)
+            );
+            // The claim turns all that is locked into time, top-ups of an earlier placement
+            // included.
+            job.cost.pendingTopUp = 0;
+            _setStatus(id, job, JobStatus.Scheduled);
+        }
+    }
+
+    /// @dev The provider has a word to say about a job: while it runs, its time up to now is proved.
+    function _see(bytes32 id, JobState memory job) private {
+        if (job.status == JobStatus.Running) _prove(id);
+    }
+
+    function _prove(bytes32 id) private {
+        PackedTerms storage terms = _terms[id];
+        uint256 past = block.timestamp - terms.since;
+        terms.seenAfter = past > type(uint24).max ? type(uint24).max : uint24(past);
+    }
+
+    /// @dev The number of the grid's parameters as they are; new ones get the next number.
+    function _currentParameters() private returns (uint24 newest) {
+        Terms memory current = constants.terms();
+        if (current.feePercent > 100) current.feePercent = 100;
+        newest = _newestParameters;
+        if (keccak256(abi.encode(current)) != keccak256(abi.encode(_parameters[newest]))) {
+            _newestParameters = ++newest;
+            _parameters[newest] = current;
+        }
+    }
+
+    function _parametersOf(bytes32 id) private view returns (Terms storage) {
+        return _parameters[_terms[id].termsId];
     }
 
     /// @dev Puts a placed or claimed job back into the queue of the meta-scheduler.
     function _handBack(bytes32 id, JobState memory job) private {
         job.status.checkTransition(JobStatus.Pending);
         emit JobRefusedEvent(id, job.providerAddr, job.customerAddr);
-        jobs.setProviderAddr(id, address(0));
+        job.providerAddr = address(0);
         _setStatus(id, job, JobStatus.Pending);
     }
 
@@ -357,16 +549,42 @@ contract MetaScheduler is IMetaScheduler, AccessControl, ReentrancyGuard {
     function _topUp(bytes32 id, JobState memory job, address payer, uint256 amount) private {
         if (amount == 0) revert InsufficientFunds(0, 1);
         _checkAmount(amount);
-        JobTerms storage terms = _terms[id];
+        PackedTerms storage terms = _terms[id];
         uint256 escrow = uint256(terms.escrow) + amount;
         _checkAmount(escrow);
-        terms.escrow = uint128(escrow);
+        terms.escrow = uint88(escrow);
         bool isFirst = job.cost.pendingTopUp == 0;
         job.cost.maxCost += amount;
         job.cost.pendingTopUp += amount;
-        jobs.setCost(id, job.cost);
+        jobs.setState(id, job);
         if (isFirst) providerJobQueues.pushTopUpJob(job.providerAddr, id);
+        emit JobToppedUp(id, job.customerAddr, job.providerAddr, payer, amount);
         credit.safeTransferFrom(payer, address(this), amount);
+    }
+
+    /// @dev Writes what a provider reports; the transition was checked.
+    function _report(
+        bytes32 id,
+        JobState memory job,
+        JobStatus next,
+        uint256 minutes_,
+        string calldata lastError,
+        int64 exitCode
+    ) private {
+        if (bytes(lastError).length != 0) jobs.setLastError(id, lastError);
+        if (next == JobStatus.Panicked) job.time.panicTimestamp = block.timestamp;
+        job.exitCode = exitCode;
+        if (next == JobStatus.Running) {
+            providerManager.incJobCount(msg.sender);
+            _prove(id);
+            _setStatus(id, job, JobStatus.Running);
+        } else {
+            uint256 cost = 0;
+            if (job.status == JobStatus.Running && next != JobStatus.Panicked) {
+                cost = _bill(id, minutes_);
+            }
+            _end(id, job, next, cost);
+        }
     }
 
     /// @dev Cost of a job that ran: the minutes reported, at least one and at most those begun
@@ -374,14 +592,19 @@ contract MetaScheduler is IMetaScheduler, AccessControl, ReentrancyGuard {
     /// report of the start may come late: a supervisor that was down while the job began still
     /// bills its true duration.
     function _bill(bytes32 id, uint256 reported) private returns (uint256) {
-        JobTerms storage terms = _terms[id];
         uint256 billed = reported == 0 ? 1 : reported;
-        uint256 bound = (block.timestamp - terms.claimedAt) / 1 minutes + 1;
+        uint256 bound = (block.timestamp - _terms[id].since) / 1 minutes + 1;
         if (billed > bound) {
             emit BilledTooMuchEvent(id, msg.sender, billed);
             billed = bound;
         }
-        uint256 cost = Pricing.cost(terms.rate, billed);
+        return _costOf(id, billed);
+    }
+
+    /// @dev What so many minutes of a job cost: never more than is held for it.
+    function _costOf(bytes32 id, uint256 minutes_) private view returns (uint256) {
+        PackedTerms storage terms = _terms[id];
+        uint256 cost = Pricing.cost(terms.rate, minutes_);
         return cost < terms.escrow ? cost : terms.escrow;
     }
 
@@ -389,35 +612,72 @@ contract MetaScheduler is IMetaScheduler, AccessControl, ReentrancyGuard {
     /// the customer.
     function _end(bytes32 id, JobState memory job, JobStatus next, uint256 cost) private {
         job.status.checkTransition(next);
-        JobTerms storage terms = _terms[id];
+        PackedTerms storage terms = _terms[id];
         uint256 refund = terms.escrow - cost;
-        uint256 fee = cost * terms.feePercent / 100;
+        uint256 fee = cost == 0 ? 0 : cost * _parametersOf(id).feePercent / 100;
         terms.escrow = 0;
+        emit JobSettled(id, job.customerAddr, job.providerAddr, cost - fee, fee, refund);
         if (cost != 0) {
             accruedFees += fee;
             job.cost.finalCost = cost;
-            jobs.setCost(id, job.cost);
-            credit.safeTransfer(job.providerAddr, cost - fee);
+            _pay(job.providerAddr, cost - fee);
         }
-        credit.safeTransfer(job.customerAddr, refund);
+        _pay(job.customerAddr, refund);
         _setStatus(id, job, next);
     }
 
-    /// @dev Writes a status that was checked, and the times that go with it.
+    /// @dev Pays, or puts aside what cannot be paid: a recipient that the token refuses does not
+    /// keep a job from its end.
+    function _pay(address to, uint256 amount) private {
+        if (credit.tryTransfer(to, amount)) return;
+        claimable[to] += amount;
+        emit PaymentDeferred(to, amount);
+    }
+
+    function _expiryOf(bytes32 id, JobState memory job) private view returns (uint256 due) {
+        due = type(uint256).max;
+        JobStatus status = job.status;
+        if (status == JobStatus.Pending || status.isCold()) return due;
+        PackedTerms storage terms = _terms[id];
+        Terms memory parameters = _parametersOf(id);
+        uint256 grace = uint256(parameters.providerTimeout) * 1 minutes;
+        if (status == JobStatus.MetaScheduled) {
+            due = terms.since + uint256(parameters.claimTimeout) * 1 minutes;
+        } else if (status == JobStatus.Running) {
+            uint256 bought = Pricing.duration(terms.rate, job.cost.maxCost);
+            due = job.time.start + bought * 1 minutes + grace;
+            if (job.hasCancelRequest) {
+                due = _min(
+                    due,
+                    job.time.cancelRequestTimestamp + uint256(parameters.cancelTimeout) * 1 minutes
+                );
+            }
+        }
+        uint256 since = providerManager.invalidSince(job.providerAddr);
+        if (since != 0) due = _min(due, since + grace);
+    }
+
+    function _min(uint256 a, uint256 b) private pure returns (uint256) {
+        return a < b ? a : b;
+    }
+
+    /// @dev Writes a job with a status that was checked, and the times that go with it. A report
+    /// that has its own start and end has set them.
     function _setStatus(bytes32 id, JobState memory job, JobStatus next) private {
-        JobTime memory time = job.time;
+        JobClock memory time = job.time;
         if (next == JobStatus.Pending) {
             time.start = 0;
             time.end = 0;
             time.cancelRequestTimestamp = 0;
         } else if (next == JobStatus.Running) {
-            time.start = block.timestamp;
+            if (time.start == 0) time.start = block.timestamp;
         } else if (next.isCold()) {
-            time.end = block.timestamp;
+            if (time.end == 0) time.end = block.timestamp;
             if (time.start == 0) time.start = block.timestamp;
         }
         time.blockNumberStateChange = block.number;
-        jobs.setJobStatus(id, next);
-        jobs.setTime(id, time);
+        job.status = next;
+        jobs.setState(id, job);
     }
 }
+// slither-disable-end reentrancy-no-eth

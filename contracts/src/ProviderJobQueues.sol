@@ -2,17 +2,17 @@
 pragma solidity ^0.8.20;
 
 import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
-import {DoubleEndedQueue} from "@openzeppelin/contracts/utils/structs/DoubleEndedQueue.sol";
 
 import {NoJob} from "./Errors.sol";
 import {IJobRepository} from "./interfaces/IJobRepository.sol";
 import {IProviderJobQueues} from "./interfaces/IProviderJobQueues.sol";
+import {JobQueue} from "./libraries/JobQueue.sol";
 import {JobStatusLib} from "./libraries/JobStatusLib.sol";
 import {JobState, JobStatus} from "./types/Job.sol";
 
 /// @title What waits for each provider
 contract ProviderJobQueues is IProviderJobQueues, Ownable {
-    using DoubleEndedQueue for DoubleEndedQueue.Bytes32Deque;
+    using JobQueue for JobQueue.Queue;
     using JobStatusLib for JobStatus;
 
     /// @notice Most entries that one call looks at: a pop of that many dead ones stays under a
@@ -23,13 +23,19 @@ contract ProviderJobQueues is IProviderJobQueues, Ownable {
     IJobRepository public immutable jobs;
 
     /// @notice Ends of a provider's queue of placed jobs.
-    mapping(address => DoubleEndedQueue.Bytes32Deque) public providerClaimableJobsQueues;
+    mapping(address => JobQueue.Queue) public providerClaimableJobsQueues;
 
     /// @notice Ends of a provider's queue of cancel requests.
-    mapping(address => DoubleEndedQueue.Bytes32Deque) public providerCancellingJobsQueues;
+    mapping(address => JobQueue.Queue) public providerCancellingJobsQueues;
 
     /// @notice Ends of a provider's queue of top-ups.
-    mapping(address => DoubleEndedQueue.Bytes32Deque) public providerTopUpJobsQueues;
+    mapping(address => JobQueue.Queue) public providerTopUpJobsQueues;
+
+    /// @dev Kept for old clients; no call raises it.
+    error Empty();
+
+    /// @dev Kept for old clients; no call raises it.
+    error OutOfBounds();
 
     /// @param _jobs Where the jobs are kept.
     constructor(IJobRepository _jobs) {
@@ -38,22 +44,31 @@ contract ProviderJobQueues is IProviderJobQueues, Ownable {
 
     /// @inheritdoc IProviderJobQueues
     function pushClaimableJob(address _providerAddr, bytes32 _jobId) external onlyOwner {
-        providerClaimableJobsQueues[_providerAddr].pushBack(_jobId);
+        providerClaimableJobsQueues[_providerAddr].push(_jobId);
     }
 
     /// @inheritdoc IProviderJobQueues
     function pushCancellingJob(address _providerAddr, bytes32 _jobId) external onlyOwner {
-        providerCancellingJobsQueues[_providerAddr].pushBack(_jobId);
+        providerCancellingJobsQueues[_providerAddr].push(_jobId);
     }
 
     /// @inheritdoc IProviderJobQueues
     function pushTopUpJob(address _providerAddr, bytes32 _jobId) external onlyOwner {
-        providerTopUpJobsQueues[_providerAddr].pushBack(_jobId);
+        providerTopUpJobsQueues[_providerAddr].push(_jobId);
     }
 
     /// @inheritdoc IProviderJobQueues
     function popNextClaimableJob(address _providerAddr) external onlyOwner returns (bytes32 jobId) {
-        return _pop(providerClaimableJobsQueues[_providerAddr], _providerAddr, _isClaimable);
+        return _popOne(providerClaimableJobsQueues[_providerAddr], _providerAddr, _isClaimable);
+    }
+
+    /// @inheritdoc IProviderJobQueues
+    function popNextClaimableJobs(address _providerAddr, uint256 _max)
+        external
+        onlyOwner
+        returns (bytes32[] memory jobIds)
+    {
+        return _pop(providerClaimableJobsQueues[_providerAddr], _providerAddr, _isClaimable, _max);
     }
 
     /// @inheritdoc IProviderJobQueues
@@ -62,12 +77,12 @@ contract ProviderJobQueues is IProviderJobQueues, Ownable {
         onlyOwner
         returns (bytes32 jobId)
     {
-        return _pop(providerCancellingJobsQueues[_providerAddr], _providerAddr, _isCancelling);
+        return _popOne(providerCancellingJobsQueues[_providerAddr], _providerAddr, _isCancelling);
     }
 
     /// @inheritdoc IProviderJobQueues
     function popNextTopUpJob(address _providerAddr) external onlyOwner returns (bytes32 jobId) {
-        return _pop(providerTopUpJobsQueues[_providerAddr], _providerAddr, _isToppedUp);
+        return _popOne(providerTopUpJobsQueues[_providerAddr], _providerAddr, _isToppedUp);
     }
 
     /// @inheritdoc IProviderJobQueues
@@ -91,7 +106,7 @@ contract ProviderJobQueues is IProviderJobQueues, Ownable {
         view
         returns (uint256 length)
     {
-        return providerClaimableJobsQueues[_providerAddr].length();
+        return _length(providerClaimableJobsQueues[_providerAddr]);
     }
 
     /// @inheritdoc IProviderJobQueues
@@ -100,39 +115,88 @@ contract ProviderJobQueues is IProviderJobQueues, Ownable {
         view
         returns (uint256 length)
     {
-        return providerCancellingJobsQueues[_providerAddr].length();
+        return _length(providerCancellingJobsQueues[_providerAddr]);
     }
 
     /// @inheritdoc IProviderJobQueues
     function getTopUpJobQueueSize(address _providerAddr) external view returns (uint256 length) {
-        return providerTopUpJobsQueues[_providerAddr].length();
+        return _length(providerTopUpJobsQueues[_providerAddr]);
     }
 
-    /// @dev Takes the first live entry and the dead ones before it. A revert would put those back,
-    /// so zero is returned where more than SCAN_LIMIT of them lie in front of others.
-    function _pop(
-        DoubleEndedQueue.Bytes32Deque storage queue,
+    /// @inheritdoc IProviderJobQueues
+    function jobCountByProvider(address _providerAddr) external view returns (uint256) {
+        (, uint256 end) = providerClaimableJobsQueues[_providerAddr].ends();
+        return end;
+    }
+
+    /// @inheritdoc IProviderJobQueues
+    function getByProviderPaged(address _providerAddr, uint256 _offset, uint256 _limit)
+        external
+        view
+        returns (bytes32[] memory ids)
+    {
+        JobQueue.Queue storage queue = providerClaimableJobsQueues[_providerAddr];
+        (, uint256 end) = queue.ends();
+        uint256 left = _offset < end ? end - _offset : 0;
+        ids = new bytes32[](_limit < left ? _limit : left);
+        for (uint256 i = 0; i < ids.length; ++i) {
+            ids[i] = queue.idAt(_offset + i);
+        }
+    }
+
+    function _length(JobQueue.Queue storage queue) private view returns (uint256) {
+        (uint256 begin, uint256 end) = queue.ends();
+        return end - begin;
+    }
+
+    function _popOne(
+        JobQueue.Queue storage queue,
         address providerAddr,
         function(JobState memory) pure returns (bool) fits
     ) private returns (bytes32) {
-        for (uint256 i = 0; i < SCAN_LIMIT && !queue.empty(); ++i) {
-            bytes32 id = queue.popFront();
-            if (_isLive(id, providerAddr, fits)) return id;
+        bytes32[] memory ids = _pop(queue, providerAddr, fits, 1);
+        return ids.length == 0 ? bytes32(0) : ids[0];
+    }
+
+    /// @dev Takes the first live entries, at most `max`, and the dead ones before them. A revert
+    /// would put those back, so nothing is returned where SCAN_LIMIT of them lie in front of
+    /// others.
+    function _pop(
+        JobQueue.Queue storage queue,
+        address providerAddr,
+        function(JobState memory) pure returns (bool) fits,
+        uint256 max
+    ) private returns (bytes32[] memory ids) {
+        (uint256 place, uint256 end) = queue.ends();
+        uint256 limit = _min(end, place + SCAN_LIMIT);
+        ids = new bytes32[](_min(max, SCAN_LIMIT));
+        uint256 found = 0;
+        for (; place < limit && found < ids.length; ++place) {
+            bytes32 id = queue.idAt(place);
+            if (_isLive(id, providerAddr, fits)) ids[found++] = id;
         }
-        if (queue.empty()) revert NoJob();
-        return bytes32(0);
+        if (found == 0 && place == end) revert NoJob();
+        queue.skipTo(place);
+        assembly ("memory-safe") {
+            mstore(ids, found)
+        }
     }
 
     function _has(
-        DoubleEndedQueue.Bytes32Deque storage queue,
+        JobQueue.Queue storage queue,
         address providerAddr,
         function(JobState memory) pure returns (bool) fits
     ) private view returns (bool) {
-        uint256 length = queue.length();
-        for (uint256 i = 0; i < SCAN_LIMIT && i < length; ++i) {
-            if (_isLive(queue.at(i), providerAddr, fits)) return true;
+        (uint256 begin, uint256 end) = queue.ends();
+        uint256 limit = _min(end, begin + SCAN_LIMIT);
+        for (uint256 place = begin; place < limit; ++place) {
+            if (_isLive(queue.idAt(place), providerAddr, fits)) return true;
         }
-        return length > SCAN_LIMIT;
+        return limit < end;
+    }
+
+    function _min(uint256 a, uint256 b) private pure returns (uint256) {
+        return a < b ? a : b;
     }
 
     function _isLive(

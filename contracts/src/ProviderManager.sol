@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.20;
 
-import {AccessControl} from "@openzeppelin/contracts/access/AccessControl.sol";
-
 import {DoubleLinkedList} from "./DoubleLinkedList.sol";
 import {
     AlreadyDone,
@@ -12,10 +10,13 @@ import {
     InvalidTotalCpus,
     InvalidTotalMem,
     NoProvider,
+    ProposalChanged,
     WaitingApprovalOnly
 } from "./Errors.sol";
+import {TwoStepAdmin} from "./TwoStepAdmin.sol";
 import {IProviderManager} from "./interfaces/IProviderManager.sol";
 import {CodeStorage} from "./libraries/CodeStorage.sol";
+import {Limits} from "./libraries/Limits.sol";
 import {OfferCodec} from "./libraries/OfferCodec.sol";
 import {Label} from "./types/Job.sol";
 import {Provider, ProviderHardware, ProviderPrices} from "./types/Provider.sol";
@@ -23,7 +24,7 @@ import {Provider, ProviderHardware, ProviderPrices} from "./types/Provider.sol";
 /// @title The register of providers
 /// @dev What a provider offers (hardware, prices, labels) is written once by each registration and
 /// lives in code (see CodeStorage and OfferCodec); approving it moves a pointer.
-contract ProviderManager is IProviderManager, DoubleLinkedList, AccessControl {
+contract ProviderManager is IProviderManager, DoubleLinkedList, TwoStepAdmin {
     /// @notice May approve, remove, ban and unban, like the administrator.
     bytes32 public constant METASCHEDULER_ROLE = keccak256("METASCHEDULER_ROLE");
 
@@ -35,6 +36,9 @@ contract ProviderManager is IProviderManager, DoubleLinkedList, AccessControl {
 
     /// @notice Jobs that a provider ever started.
     mapping(address => uint64) public jobCountByProvider;
+
+    /// @inheritdoc IProviderManager
+    mapping(address => uint256) public invalidSince;
 
     /// @param offer Where the encoded hardware, prices and labels are; zero in an empty record.
     /// @param listId Id of the provider in the list; zero if it is not active.
@@ -53,11 +57,6 @@ contract ProviderManager is IProviderManager, DoubleLinkedList, AccessControl {
         _;
     }
 
-    /// @dev The deployer administers the roles.
-    constructor() {
-        _grantRole(DEFAULT_ADMIN_ROLE, msg.sender);
-    }
-
     /// @inheritdoc IProviderManager
     function register(
         ProviderHardware calldata _hardware,
@@ -72,14 +71,14 @@ contract ProviderManager is IProviderManager, DoubleLinkedList, AccessControl {
 
     /// @inheritdoc IProviderManager
     function approve(address _providerAddr) external onlyOperator {
-        address offer = _proposals[_providerAddr];
-        if (offer == address(0)) revert WaitingApprovalOnly();
-        Record storage record = _active[_providerAddr];
-        if (record.isBanned) revert Banned();
-        delete _proposals[_providerAddr];
-        record.offer = offer;
-        if (record.listId == 0) record.listId = uint88(_append(_toData(_providerAddr)));
-        emit ProviderApproved(_providerAddr);
+        _approve(_providerAddr);
+    }
+
+    /// @inheritdoc IProviderManager
+    function approveProposal(address _providerAddr, bytes32 _hash) external onlyOperator {
+        bytes32 current = proposalHash(_providerAddr);
+        if (current != _hash) revert ProposalChanged(current, _hash);
+        _approve(_providerAddr);
     }
 
     /// @inheritdoc IProviderManager
@@ -88,6 +87,7 @@ contract ProviderManager is IProviderManager, DoubleLinkedList, AccessControl {
         if (record.offer != address(0)) {
             delete _active[_providerAddr];
             _unlink(record.listId);
+            _invalidate(_providerAddr);
         } else if (_proposals[_providerAddr] != address(0)) {
             delete _proposals[_providerAddr];
         } else {
@@ -103,6 +103,8 @@ contract ProviderManager is IProviderManager, DoubleLinkedList, AccessControl {
         if (record.offer == address(0)) {
             if (_proposals[_providerAddr] == address(0)) revert NoProvider();
             delete _proposals[_providerAddr];
+        } else {
+            _invalidate(_providerAddr);
         }
         record.isBanned = true;
         emit ProviderBanChanged(_providerAddr, true);
@@ -117,6 +119,7 @@ contract ProviderManager is IProviderManager, DoubleLinkedList, AccessControl {
             revert NoProvider();
         }
         record.isBanned = false;
+        if (record.offer != address(0)) delete invalidSince[_providerAddr];
         emit ProviderBanChanged(_providerAddr, false);
     }
 
@@ -183,6 +186,27 @@ contract ProviderManager is IProviderManager, DoubleLinkedList, AccessControl {
     }
 
     /// @inheritdoc IProviderManager
+    function getProvidersPaged(uint256 _cursor, uint256 _howMany)
+        external
+        view
+        returns (Provider[] memory providers_, uint256 newCursor)
+    {
+        bytes32[] memory accounts;
+        (accounts,, newCursor) = fetchPage(_cursor, _howMany);
+        providers_ = new Provider[](accounts.length);
+        for (uint256 i = 0; i < accounts.length; ++i) {
+            address account = address(uint160(uint256(accounts[i])));
+            Record storage record = _active[account];
+            providers_[i] = _provider(account, record.offer, record.isBanned);
+        }
+    }
+
+    /// @inheritdoc IProviderManager
+    function providerCount() external view returns (uint256) {
+        return elementCount;
+    }
+
+    /// @inheritdoc IProviderManager
     function isBanned(address _providerAddr) external view returns (bool) {
         return _active[_providerAddr].isBanned;
     }
@@ -230,6 +254,29 @@ contract ProviderManager is IProviderManager, DoubleLinkedList, AccessControl {
             );
     }
 
+    /// @inheritdoc IProviderManager
+    function proposalHash(address _providerAddr) public view returns (bytes32) {
+        address offer = _proposals[_providerAddr];
+        return offer == address(0) ? bytes32(0) : offer.codehash;
+    }
+
+    function _approve(address account) private {
+        address offer = _proposals[account];
+        if (offer == address(0)) revert WaitingApprovalOnly();
+        Record storage record = _active[account];
+        if (record.isBanned) revert Banned();
+        delete _proposals[account];
+        delete invalidSince[account];
+        record.offer = offer;
+        if (record.listId == 0) record.listId = uint88(_append(_toData(account)));
+        emit ProviderApproved(account);
+    }
+
+    /// @dev A provider that is banned and then removed is shut out since the ban.
+    function _invalidate(address account) private {
+        if (invalidSince[account] == 0) invalidSince[account] = block.timestamp;
+    }
+
     function _checkHardware(ProviderHardware calldata hardware) private pure {
         uint256 nodes = hardware.nodes;
         if (nodes == 0) revert InvalidNodesCount();
@@ -237,6 +284,7 @@ contract ProviderManager is IProviderManager, DoubleLinkedList, AccessControl {
             hardware.gpusPerNode.length != nodes || hardware.cpusPerNode.length != nodes
                 || hardware.memPerNode.length != nodes
         ) revert ArrayLengthMismatch();
+        Limits.checkList(nodes, Limits.NODES);
         if (_sum(hardware.cpusPerNode) == 0) revert InvalidTotalCpus();
         if (_sum(hardware.memPerNode) == 0) revert InvalidTotalMem();
     }

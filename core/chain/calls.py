@@ -47,6 +47,13 @@ CONSTANT_SETTERS = {
 """Field of :class:`~dsq.core.model.Constants` -> setter of the Constants contract."""
 
 
+TIME_LIMIT_SETTERS = {
+    "cancel_timeout": "setCancelTimeout",
+    "provider_timeout": "setProviderTimeout",
+}
+"""Time limits in minutes -> setter of the Constants contract."""
+
+
 def role_of(role: str | bytes) -> bytes:
     """A role by its name.
 
@@ -70,6 +77,25 @@ class Call:
     to: Address
     data: bytes
     label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a provider says about one of its jobs in a batch.
+
+    Attributes:
+        status: RUNNING (again: a sign of life) or an end.
+        start: Unix seconds at which it began to run, not before the claim.
+        end: Unix seconds at which it ended; not read while it runs.
+        exit_status: The wait status (exit code 3 is 768).
+    """
+
+    job_id: int
+    status: JobStatus
+    start: int = 0
+    end: int = 0
+    last_error: str = ""
+    exit_status: int = 0
 
 
 class Calls:
@@ -97,6 +123,40 @@ class Calls:
             delegate,
         )
 
+    def request_new_job_with_permit(
+        self,
+        definition: JobDefinition,
+        locked_wei: int,
+        name: str = "",
+        delegate: bool = False,
+        *,
+        deadline: int,
+        signature: bytes,
+    ) -> Call:
+        """The same with a permit instead of an allowance.
+
+        Args:
+            deadline: Unix seconds until which the permit holds.
+            signature: 65 bytes (r, s, v) over the permit of exactly ``locked_wei``.
+
+        Raises:
+            UsageError: The signature has another length.
+        """
+        if len(signature) != 65:
+            raise UsageError(f"A signature has 65 bytes, not {len(signature)}.")
+        return self._call(
+            "MetaScheduler",
+            "requestNewJobWithPermit",
+            codec.definition_to_tuple(definition),
+            locked_wei,
+            encode_job_name(name),
+            delegate,
+            deadline,
+            signature[64],
+            signature[:32],
+            signature[32:64],
+        )
+
     def cancel_job(self, job_id: int) -> Call:
         """Cancels a job; while it runs, asks its provider to."""
         return self._of_job("cancelJob", job_id)
@@ -119,6 +179,19 @@ class Calls:
         """Gives a pending job to a provider."""
         return self._of_job("metaSchedule", job_id, provider)
 
+    def meta_schedule_jobs(self, placements: Sequence[tuple[int, Address]]) -> Call:
+        """Gives several pending jobs to providers; what cannot be placed any more is left out."""
+        pairs = [(codec.job_id_to_bytes(job_id), provider) for job_id, provider in placements]
+        return self._call("MetaScheduler", "metaScheduleJobs", pairs, shown=f"{len(pairs)} jobs")
+
+    def expire_job(self, job_id: int) -> Call:
+        """Takes a job from a provider that let its time pass; anyone may."""
+        return self._of_job("expireJob", job_id)
+
+    def withdraw_claimable(self, to: Address) -> Call:
+        """Pays what waits for the caller because a payment to it did not go through."""
+        return self._call("MetaScheduler", "withdrawClaimable", to, shown=to.short)
+
     def timeout_job(self, job_id: int) -> Call:
         """Takes a job back from a provider that did not start it in time."""
         return self._of_job("timeoutJob", job_id)
@@ -131,6 +204,25 @@ class Calls:
 
     def claim_next_job(self) -> Call:
         return self._call("MetaScheduler", "claimNextJob")
+
+    def claim_next_jobs(self, most: int) -> Call:
+        """Claims up to ``most`` jobs, oldest first."""
+        return self._call("MetaScheduler", "claimNextJobs", most, shown=most)
+
+    def report_jobs(self, reports: Sequence[Report]) -> Call:
+        """Reports on several jobs; a report that does not fit any more is left out."""
+        rows = [
+            (
+                codec.job_id_to_bytes(report.job_id),
+                int(report.status),
+                report.start,
+                report.end,
+                report.last_error,
+                report.exit_status,
+            )
+            for report in reports
+        ]
+        return self._call("MetaScheduler", "reportJobs", rows, shown=f"{len(rows)} jobs")
 
     def claim_next_cancelling_job(self) -> Call:
         return self._call("MetaScheduler", "claimNextCancellingJob")
@@ -201,6 +293,12 @@ class Calls:
     def approve_provider(self, provider: Address) -> Call:
         return self._of_provider("approve", provider)
 
+    def approve_proposal(self, provider: Address, proposal_hash: bytes) -> Call:
+        """Approves a provider if its proposal is still the one with this hash."""
+        return self._call(
+            "ProviderManager", "approveProposal", provider, proposal_hash, shown=provider.short
+        )
+
     def remove_provider(self, provider: Address) -> Call:
         return self._of_provider("remove", provider)
 
@@ -234,8 +332,32 @@ class Calls:
         return self._call(name, function, role_of(role), account, shown=f"{shown}, {account.short}")
 
     def transfer_ownership(self, name: str, account: Address) -> Call:
-        """Hands over an owned contract (Credit, Constants, ProviderJobQueues)."""
+        """Hands over an owned contract: the queues at once, others once it is accepted."""
         return self._call(name, "transferOwnership", account, shown=account.short)
+
+    def accept_ownership(self, name: str) -> Call:
+        """Takes over Credit or Constants; the account that was named may."""
+        return self._call(name, "acceptOwnership", shown=name)
+
+    def begin_admin_transfer(self, name: str, account: Address) -> Call:
+        """Names who may take the caller's place as administrator of a contract with roles."""
+        return self._call(name, "beginDefaultAdminTransfer", account, shown=account.short)
+
+    def accept_admin_transfer(self, name: str) -> Call:
+        """Takes the place of the administrator; the account that was named may."""
+        return self._call(name, "acceptDefaultAdminTransfer", shown=name)
+
+    def set_time_limit(self, limit: str, minutes: int) -> Call:
+        """Sets ``cancel_timeout`` or ``provider_timeout``, after which jobs can be taken back.
+
+        Raises:
+            UsageError: There is no such limit.
+        """
+        if limit not in TIME_LIMIT_SETTERS:
+            raise UsageError(
+                f"There is no time limit '{limit}'.{close_matches(limit, TIME_LIMIT_SETTERS)}"
+            )
+        return self._call("Constants", TIME_LIMIT_SETTERS[limit], minutes, shown=minutes)
 
     def set_constant(self, field: str, value: int) -> Call:
         """Sets one of the grid's parameters, named as in :class:`~dsq.core.model.Constants`.

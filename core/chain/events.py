@@ -68,7 +68,7 @@ def argument_name(event: str, name: str) -> str:
 def _value(name: str, kind: str, value: Any) -> Any:
     if name == "job_id" and kind == "bytes32":
         return codec.job_id_from_bytes(value)
-    if name in ("from_status", "to_status"):
+    if name in ("from_status", "to_status") or (name == "status" and kind == "uint8"):
         return JobStatus(value)
     if name == "definition":
         return codec.definition_from_tuple(value)

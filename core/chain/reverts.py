@@ -104,6 +104,10 @@ WORDS: dict[str, Words] = {
         "The hardware lists disagree: each must have one entry a node.",
     ),
     "Banned": _fixed("The provider is banned.", "'dsq providers unban' lifts that."),
+    "ConstantBelowBound": lambda args: (
+        f"The grid's parameter cannot be {args['value']}; {args['limit']} is the least.",
+        "",
+    ),
     "ConstantOutOfBounds": lambda args: (
         f"The grid's parameter cannot be {args['value']}; {args['limit']} is the most.",
         "",
@@ -124,6 +128,12 @@ WORDS: dict[str, Words] = {
         "Tasks, CPUs a task and memory a CPU must be at least 1.",
     ),
     "InvalidNodesCount": _fixed("A provider needs at least one node."),
+    "InvalidReportTimes": lambda args: (
+        f"The times of job {int.from_bytes(args['jobId'], 'big')} are not possible:"
+        f" claimed {args['claimedAt']}, start {args['start']}, end {args['end']} (Unix seconds).",
+        "They stand as claim <= start <= end <= the time of the block.",
+    ),
+    "InvalidShortString": _fixed("The token's name is damaged."),
     "InvalidTotalCpus": _fixed("The provider's nodes have no CPUs."),
     "InvalidTotalMem": _fixed("The provider's nodes have no memory."),
     "InvalidTransition": _invalid_transition,
@@ -132,6 +142,10 @@ WORDS: dict[str, Words] = {
         "",
     ),
     "JobProviderOnly": _wrong_caller("the job's provider"),
+    "ListTooLong": lambda args: (
+        f"A list has {args['size']} entries; {args['limit']} are allowed.",
+        "Use fewer labels.",
+    ),
     "MetaScheduledScheduledStatusOnly": _wrong_status("META_SCHEDULED or SCHEDULED"),
     "NewJobRequestDisabled": _fixed(
         "The grid takes no new jobs.", "Its operator has switched new jobs off."
@@ -141,7 +155,20 @@ WORDS: dict[str, Words] = {
     "NoSpendingAuthority": _fixed(
         "The job's customer did not allow others to top it up.",
     ),
+    "NotExpired": lambda args: (
+        "The provider still has its time: the job can be taken from it"
+        + (
+            " by nobody."
+            if args["due"] >= 2**63
+            else f" in {max(1, -(-(args['due'] - args['current']) // 60))} minutes."
+        ),
+        "",
+    ),
     "OutOfBounds": _fixed("The index is outside the queue."),
+    "PendingAdminOnly": _wrong_caller("the account that was named as the next administrator"),
+    "ProposalChanged": _fixed(
+        "The provider has changed its proposal since it was looked at.", "Look at it again."
+    ),
     "ProviderNotJoined": _fixed(
         "The provider is not approved, or it is banned.",
         "'dsq providers approve' approves one that has registered.",
@@ -153,6 +180,11 @@ WORDS: dict[str, Words] = {
     ),
     "RunningScheduledStatusOnly": _wrong_status("SCHEDULED or RUNNING"),
     "SameStatusError": _fixed("The job has this status already."),
+    "StringTooLong": _fixed("The token's name is too long."),
+    "TextTooLong": lambda args: (
+        f"A text has {args['size']} bytes; {args['limit']} are allowed.",
+        "Use shorter words.",
+    ),
     "WaitingApprovalOnly": _fixed(
         "The provider has no proposal that waits for approval.",
         "It registers when its dsq-provider starts.",
@@ -164,6 +196,10 @@ _MISSING_ROLE = re.compile(r"AccessControl: account (0x[0-9a-fA-F]{40}) is missi
 
 STRINGS = {
     "Ownable: caller is not the owner": "Only the contract's owner may do this.",
+    "Ownable2Step: caller is not the new owner": "Only the account that was named as the next owner"
+    " may do this.",
+    "ERC20Permit: expired deadline": "The permit has expired.",
+    "ERC20Permit: invalid signature": "The permit is not signed by the account.",
     "ERC20: transfer amount exceeds balance": "The account has too few credits.",
     "ERC20: insufficient allowance": "The contract may not take as many credits from the account.",
     "ERC20: burn amount exceeds balance": "The account has too few credits.",

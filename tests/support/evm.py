@@ -44,6 +44,25 @@ METASCHEDULER_ROLE = keccak(text="METASCHEDULER_ROLE")
 METASCHEDULER_CONTRACT_ROLE = keccak(text="METASCHEDULER_CONTRACT_ROLE")
 ADMIN_ROLE = bytes(32)
 
+ADDED_EVENTS = frozenset(
+    {
+        "ClaimableWithdrawn",
+        "ConstantChanged",
+        "DefaultAdminTransferStarted",
+        "JobCancelRequested",
+        "JobExpired",
+        "JobSettled",
+        "JobToppedUp",
+        "JobUpdated",
+        "NewJobRequestsEnabled",
+        "OwnershipTransferStarted",
+        "PaymentDeferred",
+        "PlacementSkipped",
+        "ReportSkipped",
+    }
+)
+"""Events that the published contracts do not have: a client written for those skips them."""
+
 _OUTPUT = re.compile(r"output: 0x([0-9a-fA-F]*)")
 
 
@@ -210,7 +229,15 @@ class World:
         return int(self.evm.result.gas_used)
 
     def last_events(self) -> list[Event]:
-        """Events of the last call."""
+        """Events of the last call as a client of the published contracts sees them."""
+        return [event for event in self.all_events() if event.name not in ADDED_EVENTS]
+
+    def added_events(self) -> list[Event]:
+        """Events of the last call that the published contracts do not have."""
+        return [event for event in self.all_events() if event.name in ADDED_EVENTS]
+
+    def all_events(self) -> list[Event]:
+        """Every event of the last call, in order."""
         return list(self._decode(self.evm.result.logs))
 
     def deploy(self, name: str, types: Sequence[str] = (), values: Sequence[Any] = ()) -> Contract:
@@ -381,9 +408,12 @@ class World:
             *raw[7:],
         )
 
-    def terms(self, job_id: int) -> tuple[int, int, int, int]:
-        """Escrow, rate, time of the claim and fee in percent."""
-        found: tuple[int, int, int, int] = self.scheduler.call("getJobTerms", raw_id(job_id))
+    def expire(self, job_id: int, sender: Address | None = None) -> list[Event]:
+        return self.scheduler.send("expireJob", raw_id(job_id), sender=sender or self.bob)
+
+    def terms(self, job_id: int) -> tuple[int, ...]:
+        """Escrow, rate, time of the claim, fee in percent, and the rest of JobTerms."""
+        found: tuple[int, ...] = self.scheduler.call("getJobTerms", raw_id(job_id))
         return found
 
 

@@ -13,6 +13,17 @@ interface IJobRepository {
     /// @notice A job's status changed.
     event JobTransitionEvent(bytes32 _jobId, JobStatus _from, JobStatus _to);
 
+    /// @notice The same as JobCreated (both statuses are equal then) and JobTransitionEvent, for
+    /// followers that look for one job, one customer or one provider. `providerAddr` is the
+    /// provider that the job had before, if the change takes it away.
+    event JobUpdated(
+        bytes32 indexed jobId,
+        address indexed customerAddr,
+        address indexed providerAddr,
+        JobStatus fromStatus,
+        JobStatus toStatus
+    );
+
     /// @notice Stores a job under the next id and adds it to its customer's list.
     /// @param _job The job; its `jobId` is ignored, its status, cost and time are taken as they
     /// are.
@@ -21,6 +32,10 @@ interface IJobRepository {
 
     /// @notice Overwrites a job; emits JobTransitionEvent if its status differs.
     function update(Job memory _job) external;
+
+    /// @notice Sets all that the life cycle of a job changes; emits JobTransitionEvent if the status
+    /// differs. The customer is left as it is.
+    function setState(bytes32 _jobId, JobState memory _state) external;
 
     /// @notice Sets the status and emits JobTransitionEvent.
     function setJobStatus(bytes32 _jobId, JobStatus _newStatus) external;
@@ -55,7 +70,7 @@ interface IJobRepository {
     /// @notice The job; reverts with `InvalidJob` if there is none.
     function get(bytes32 _jobId) external view returns (Job memory);
 
-    /// @notice The part of a job that its life cycle depends on; reverts with `InvalidJob` if there
+    /// @notice The part of a job that changes; reverts with `InvalidJob` if there
     /// is none. Costs the same for every job, however long its labels are.
     function getState(bytes32 _jobId) external view returns (JobState memory);
 
@@ -64,6 +79,35 @@ interface IJobRepository {
 
     /// @notice Ids of a customer's jobs, oldest first.
     function getByCustomer(address customerAddr) external view returns (bytes32[] memory);
+
+    /// @notice How many jobs there are.
+    function jobCount() external view returns (uint256);
+
+    /// @notice How many jobs a customer has.
+    function jobCountByCustomer(address _customerAddr) external view returns (uint256);
+
+    /// @notice A page of a customer's jobs, oldest first; shorter than `_limit` at the end.
+    function getByCustomerPaged(address _customerAddr, uint256 _offset, uint256 _limit)
+        external
+        view
+        returns (bytes32[] memory);
+
+    /// @notice Jobs with a status among `_scan` jobs, the first of which is number `_from`.
+    /// @return ids The jobs.
+    /// @return next Where the next page begins; zero behind the last job.
+    function getByStatusPaged(JobStatus _status, uint256 _from, uint256 _scan)
+        external
+        view
+        returns (bytes32[] memory ids, uint256 next);
+
+    /// @notice How many jobs have each status among `_scan` jobs, the first of which is number
+    /// `_from`.
+    /// @return counts By status.
+    /// @return next Where to go on; zero behind the last job.
+    function countByStatus(uint256 _from, uint256 _scan)
+        external
+        view
+        returns (uint256[9] memory counts, uint256 next);
 
     /// @notice The id that the next job gets; the first is 1.
     function jobIdCounter() external view returns (uint256);

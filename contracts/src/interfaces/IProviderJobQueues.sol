@@ -21,6 +21,13 @@ interface IProviderJobQueues {
     /// @return jobId The job, or zero if only dead entries were removed.
     function popNextClaimableJob(address _providerAddr) external returns (bytes32 jobId);
 
+    /// @notice Takes up to `_max` jobs that are placed with the provider, oldest first, and the dead
+    /// entries between them; reverts with `NoJob` if there is none.
+    /// @return jobIds The jobs; none if only dead entries were removed.
+    function popNextClaimableJobs(address _providerAddr, uint256 _max)
+        external
+        returns (bytes32[] memory jobIds);
+
     /// @notice Takes the oldest job that the provider has to end: running, or cancelled after it
     /// was claimed. Reverts with `NoJob` if there is none.
     /// @return jobId The job, or zero if only dead entries were removed.
@@ -48,4 +55,14 @@ interface IProviderJobQueues {
 
     /// @notice Entries of the top-up queue, dead ones included.
     function getTopUpJobQueueSize(address _providerAddr) external view returns (uint256 length);
+
+    /// @notice How many placements a provider had. A job that comes back to a provider after it was
+    /// with another one counts again.
+    function jobCountByProvider(address _providerAddr) external view returns (uint256);
+
+    /// @notice A page of the jobs that were placed with a provider, oldest placement first.
+    function getByProviderPaged(address _providerAddr, uint256 _offset, uint256 _limit)
+        external
+        view
+        returns (bytes32[] memory);
 }

@@ -35,6 +35,12 @@ interface IProviderManager {
     /// @notice Makes the proposal the active record. Operators only.
     function approve(address _providerAddr) external;
 
+    /// @notice Makes the proposal the active record if it is the one that was looked at. Operators
+    /// only; `ProposalChanged` if the provider has written another one since.
+    /// @param _providerAddr The provider.
+    /// @param _hash What `proposalHash` gave.
+    function approveProposal(address _providerAddr, bytes32 _hash) external;
+
     /// @notice Deletes the active record; the proposal, if there is no active record. Operators
     /// only.
     function remove(address _providerAddr) external;
@@ -77,6 +83,25 @@ interface IProviderManager {
 
     /// @notice Whether the provider has a proposal.
     function isWaitingForApproval(address _providerAddr) external view returns (bool);
+
+    /// @notice Hash of all that a proposal says; zero if there is none.
+    function proposalHash(address _providerAddr) external view returns (bytes32);
+
+    /// @notice Unix seconds since when an active provider is removed or banned; zero if it is not.
+    function invalidSince(address _providerAddr) external view returns (uint256);
+
+    /// @notice A page of the active records.
+    /// @param _cursor Where to begin; zero for the first.
+    /// @param _howMany Most records to return.
+    /// @return providers_ The records.
+    /// @return newCursor Where the next page begins; zero at the end.
+    function getProvidersPaged(uint256 _cursor, uint256 _howMany)
+        external
+        view
+        returns (Provider[] memory providers_, uint256 newCursor);
+
+    /// @notice How many providers are active.
+    function providerCount() external view returns (uint256);
 
     /// @notice Whether the provider is banned.
     function isBanned(address _providerAddr) external view returns (bool);

@@ -30,8 +30,12 @@ library JobStatusLib {
     function checkTransition(JobStatus from, JobStatus to) internal pure {
         if (from == to) revert SameStatusError();
         if (isCold(from)) revert JobHotStatusOnly(from);
-        if ((ALLOWED >> (9 * uint256(from) + uint256(to))) & 1 == 0) {
-            revert InvalidTransition(from, to);
-        }
+        if (!canBecome(from, to)) revert InvalidTransition(from, to);
+    }
+
+    /// @notice Whether a job may go from one status to the other.
+    function canBecome(JobStatus from, JobStatus to) internal pure returns (bool) {
+        // The rows of the cold statuses are empty.
+        return (ALLOWED >> (9 * uint256(from) + uint256(to))) & 1 == 1;
     }
 }

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.20;
 
 import {Label} from "../types/Job.sol";
+import {Limits} from "./Limits.sol";
 import {Packed} from "./Packed.sol";
 
 /// @title Labels as bytes
@@ -9,13 +10,16 @@ import {Packed} from "./Packed.sol";
 library LabelCodec {
     using Packed for Packed.Buffer;
 
-    /// @notice Bytes that a label takes.
+    /// @notice Bytes that a label takes; reverts if its key or its value is too long.
     function sizeOf(Label memory label) internal pure returns (uint256) {
+        Limits.checkText(label.key, Limits.KEY);
+        Limits.checkText(label.value, Limits.VALUE);
         return Packed.sizeOf(label.key) + Packed.sizeOf(label.value);
     }
 
-    /// @notice Bytes that a list of labels takes.
+    /// @notice Bytes that a list of labels takes; reverts if it is too long.
     function sizeOf(Label[] memory labels) internal pure returns (uint256 size) {
+        Limits.checkList(labels.length, Limits.LABELS);
         size = 2;
         for (uint256 i = 0; i < labels.length; ++i) {
             size += sizeOf(labels[i]);

@@ -104,12 +104,22 @@ struct Job {
     int64 exitCode;
 }
 
-/// @notice The part of a job that has a fixed size: all that its life cycle depends on.
+/// @notice The times of a job that change, as in JobTime.
+struct JobClock {
+    uint256 start;
+    uint256 end;
+    uint256 cancelRequestTimestamp;
+    uint256 blockNumberStateChange;
+    uint256 panicTimestamp;
+}
+
+/// @notice The part of a job that changes: all that its life cycle depends on.
 struct JobState {
     JobStatus status;
     address customerAddr;
     address providerAddr;
     JobCost cost;
-    JobTime time;
+    JobClock time;
     bool hasCancelRequest;
+    int64 exitCode;
 }

@@ -17,28 +17,120 @@ PUBLISHED: dict[str, dict[str, Any]] = json.loads(
 )
 """The published interface: declarations by selector or topic."""
 
+TWO_STEP_OWNER = {
+    "acceptOwnership()",
+    "pendingOwner()",
+    "OwnershipTransferStarted(address,address)",
+}
+TWO_STEP_ADMIN = {
+    "acceptDefaultAdminTransfer()",
+    "beginDefaultAdminTransfer(address)",
+    "pendingDefaultAdmin()",
+    "DefaultAdminTransferStarted(address,address)",
+    "PendingAdminOnly(address,address)",
+}
+REPORT = "(bytes32,uint8,uint64,uint64,string,int64)"
+DEFINITION = (
+    "(uint64,uint64,uint64,uint64,string,uint8,(string,string)[],((string,string),bytes2)[])"
+)
+STATE = (
+    "(uint8,address,address,(uint256,uint256,uint256,bool),"
+    "(uint256,uint256,uint256,uint256,uint256),bool,int64)"
+)
+
 ADDITIONS = {
-    "Constants": {"MAX_DEEPSQUARE_CUT()", "ConstantOutOfBounds(uint256,uint256)"},
-    "Credit": set(),
+    "Constants": {
+        "MAX_DEEPSQUARE_CUT()",
+        "MAX_MINIMUM_AMOUNT()",
+        "MAX_MINUTES()",
+        "MIN_CANCEL_TIMEOUT()",
+        "MIN_PROVIDER_TIMEOUT()",
+        "cancelTimeout()",
+        "providerTimeout()",
+        "setCancelTimeout(uint64)",
+        "setProviderTimeout(uint64)",
+        "terms()",
+        "ConstantChanged(string,uint256,uint256)",
+        "ConstantOutOfBounds(uint256,uint256)",
+        "ConstantBelowBound(uint256,uint256)",
+        *TWO_STEP_OWNER,
+    },
+    "Credit": {
+        "DOMAIN_SEPARATOR()",
+        "eip712Domain()",
+        "nonces(address)",
+        "permit(address,address,uint256,uint256,uint8,bytes32,bytes32)",
+        "EIP712DomainChanged()",
+        "InvalidShortString()",
+        "StringTooLong(string)",
+        *TWO_STEP_OWNER,
+    },
     "JobRepository": {
         "getState(bytes32)",
         "getDefinition(bytes32)",
+        f"setState(bytes32,{STATE})",
+        "jobCount()",
+        "jobCountByCustomer(address)",
+        "getByCustomerPaged(address,uint256,uint256)",
+        "getByStatusPaged(uint8,uint256,uint256)",
+        "countByStatus(uint256,uint256)",
+        "JobUpdated(bytes32,address,address,uint8,uint8)",
         "DataTooLarge(uint256,uint256)",
+        "ListTooLong(uint256,uint256)",
+        "TextTooLong(uint256,uint256)",
+        *TWO_STEP_ADMIN,
     },
     "MetaScheduler": {
         "accruedFees()",
         "getJobTerms(bytes32)",
+        f"requestNewJobWithPermit({DEFINITION},uint256,bytes32,bool,uint256,uint8,bytes32,bytes32)",
+        "metaScheduleJobs((bytes32,address)[])",
+        "claimNextJobs(uint256)",
+        f"reportJobs({REPORT}[])",
+        "expireJob(bytes32)",
+        "expiryOf(bytes32)",
+        "claimable(address)",
+        "withdrawClaimable(address)",
+        "JobCancelRequested(bytes32,address,address)",
+        "JobToppedUp(bytes32,address,address,address,uint256)",
+        "JobSettled(bytes32,address,address,uint256,uint256,uint256)",
+        "JobExpired(bytes32,address,address,uint256)",
+        "ReportSkipped(bytes32,address,uint8)",
+        "PlacementSkipped(bytes32,address,uint8)",
+        "PaymentDeferred(address,uint256)",
+        "ClaimableWithdrawn(address,address,uint256)",
+        "NewJobRequestsEnabled(bool)",
+        "InvalidReportTimes(bytes32,uint256,uint256,uint256)",
+        "NotExpired(uint256,uint256)",
+        *TWO_STEP_ADMIN,
         "AmountTooLarge(uint256,uint256)",
         "InvalidTransition(uint8,uint8)",
         "SameStatusError()",
     },
-    "ProviderJobQueues": {"SCAN_LIMIT()"},
-    "ProviderManager": {"DataTooLarge(uint256,uint256)"},
+    "ProviderJobQueues": {
+        "SCAN_LIMIT()",
+        "getByProviderPaged(address,uint256,uint256)",
+        "jobCountByProvider(address)",
+        "popNextClaimableJobs(address,uint256)",
+    },
+    "ProviderManager": {
+        "approveProposal(address,bytes32)",
+        "getProvidersPaged(uint256,uint256)",
+        "invalidSince(address)",
+        "proposalHash(address)",
+        "providerCount()",
+        "DataTooLarge(uint256,uint256)",
+        "ListTooLong(uint256,uint256)",
+        "ProposalChanged(bytes32,bytes32)",
+        "TextTooLong(uint256,uint256)",
+        *TWO_STEP_ADMIN,
+    },
     "Tools": set(),
 }
 """What we have beyond it; docs/contracts.md says why."""
 
 NAMED_HERE = {
+    "jobIdByCustomer(address,uint256)",
     "jobs(bytes32)",
     "providers(address)",
     "waitingApprovalProviders(address)",

@@ -6,7 +6,7 @@ import pytest
 
 from dsq import contracts
 
-MARGIN = 2_000
+MARGIN = 1_200
 """Bytes of code that stay free below the limit of 24,576."""
 
 

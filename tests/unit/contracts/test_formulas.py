@@ -48,12 +48,10 @@ def saturated(definition: JobDefinition, price: ProviderPrices) -> int:
     return min(wei_per_minute(definition, price), UINT256)
 
 
-@QUICK
-@given(definition=definitions, price=prices, minutes=numbers(UINT64), wei=numbers(UINT256))
-def test_cost_and_minutes(
+def compare(
     tools: Contract, definition: JobDefinition, price: ProviderPrices, minutes: int, wei: int
 ) -> None:
-    """Cost of a time and time for a cost agree for all inputs; what does not fit saturates."""
+    """Asserts that contract and client compute the same."""
     job, rates = definition_tuple(definition), prices_tuple(price)
     cost = tools.call("convertDurationToCredit", job, rates, minutes)
     assert cost == min(cost_of(definition, price, minutes), UINT256)
@@ -62,6 +60,18 @@ def test_cost_and_minutes(
         assert bought == minutes_for(definition, price, wei)
     else:
         assert bought == wei // saturated(definition, price)
+
+
+CASES = given(definition=definitions, price=prices, minutes=numbers(UINT64), wei=numbers(UINT256))
+
+
+@QUICK
+@CASES
+def test_cost_and_minutes(
+    tools: Contract, definition: JobDefinition, price: ProviderPrices, minutes: int, wei: int
+) -> None:
+    """Cost of a time and time for a cost agree for all inputs; what does not fit saturates."""
+    compare(tools, definition, price, minutes, wei)
 
 
 @settings(QUICK, max_examples=300)

@@ -84,7 +84,7 @@ class TestRequest:
         assert (job.cancel_request, job.block, job.panic) == (world.time, world.block, 0)
         assert job.name == b"a name".ljust(32, b"\0")
         assert (job.has_cancel_request, job.last_error, job.exit_code) == (False, "", 0)
-        assert world.terms(job_id) == (WEI, 0, 0, 0)
+        assert world.terms(job_id) == (WEI, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
     def test_checks_in_order(self, world: World) -> None:
         """The switch, the amount, the definition, the token: the first that fails is told."""
@@ -94,7 +94,7 @@ class TestRequest:
         refuse(world, bad, 0, "NewJobRequestDisabled")
         world.scheduler.send("setEnableRequestNewJob", True)
         refuse(world, bad, 99 * CREDIT, "InsufficientFunds", 99 * CREDIT, 100 * CREDIT)
-        refuse(world, bad, 2**128, "AmountTooLarge", 2**128, 2**128 - 1)
+        refuse(world, bad, 2**88, "AmountTooLarge", 2**88, 2**88 - 1)
         refuse(world, bad, 100 * CREDIT, "InvalidJobDefinition")
         good = JobDefinition(ntasks=1, cpus_per_task=1, mem_per_cpu=1)
         refuse(world, good, 100 * CREDIT, "Error", "ERC20: insufficient allowance")
@@ -104,10 +104,9 @@ class TestRequest:
 
     def test_definition_that_does_not_fit(self, world: World) -> None:
         """A definition larger than the store takes is refused with its size."""
-        long = JobDefinition(
-            ntasks=1, cpus_per_task=1, mem_per_cpu=1, batch_location_hash="x" * 30_000
-        )
-        refuse(world, long, WEI, "DataTooLarge", 30_000 + 2 + 35 + 2, 24_575)
+        labels = tuple(Label("key", "x" * 500) for _ in range(60))
+        long = JobDefinition(ntasks=1, cpus_per_task=1, mem_per_cpu=1, uses=labels)
+        refuse(world, long, WEI, "DataTooLarge", 60 * 507 + 2 + 38 + 35 + 2, 24_575)
 
 
 def refuse(world: World, definition: JobDefinition, wei: int, error: str, *values: object) -> None:
@@ -129,10 +128,10 @@ class TestPlacement:
         assert world.queues.call("hasNextClaimableJob", world.p2) is False
 
     def test_fixes_the_terms(self, world: World) -> None:
-        """Rate and fee are those of the moment."""
+        """Rate, fee and every time limit are those of the moment."""
         job_id = world.request()
         world.place(job_id)
-        assert world.terms(job_id) == (WEI, RATE, 0, 20)
+        assert world.terms(job_id) == (WEI, RATE, 0, 20, world.time, 0, 30, 10, 60, 1440)
 
     def test_refuses(self, world: World) -> None:
         """The provider must be valid, the job known and pending, the caller a meta-scheduler."""
@@ -170,7 +169,7 @@ class TestClaim:
             "jobDefinition": world.job(job_id).definition,
         }
         assert transition == moved(job_id, JobStatus.META_SCHEDULED, JobStatus.SCHEDULED)
-        assert world.terms(job_id) == (WEI, RATE, world.time, 20)
+        assert world.terms(job_id)[:4] == (WEI, RATE, world.time, 20)
 
     def test_oldest_first(self, world: World) -> None:
         """Jobs are claimed in the order of their placement."""

@@ -108,8 +108,8 @@ class TestRegister:
     def test_offer_that_does_not_fit(self, world: World) -> None:
         """An offer larger than the store takes is refused with its size."""
         with pytest.raises(RevertedError) as error:
-            world.register(NEW, labels=[("key", "x" * 30_000)])
-        size = 96 + 2 + 2 * 28 + 2 + 5 + 30_002
+            world.register(NEW, labels=[("key", "x" * 500)] * 60)
+        size = 96 + 2 + 2 * 28 + 2 + 60 * 507
         assert (error.value.name, error.value.values) == ("DataTooLarge", (size, 24_575))
 
 

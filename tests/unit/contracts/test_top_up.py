@@ -68,12 +68,12 @@ def test_nothing_is_refused(world: World) -> None:
 
 
 def test_too_much_is_refused(world: World) -> None:
-    """A job holds less than 2**128 wei, what it has already included."""
+    """A job holds less than 2**88 wei, what it has already included."""
     job_id = world.job_at(JobStatus.RUNNING)
-    for amount, told in ((2**256 - 1, 2**256 - 1), (2**128 - WEI, 2**128)):
+    for amount, told in ((2**256 - 1, 2**256 - 1), (2**88 - WEI, 2**88)):
         with pytest.raises(RevertedError) as error:
             world.top_up(job_id, amount)
-        assert (error.value.name, error.value.values) == ("AmountTooLarge", (told, 2**128 - 1))
+        assert (error.value.name, error.value.values) == ("AmountTooLarge", (told, 2**88 - 1))
 
 
 def test_a_new_claim_takes_it_in(world: World) -> None:
@@ -178,13 +178,12 @@ class TestDelegated:
         world.top_up_delegated(job_id)
         assert world.job(job_id).max_cost == RATE * 61 - 1
 
-    def test_empty_slice(self, world: World) -> None:
-        """A slice of no minutes is a top-up of nothing."""
+    def test_slice_of_the_placement(self, world: World) -> None:
+        """A new slice counts for jobs that are placed after it was set."""
         job_id = self.low(world, 0)
-        world.constants.send("setTopUpSliceDurationMin", 0)
-        with pytest.raises(RevertedError) as error:
-            world.top_up_delegated(job_id)
-        assert (error.value.name, error.value.values) == ("InsufficientFunds", (0, 1))
+        world.constants.send("setTopUpSliceDurationMin", 5)
+        world.top_up_delegated(job_id)
+        assert world.job(job_id).pending_top_up == self.SLICE * RATE
 
     def test_free_provider(self, world: World) -> None:
         """At a rate of 0 a job always has time left."""
