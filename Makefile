@@ -7,8 +7,8 @@ export UV_PYTHON_DOWNLOADS := never
 # Where programs fetched from npm (anvil) are kept; the default is the user's cache.
 export DSQ_CACHE_DIR
 
-.PHONY: help setup dev demo check format lint types imports contracts contracts-check proto \
-	docs test unit integration test-slow bench clean
+.PHONY: help setup dev demo check format lint types imports contracts contracts-check forge-test \
+	forge-test-slow gas gas-update coverage slither proto docs test unit integration test-slow bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -61,6 +61,34 @@ contracts: dev contracts/node_modules ## compile the contracts into contracts/ar
 contracts-check: contracts/node_modules
 	node contracts/compile.cjs --check
 
+# forge finds npm's compiler by itself (contracts/foundry.toml)
+FORGE = PATH="$(CURDIR)/contracts/node_modules/.bin:$$PATH" forge
+
+forge-test: contracts/node_modules ## the contracts' tests: units, fuzz, invariants
+	cd contracts && $(FORGE) fmt --check src test && $(FORGE) test --summary
+
+forge-test-slow: contracts/node_modules
+	cd contracts && FOUNDRY_PROFILE=slow $(FORGE) test
+
+gas: contracts/node_modules ## compare the gas of each step with the snapshot
+	cd contracts && FOUNDRY_PROFILE=gas $(FORGE) test
+
+gas-update: contracts/node_modules
+	cd contracts && FOUNDRY_PROFILE=gas FORGE_SNAPSHOT_CHECK=false $(FORGE) test
+
+coverage: contracts/node_modules ## lines of the contracts that the tests reach
+	cd contracts && FROM_SOURCE=true $(FORGE) coverage --ir-minimum \
+		--no-match-coverage "test|node_modules" --no-match-contract "InvariantsTest|GasTest"
+
+# Slither wants an older web3 than dsq, so it has an environment of its own.
+.slither/bin/slither:
+	$(PYTHON) -m venv .slither && .slither/bin/pip install -q --disable-pip-version-check \
+		slither-analyzer==0.11.6
+
+slither: contracts/node_modules .slither/bin/slither ## look for weaknesses in the contracts
+	cd contracts && PATH="$(CURDIR)/.slither/bin:$(CURDIR)/contracts/node_modules/.bin:$$PATH" \
+		slither .
+
 proto: dev ## generate the gRPC code from core/rpc/protos
 	$(BIN)/python -m dsq.core.rpc.generate
 
@@ -79,10 +107,14 @@ integration: dev
 test: dev ## unit tests, and those on real Slurm, sshd and anvil; sets up what it can
 	@$(BIN)/python -m tests.support.prepare
 	$(BIN)/pytest -q -n 2 tests/unit
+	@$(MAKE) -s contracts/node_modules
+	@if [ -x contracts/node_modules/.bin/forge ]; then $(MAKE) -s forge-test; \
+	else echo "npm has no forge for this machine: the contracts' own tests are skipped"; fi
 	$(BIN)/pytest -q -n 2 --dist loadfile -m "not slow" tests/integration tests/e2e
 
 test-slow: dev ## the long rest
 	@$(BIN)/python -m tests.support.prepare
+	$(MAKE) -s forge-test-slow
 	$(BIN)/pytest -q -m slow tests
 
 bench: dev ## the benchmarks; each prints a table

@@ -67,6 +67,19 @@ def role_of(role: str | bytes) -> bytes:
     return ROLES[role]
 
 
+LAST_ERROR_BYTES = 1024
+"""What the contract keeps of a job's last error (``Limits.LAST_ERROR``); it refuses more."""
+
+
+def cut(text: str) -> str:
+    """A last error that the contract takes: a report must never fail for the length of its words."""
+    raw = text.encode()
+    if len(raw) <= LAST_ERROR_BYTES:
+        return text
+    mark = "…"
+    return raw[: LAST_ERROR_BYTES - len(mark.encode())].decode(errors="ignore") + mark
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """A transaction to be: whom it calls, with what data.
@@ -198,7 +211,7 @@ class Calls:
 
     def panic_job(self, job_id: int, reason: str) -> Call:
         """Ends a job that cannot go on; everything is refunded."""
-        return self._of_job("panicJob", job_id, reason)
+        return self._of_job("panicJob", job_id, cut(reason))
 
     # Jobs, by the provider.
 
@@ -217,7 +230,7 @@ class Calls:
                 int(report.status),
                 report.start,
                 report.end,
-                report.last_error,
+                cut(report.last_error),
                 report.exit_status,
             )
             for report in reports
@@ -246,6 +259,7 @@ class Calls:
 
         Args:
             minutes: What is billed when it ended.
+            last_error: Why it ended so; cut to what the contract keeps.
             exit_status: The wait status (exit code 3 is 768).
         """
         return self._call(
@@ -254,7 +268,7 @@ class Calls:
             codec.job_id_to_bytes(job_id),
             int(status),
             minutes,
-            last_error,
+            cut(last_error),
             exit_status,
             shown=f"{job_id}, {status.name}",
         )

@@ -6,7 +6,7 @@ import pytest
 
 from dsq.core.chain import Addresses, Call, Calls
 from dsq.core.chain.abi import contract, decode
-from dsq.core.chain.calls import CONSTANT_SETTERS, METASCHEDULER_ROLE
+from dsq.core.chain.calls import CONSTANT_SETTERS, LAST_ERROR_BYTES, METASCHEDULER_ROLE, cut
 from dsq.core.errors import UsageError
 from dsq.core.model import (
     Address,
@@ -120,3 +120,13 @@ def test_only_what_differs_is_set() -> None:
 def test_addresses_as_json() -> None:
     """Addresses are written with their checksum and read back."""
     assert Addresses.from_json(ADDRESSES.to_json()) == ADDRESSES
+
+
+@pytest.mark.parametrize(
+    "text", ["", "short", "x" * 1024, "x" * 1025, "é" * 4000, "…" * 341 + "ab"]
+)
+def test_a_last_error_always_fits(text: str) -> None:
+    """Longer than the contract takes, it is cut between characters and marked."""
+    kept = cut(text)
+    assert len(kept.encode()) <= LAST_ERROR_BYTES
+    assert kept == text if len(text.encode()) <= LAST_ERROR_BYTES else kept.endswith("…")
