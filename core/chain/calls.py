@@ -72,7 +72,7 @@ LAST_ERROR_BYTES = 1024
 
 
 def cut(text: str) -> str:
-    """A last error that the contract takes: a report must never fail for the length of its words."""
+    """A last error that the contract takes: no report must fail for the length of its words."""
     raw = text.encode()
     if len(raw) <= LAST_ERROR_BYTES:
         return text

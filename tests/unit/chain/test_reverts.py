@@ -32,7 +32,13 @@ def test_every_custom_error_has_words() -> None:
 @pytest.mark.parametrize("error", known_errors().values(), ids=lambda error: error.name)
 def test_every_custom_error_decodes(error: ErrorType) -> None:
     """Revert data of each error becomes one sentence, its name and its arguments."""
-    samples = {"uint8": 3, "uint256": 5 * CREDIT, "address": ALICE}
+    samples = {
+        "uint8": 3,
+        "uint256": 5 * CREDIT,
+        "address": ALICE,
+        "bytes32": bytes(31) + b"\x29",
+        "string": "last error",
+    }
     values = [samples[p.type] for p in error.parameters]
     found = decode_revert(error.selector + encode([p.type for p in error.parameters], values))
     assert found.name == error.name
