@@ -21,7 +21,7 @@ Made from the commands' own definitions by `python -m dsq.console.commands.refer
 
 - Data goes to standard output, words to standard error. With `--json`, standard output is one
   JSON value with sorted keys ([json.md](json.md)).
-- Every command takes `--debug`; without it no traceback is ever shown. `--grid`, `--home` and
+- Every command takes `-h` or `--help`, and `--debug`; without that one no traceback is ever shown. `--grid`, `--home` and
   `--debug` may stand before or behind the command.
 - Which grid: `--home` or `--grid`, else `DSQ_HOME` or `DSQ_GRID`, else `default_grid` of the
   settings, else the only grid there. Which key: `ETH_PRIVATE_KEY`, else `--key-file`, else the
@@ -96,14 +96,15 @@ def _common(context: click.Context) -> str:
     return "\n".join(["| option | meaning |", "|---|---|", *rows]) + "\n"
 
 
-COMMON = ("--json", "--grid", "--home", "--key-file", "--passphrase-file", "--debug", "--help")
+COMMON = ("--json", "--grid", "--home", "--key-file", "--passphrase-file", "--debug")
 """Options that mean the same everywhere; described once."""
 
 
 def _options(command: click.Command, context: click.Context) -> Iterator[str]:
     own, common = [], []
     for option in command.get_params(context):
-        if not isinstance(option, click.Option):
+        # Help is the same everywhere, and click remembers it from the first context it sees.
+        if not isinstance(option, click.Option) or "--help" in option.opts:
             continue
         shared = next((name for name in COMMON if name in option.opts), None)
         is_root = context.parent is None
@@ -115,14 +116,14 @@ def _options(command: click.Command, context: click.Context) -> Iterator[str]:
         own.append(f"| `{_cell(record[0])}` | {_cell(record[1])} |")
     if own:
         yield "\n".join(["| option | meaning |", "|---|---|", *own]) + "\n"
-    words = " ".join(f"`{name}`" for name in COMMON if name in common and name != "--help")
+    words = " ".join(f"`{name}`" for name in COMMON if name in common)
     if words:
         yield f"{'Also' if own else 'Takes'} {words}.\n"
 
 
 def _same_everywhere(option: click.Option) -> bool:
     """Local grids have their own ``--home``, and ``up`` its own ``--json``."""
-    return "--help" in option.opts or option.help in COMMON_HELP
+    return option.help in COMMON_HELP
 
 
 def _cell(text: str) -> str:
