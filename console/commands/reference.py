@@ -21,8 +21,8 @@ Made from the commands' own definitions by `python -m dsq.console.commands.refer
 
 - Data goes to standard output, words to standard error. With `--json`, standard output is one
   JSON value with sorted keys ([json.md](json.md)).
-- Every command takes `-h` or `--help`, and `--debug`; without that one no traceback is ever shown. `--grid`, `--home` and
-  `--debug` may stand before or behind the command.
+- Every command takes `-h` or `--help`, and `--debug`; without `--debug` no traceback is ever
+  shown. `--grid`, `--home` and `--debug` may stand before or behind the command.
 - Which grid: `--home` or `--grid`, else `DSQ_HOME` or `DSQ_GRID`, else `default_grid` of the
   settings, else the only grid there. Which key: `ETH_PRIVATE_KEY`, else `--key-file`, else the
   grid's. Commands that neither send nor sign never open a key (`logs` signs).
