@@ -249,6 +249,7 @@ class SlurmScheduler:
         wanted = {job.id: job for job in jobs}
         found = {job.id: self._ended[job] for job in wanted.values() if job in self._ended}
         missing = [job_id for job_id in wanted if job_id not in found]
+        records: dict[str, list[SlurmJob]] = {}
         if missing:
             account = await self._tools.account()
             argv = commands.squeue(self._program("squeue"), user=account.user)
@@ -261,6 +262,9 @@ class SlurmScheduler:
             for job_id in missing:
                 # A job that has left the queue cannot run, whatever the accounting still says.
                 ended = [job for job in accounted.get(job_id, []) if job.state in ENDED_STATES]
+                # Slurm uses ids again: what began after the queue's job came is that job's.
+                later = [job.submit_time for job in records.get(job_id, [])]
+                ended = [job for job in ended if job.start < min(later, default=job.start + 1)]
                 self._take(
                     wanted[job_id], ended, found, exact=not self._accounting.is_completion_log
                 )

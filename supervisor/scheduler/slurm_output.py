@@ -64,7 +64,7 @@ def parse_submitted(stdout: str) -> str:
     """The job id that ``sbatch --parsable`` printed (``123`` or ``123;cluster``), or ""."""
     for line in reversed(stdout.strip().splitlines()):
         word = line.strip().split(";")[0]
-        if word.isdigit() and int(word) > 0:
+        if _is_number(word) and int(word) > 0:
             return word
     return ""
 
@@ -111,7 +111,7 @@ def parse_sacct(stdout: str) -> list[SlurmJob]:
             start=start,
             end=end,
             code=code,
-            limit=int(limit) if limit.isdigit() else None,
+            limit=int(limit) if _is_number(limit) else None,
             nodes=nodes,
             output=cells[-1] if len(cells) > len(SACCT_COLUMNS) else "",
         )
@@ -136,7 +136,7 @@ def _job(
 ) -> SlurmJob | None:
     """Builds a record from cells, or None if they cannot be a job's."""
     state = state.rstrip("+")
-    if not job_id.isdigit() or (state not in ENDED_STATES and state not in LIVE_STATES):
+    if not _is_number(job_id) or (state not in ENDED_STATES and state not in LIVE_STATES):
         return None
     nodes = "" if nodes in ("(null)", "None assigned", "n/a", "None") else nodes
     done = state in ENDED_STATES or state == "COMPLETING"
@@ -162,7 +162,7 @@ def _job(
 
 def parse_time(text: str) -> int:
     """Unix seconds, or 0 for none. Reads ISO times too (in this machine's time zone)."""
-    if text.isdigit():
+    if _is_number(text):
         return int(text)
     try:
         return int(time.mktime(time.strptime(text, "%Y-%m-%dT%H:%M:%S")))
@@ -194,7 +194,7 @@ def parse_exit(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d+):(\d+)", text)
     if match is not None:
         return int(match[1]) & 0xFF, int(match[2]) & 0x7F
-    if text.isdigit():
+    if _is_number(text):
         status = int(text)
         return (status >> 8) & 0xFF, status & 0x7F
     return 0, 0
@@ -411,3 +411,8 @@ def accounting_is_off(stderr: str) -> bool:
         or "not running a supported" in text
         or ("jobcomp" in text or "job completion" in text)
     )
+
+
+def _is_number(text: str) -> bool:
+    """Plain digits only: ``str.isdigit`` also takes ``²``, which ``int`` does not."""
+    return text.isascii() and text.isdigit()
