@@ -160,3 +160,14 @@ def _cluster(home: Home, options: Options, name: str, user: str) -> dict[str, An
         **({"port": int(port)} if port else {}),
         **{key: value for key, value in named.items() if value},
     }
+
+
+def delete(home: Home) -> None:
+    """Deletes a home that was ended, and what it keeps elsewhere."""
+    state = home.load_state()
+    if state is not None:
+        for name in home.provider_names(state.options.providers):
+            mini_slurm(home, name).remove()
+        if state.jobs_root:
+            shutil.rmtree(state.jobs_root, ignore_errors=True)
+    shutil.rmtree(home.path, ignore_errors=True)

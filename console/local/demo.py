@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+from dsq.console.local.clusters import delete
 from dsq.console.local.down import down
+from dsq.console.local.home import Home
 from dsq.console.local.progress import to_stderr
 from dsq.console.local.up import up
 from dsq.console.templates import template
@@ -36,6 +37,8 @@ def demo(*, tui: bool = False, home: Path | None = None, cluster: str | None = N
         cluster: As for ``dsq up``.
     """
     folder = home or Path(tempfile.mkdtemp(prefix="dsq-demo-"))
+    if home is None:
+        folder.chmod(0o711)  # jobs may run as another account; what is private has its own mode
     began = time.monotonic()
     try:
         up(folder, {"cluster": cluster}, detach=True)
@@ -50,7 +53,7 @@ def demo(*, tui: bool = False, home: Path | None = None, cluster: str | None = N
         with contextlib.suppress(DsqError):
             down(folder)
         if home is None:
-            shutil.rmtree(folder, ignore_errors=True)
+            delete(Home(folder))
 
 
 async def course(home: Path) -> int:

@@ -133,7 +133,7 @@ def test_demo_prints_a_settlement_that_adds_up(anvil_here: None, folder: Path) -
     for word in ("PENDING", "RUNNING", "FINISHED", "locked", "refund", "    | "):
         assert word in result.stdout
     assert processes_of(folder) == []
-    assert list(folder.glob("dsq-demo-*")) == []
+    assert list(folder.iterdir()) == []
 
 
 @pytest.mark.sshd
