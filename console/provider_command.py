@@ -6,14 +6,14 @@ Exit codes are those of :mod:`dsq.core.errors`; a traceback shows with ``--debug
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from dsq.core.errors import DsqError, SettingsError, UsageError, close_matches
+from dsq.console.entry import run_command
+from dsq.core.errors import SettingsError, UsageError, close_matches
 
 if TYPE_CHECKING:
     from dsq.core.wallet import Wallet
@@ -135,39 +135,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: What stands behind ``dsq-provider``; None takes the process's own.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in words
-    try:
-        command.main(args=words, prog_name="dsq-provider", standalone_mode=False)
-    except click.UsageError as error:
-        sys.stderr.write(f"dsq-provider: {error.format_message()}\n")
-        sys.stderr.write("'dsq-provider --help' shows how it is used.\n")
-        return UsageError.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        sys.stderr.write("\n")
-        return 130
-    except DsqError as error:
-        _traceback(debug)
-        sys.stderr.write(f"dsq-provider: {error}\n")
-        return error.exit_code
-    except click.ClickException as error:
-        sys.stderr.write(f"dsq-provider: {error.format_message()}\n")
-        return UsageError.exit_code
-    except Exception as error:
-        _traceback(debug)
-        sys.stderr.write(
-            f"dsq-provider: Something inside dsq went wrong: {type(error).__name__}: {error}\n"
-            "The same with --debug shows where.\n"
-        )
-        return DsqError.exit_code
-    return 0
-
-
-def _traceback(debug: bool) -> None:
-    if debug:
-        import traceback
-
-        traceback.print_exc()
+    return run_command(command, "dsq-provider", arguments)
 
 
 def main() -> None:
