@@ -5,7 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
+
+# CI repeats the same cases, so that a red run is the change's; other runs look for new ones.
+hypothesis.settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    hypothesis.settings.load_profile("ci")
 
 REQUIRED = frozenset(os.environ.get("DSQ_REQUIRE", "").split())
 """Markers whose tests must run: a skip of one is a failure (set by .ci/run)."""

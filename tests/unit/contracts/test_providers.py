@@ -338,7 +338,8 @@ nodes = st.lists(
 @given(
     nodes=nodes,
     prices=st.builds(ProviderPrices, *[st.integers(0, 2**256 - 1)] * 3),
-    labels=st.lists(st.tuples(st.text(), st.text()), max_size=6),
+    # A key has at most 128 bytes, a value 512: four bytes a character.
+    labels=st.lists(st.tuples(st.text(max_size=32), st.text(max_size=128)), max_size=6),
 )
 def test_offers_read_back(
     world: World,
