@@ -12,6 +12,7 @@ import json
 from dsq.console.local.home import Home, Options, write_atomically
 from dsq.console.local.progress import Tell
 from dsq.core.chain import Chain
+from dsq.core.config import read_grid_json
 from dsq.core.errors import DsqError
 from dsq.core.model import Address, Job, JobStatus
 
@@ -43,8 +44,6 @@ async def close_providers(home: Home, options: Options, *, wait: bool, tell: Tel
         control(home, name, "evict" if ends_jobs else "pause")
     if not options.owns_cluster and not wait:
         return
-    from dsq.core.config import read_grid_json
-
     config = read_grid_json(home.path)
     providers = {Address.parse(home.key(f"provider-{name}").address) for name in names}
     try:

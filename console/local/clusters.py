@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -120,8 +121,6 @@ def write_provider(home: Home, state: State, ledger: Ledger, name: str) -> None:
 
 def _keep_edits(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """Prices, labels and limits are the owner's; where things are is ours."""
-    import tomllib
-
     known = tomllib.loads(path.read_text())
     merged = {**known, **settings}
     for table in ("prices", "labels"):

@@ -16,14 +16,12 @@ from dsq.core.config import cache_dir
 from dsq.core.errors import CreditsError
 from dsq.core.model import ZERO_ADDRESS, Address
 from dsq.core.units import CREDIT
-from dsq.core.wallet import Wallet, load_wallet
+from dsq.core.wallet import KeyRef, Wallet, load_wallet
 
 USER_CREDITS = 10_000 * CREDIT
 NATIVE_COINS = 100 * 10**18
 INITIAL_SUPPLY = 1_000_000 * CREDIT
 BLOCK_SECONDS = 1
-
-METASCHEDULER_ROLE_HOLDERS = ("metascheduler",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +86,6 @@ def operator_wallet(home: Home, options: Options) -> Wallet:
     if not options.operator_key:
         home.key("operator")
         return home.wallet("operator")
-    from dsq.core.wallet import KeyRef
-
     passphrase = Path(options.operator_passphrase) if options.operator_passphrase else None
     return load_wallet(KeyRef(None, Path(options.operator_key), passphrase), env={})
 
@@ -102,11 +98,9 @@ async def _give(ledger: Ledger, operator: Wallet, accounts: dict[str, Address]) 
         sender = Sender(chain, operator)
         await sender.start()
         try:
-            for account in (accounts[name] for name in METASCHEDULER_ROLE_HOLDERS):
-                if not await chain.has_role("MetaScheduler", "METASCHEDULER_ROLE", account):
-                    await sender.send(
-                        chain.calls.grant_role("MetaScheduler", "METASCHEDULER_ROLE", account)
-                    )
+            role = ("MetaScheduler", "METASCHEDULER_ROLE", accounts["metascheduler"])
+            if not await chain.has_role(*role):
+                await sender.send(chain.calls.grant_role(*role))
             if not await _was_given(chain, accounts["user"]):
                 await sender.send(chain.calls.mint(accounts["user"], USER_CREDITS))
         finally:

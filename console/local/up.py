@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import json
 import logging
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -107,8 +109,6 @@ def _follow(home: Home, progress: ProgressFile, tell: Tell) -> None:
     Raises:
         DsqError: It failed, with its own sentence and exit code.
     """
-    import time
-
     offset, deadline = 0, time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         records, offset = progress.read(offset)
@@ -175,8 +175,6 @@ def _down_waits(home: Home) -> bool:
 
 def main() -> None:
     """The keeper of a detached grid (started by :func:`up`)."""
-    import argparse
-
     parser = argparse.ArgumentParser(prog="dsq-keeper")
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--options", required=True)
