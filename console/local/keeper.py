@@ -144,36 +144,37 @@ class Keeper:
 
     async def _wait_ready(self) -> None:
         self.tell("services   starting sbatch, meta-scheduler and providers")
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + READY_SECONDS
-        waiting = set(self.services())
-        while waiting:
-            for service in sorted(waiting):
-                if processes.find(self._pid_file(service)) is None:
-                    raise SettingsError(
-                        f"The service {service} ended while it started: "
-                        f"{last_line(self.home.logs / f'{service}.log')}",
-                        hint=f"Its log is {self.home.logs / f'{service}.log'}.",
+        deadline = asyncio.get_running_loop().time() + READY_SECONDS
+        async with await self._chain() as chain:
+            waiting = set(self.services())
+            while waiting:
+                self._check_started(waiting)
+                await self.approve(chain)
+                waiting = {name for name in waiting if not await self._is_ready(name, chain)}
+                if asyncio.get_running_loop().time() > deadline:
+                    raise TryAgainError(
+                        f"Not ready after {READY_SECONDS:.0f} s: {', '.join(sorted(waiting))}.",
+                        hint=f"Their logs are in {self.home.logs}.",
                     )
-            await self.approve()
-            waiting = {service for service in waiting if not await self._is_ready(service)}
-            if loop.time() > deadline:
-                raise TryAgainError(
-                    f"Not ready after {READY_SECONDS:.0f} s: {', '.join(sorted(waiting))}.",
-                    hint=f"Their logs are in {self.home.logs}.",
-                )
-            await asyncio.sleep(0.1)
+                await asyncio.sleep(0.1)
 
-    async def _is_ready(self, service: str) -> bool:
+    def _check_started(self, waiting: set[str]) -> None:
+        for service in sorted(waiting):
+            if processes.find(self._pid_file(service)) is None:
+                raise SettingsError(
+                    f"The service {service} ended while it started: "
+                    f"{last_line(self.home.logs / f'{service}.log')}",
+                    hint=f"Its log is {self.home.logs / f'{service}.log'}.",
+                )
+
+    async def _is_ready(self, service: str, chain: Chain) -> bool:
         ports = self.state.ports
         if service == "sbatch":
             return await _answers(ports["http"]) and await _answers(ports["grpc"])
         if service == "metascheduler":
             return await _answers(ports["oracle"])
-        assert self.ledger is not None
         address = Address.parse(self.home.key(service).address)
-        async with await self._chain() as chain:
-            return (await chain.provider(address)).is_valid
+        return (await chain.provider(address)).is_valid
 
     async def _chain(self) -> Chain:
         assert self.ledger is not None
@@ -183,25 +184,24 @@ class Keeper:
             metascheduler=self.ledger.metascheduler,
         )
 
-    async def approve(self) -> None:
+    async def approve(self, chain: Chain) -> None:
         """Approves this home's providers that wait with new data."""
-        async with await self._chain() as chain:
-            waiting = []
-            for name in self.names:
-                address = Address.parse(self.home.key(f"provider-{name}").address)
-                if (await chain.proposal(address)).is_waiting:
-                    waiting.append(address)
-            if not waiting:
-                return
-            sender = Sender(chain, operator_wallet(self.home, self.options))
-            await sender.start()
-            try:
-                for address in waiting:
-                    # Another approval may come first; a banned provider stays banned.
-                    with contextlib.suppress(ContractError):
-                        await sender.send(chain.calls.approve_provider(address))
-            finally:
-                await sender.close()
+        waiting = []
+        for name in self.names:
+            address = Address.parse(self.home.key(f"provider-{name}").address)
+            if (await chain.proposal(address)).is_waiting:
+                waiting.append(address)
+        if not waiting:
+            return
+        sender = Sender(chain, operator_wallet(self.home, self.options))
+        await sender.start()
+        try:
+            for address in waiting:
+                # Another approval may come first; a banned provider stays banned.
+                with contextlib.suppress(ContractError):
+                    await sender.send(chain.calls.approve_provider(address))
+        finally:
+            await sender.close()
 
     def config(self) -> GridConfig:
         """What clients need to use this grid."""
@@ -262,7 +262,8 @@ class Keeper:
                 self._restart(service)
         if rounds % 5 == 0:
             with contextlib.suppress(UnreachableError):
-                await self.approve()
+                async with await self._chain() as chain:
+                    await self.approve(chain)
 
     def _restart(self, service: str) -> None:
         now = asyncio.get_running_loop().time()
