@@ -16,7 +16,7 @@ contract Constants is IConstants, Ownable2Step {
     /// @notice The largest share of a job's cost the operator can take, in percent.
     uint256 public constant MAX_DEEPSQUARE_CUT = 100;
 
-    /// @notice Largest parameter in minutes: thirty days.
+    /// @notice Largest parameter in minutes: thirty days. It fits 16 bits.
     uint256 public constant MAX_MINUTES = 43_200;
 
     /// @notice Least `cancelTimeout` in minutes: a provider must have the time to answer.
@@ -28,12 +28,12 @@ contract Constants is IConstants, Ownable2Step {
     struct Values {
         uint80 minimumAmount;
         uint8 deepsquareCut;
-        uint24 billDurationDeltaMinute;
-        uint24 topUpSliceDurationMin;
-        uint24 cancellationFeeMinute;
-        uint24 claimJobTimeout;
-        uint24 cancelTimeout;
-        uint24 providerTimeout;
+        uint16 billDurationDeltaMinute;
+        uint16 topUpSliceDurationMin;
+        uint16 cancellationFeeMinute;
+        uint16 claimJobTimeout;
+        uint16 cancelTimeout;
+        uint16 providerTimeout;
     }
 
     Values private _values = Values({
@@ -68,7 +68,7 @@ contract Constants is IConstants, Ownable2Step {
             0,
             MAX_MINUTES
         );
-        _values.billDurationDeltaMinute = uint24(_billDurationDeltaMinute);
+        _values.billDurationDeltaMinute = uint16(_billDurationDeltaMinute);
     }
 
     /// @inheritdoc IConstants
@@ -80,7 +80,7 @@ contract Constants is IConstants, Ownable2Step {
             1,
             MAX_MINUTES
         );
-        _values.topUpSliceDurationMin = uint24(_topUpSliceDurationMin);
+        _values.topUpSliceDurationMin = uint16(_topUpSliceDurationMin);
     }
 
     /// @inheritdoc IConstants
@@ -92,13 +92,13 @@ contract Constants is IConstants, Ownable2Step {
             0,
             MAX_MINUTES
         );
-        _values.cancellationFeeMinute = uint24(_cancellationFeeMinute);
+        _values.cancellationFeeMinute = uint16(_cancellationFeeMinute);
     }
 
     /// @inheritdoc IConstants
     function setClaimJobTimeout(uint64 _claimJobTimeout) external onlyOwner {
         _check("claimJobTimeout", _values.claimJobTimeout, _claimJobTimeout, 1, MAX_MINUTES);
-        _values.claimJobTimeout = uint24(_claimJobTimeout);
+        _values.claimJobTimeout = uint16(_claimJobTimeout);
     }
 
     /// @inheritdoc IConstants
@@ -106,7 +106,7 @@ contract Constants is IConstants, Ownable2Step {
         _check(
             "cancelTimeout", _values.cancelTimeout, _cancelTimeout, MIN_CANCEL_TIMEOUT, MAX_MINUTES
         );
-        _values.cancelTimeout = uint24(_cancelTimeout);
+        _values.cancelTimeout = uint16(_cancelTimeout);
     }
 
     /// @inheritdoc IConstants
@@ -118,7 +118,7 @@ contract Constants is IConstants, Ownable2Step {
             MIN_PROVIDER_TIMEOUT,
             MAX_MINUTES
         );
-        _values.providerTimeout = uint24(_providerTimeout);
+        _values.providerTimeout = uint16(_providerTimeout);
     }
 
     /// @inheritdoc IConstants

@@ -8,57 +8,65 @@ import {TwoStepAdmin} from "./TwoStepAdmin.sol";
 import {IJobRepository} from "./interfaces/IJobRepository.sol";
 import {CodeStorage} from "./libraries/CodeStorage.sol";
 import {JobCodec} from "./libraries/JobCodec.sol";
+import {JobQueue} from "./libraries/JobQueue.sol";
 import {Limits} from "./libraries/Limits.sol";
-import {Job, JobClock, JobCost, JobDefinition, JobState, JobStatus, JobTime} from "./types/Job.sol";
+import {StateCodec} from "./libraries/StateCodec.sol";
+import {
+    Demand,
+    Job,
+    JobClock,
+    JobCost,
+    JobDefinition,
+    JobState,
+    JobStatus,
+    JobTime,
+    PackedState
+} from "./types/Job.sol";
 
 /// @title The store of jobs
 /// @dev What never changes of a job is written once and lives in code (see CodeStorage and
-/// JobCodec); the rest takes four slots, packed by when they are first written: two at the request,
-/// one at the placement, one at the start. Outlives upgrades of the MetaScheduler.
+/// JobCodec). The rest is packed into words by when it is written (see StateCodec): two at the
+/// request, a third at the placement, a fourth only where a job has what few jobs have. Outlives
+/// upgrades of the MetaScheduler.
 contract JobRepository is IJobRepository, TwoStepAdmin {
+    using JobQueue for JobQueue.Queue;
     using SafeCast for uint256;
+    using StateCodec for JobState;
+    using StateCodec for PackedState;
 
     /// @notice May write.
     bytes32 public constant METASCHEDULER_ROLE = keccak256("METASCHEDULER_ROLE");
 
-    /// @inheritdoc IJobRepository
-    uint256 public jobIdCounter = 1;
+    /// @dev The lowest 216 bits of a `step`; the ones above are the number of the code with
+    /// JobCodec's bytes (CodeStorage.addressOf), zero if there is no job.
+    uint256 private constant STEP_MASK = (1 << StateCodec.OWN_BITS) - 1;
 
-    /// @dev Ids count from 1, so that six of them share a slot.
-    mapping(address => uint40[]) private _byCustomer;
-
+    /// @param state See StateCodec; `rest` is only read if `outcome` says so.
     struct Record {
-        address customerAddr;
-        JobStatus status;
-        uint88 maxCost;
-        // ---- slot 1: `fixedPart` is where JobCodec's bytes are; zero if there is no job
-        address fixedPart;
-        uint40 cancelRequestTimestamp;
-        uint40 blockNumberStateChange;
-        bool hasCancelRequest;
-        bool delegateSpendingAuthority;
-        // ---- slot 2: from the placement on
-        address providerAddr;
-        uint88 finalCost;
-        // ---- slot 3: from the start on; the seconds last until 2106
-        uint88 pendingTopUp;
-        uint32 start;
-        uint32 end;
-        uint32 panicTimestamp;
-        int64 exitCode;
-        // ---- slot 4
+        PackedState state;
         string lastError;
     }
 
+    /// @dev The newest job and the newest code that holds a fixed part.
+    uint40 private _newestJob;
+    uint40 private _newestCode;
+
     mapping(bytes32 => Record) private _records;
+    mapping(address => JobQueue.Queue) private _byCustomer;
 
     /// @inheritdoc IJobRepository
     function create(Job memory _job) external onlyRole(METASCHEDULER_ROLE) returns (bytes32) {
-        bytes32 id = bytes32(jobIdCounter++);
+        bytes32 id = bytes32(uint256(++_newestJob));
         Record storage record = _records[id];
-        record.status = _job.status;
-        _write(record, _job);
-        _byCustomer[_job.customerAddr].push(uint40(uint256(id)));
+        PackedState memory state = _stateOf(_job).pack();
+        record.state.owner = state.owner;
+        record.state.step =
+            state.step | _writeFixed(_job.jobName, _job.time.submit, _job.definition);
+        // What is zero need not be written into a new record.
+        if (state.outcome != 0) record.state.outcome = state.outcome;
+        if (state.rest != 0) record.state.rest = state.rest;
+        if (bytes(_job.lastError).length != 0) _writeError(record, _job.lastError);
+        _byCustomer[_job.customerAddr].push(id);
         emit JobCreated(id);
         emit JobUpdated(id, _job.customerAddr, _job.providerAddr, _job.status, _job.status);
         return id;
@@ -67,13 +75,22 @@ contract JobRepository is IJobRepository, TwoStepAdmin {
     /// @inheritdoc IJobRepository
     function update(Job memory _job) external onlyRole(METASCHEDULER_ROLE) {
         Record storage record = _record(_job.jobId);
-        if (record.customerAddr != _job.customerAddr) {
-            _byCustomer[_job.customerAddr].push(uint40(uint256(_job.jobId)));
+        if (_customerOf(record) != _job.customerAddr) {
+            _byCustomer[_job.customerAddr].push(_job.jobId);
         }
-        _write(record, _job);
-        if (record.status != _job.status) {
-            _setStatus(record, _job.jobId, _job.status, _job.providerAddr);
-        }
+        _writeError(record, _job.lastError);
+        _setFixed(record, _writeFixed(_job.jobName, _job.time.submit, _job.definition));
+        _change(record, _job.jobId, _stateOf(_job).pack());
+    }
+
+    /// @inheritdoc IJobRepository
+    function setPackedState(bytes32 _jobId, PackedState memory _state)
+        external
+        onlyRole(METASCHEDULER_ROLE)
+    {
+        Record storage record = _record(_jobId);
+        _state.owner = (_state.owner >> 160 << 160) | uint160(_customerOf(record));
+        _change(record, _jobId, _state);
     }
 
     /// @inheritdoc IJobRepository
@@ -82,40 +99,26 @@ contract JobRepository is IJobRepository, TwoStepAdmin {
         onlyRole(METASCHEDULER_ROLE)
     {
         Record storage record = _record(_jobId);
-        _setStatus(record, _jobId, _newStatus, record.providerAddr);
-    }
-
-    /// @inheritdoc IJobRepository
-    function setState(bytes32 _jobId, JobState memory _state)
-        external
-        onlyRole(METASCHEDULER_ROLE)
-    {
-        Record storage record = _record(_jobId);
-        record.hasCancelRequest = _state.hasCancelRequest;
-        record.exitCode = _state.exitCode;
-        _writeCost(record, _state.cost);
-        _writeClock(record, _state.time);
-        address provider = record.providerAddr;
-        if (provider != _state.providerAddr) {
-            record.providerAddr = _state.providerAddr;
-            if (_state.providerAddr != address(0)) provider = _state.providerAddr;
-        }
-        if (record.status != _state.status) {
-            _setStatus(record, _jobId, _state.status, provider);
-        }
+        PackedState memory state = _load(record);
+        JobStatus previous = StateCodec.statusOf(state.step);
+        record.state.step = (state.step >> 8 << 8) | uint256(_newStatus);
+        _tell(_jobId, _customerOf(record), address(uint160(state.outcome)), previous, _newStatus);
     }
 
     /// @inheritdoc IJobRepository
     function setCost(bytes32 _jobId, JobCost memory _cost) external onlyRole(METASCHEDULER_ROLE) {
-        _writeCost(_record(_jobId), _cost);
+        (Record storage record, JobState memory state) = _open(_jobId);
+        state.cost = _cost;
+        _store(record, state.pack());
     }
 
     /// @inheritdoc IJobRepository
     function setTime(bytes32 _jobId, JobTime memory _time) external onlyRole(METASCHEDULER_ROLE) {
-        Record storage record = _record(_jobId);
-        _writeClock(record, _clockOf(_time));
+        (Record storage record, JobState memory state) = _open(_jobId);
+        state.time = _clockOf(_time);
+        _store(record, state.pack());
         (bytes32 name, uint256 submit, JobDefinition memory definition) = _readFixed(record);
-        if (submit != _time.submit) _writeFixed(record, name, _time.submit, definition);
+        if (submit != _time.submit) _setFixed(record, _writeFixed(name, _time.submit, definition));
     }
 
     /// @inheritdoc IJobRepository
@@ -123,7 +126,9 @@ contract JobRepository is IJobRepository, TwoStepAdmin {
         external
         onlyRole(METASCHEDULER_ROLE)
     {
-        _record(_jobId).providerAddr = _providerAddr;
+        (Record storage record, JobState memory state) = _open(_jobId);
+        state.providerAddr = _providerAddr;
+        _store(record, state.pack());
     }
 
     /// @inheritdoc IJobRepository
@@ -131,8 +136,10 @@ contract JobRepository is IJobRepository, TwoStepAdmin {
         external
         onlyRole(METASCHEDULER_ROLE)
     {
-        _record(_jobId).customerAddr = _customerAddr;
-        _byCustomer[_customerAddr].push(uint40(uint256(_jobId)));
+        (Record storage record, JobState memory state) = _open(_jobId);
+        state.customerAddr = _customerAddr;
+        _store(record, state.pack());
+        _byCustomer[_customerAddr].push(_jobId);
     }
 
     /// @inheritdoc IJobRepository
@@ -142,14 +149,14 @@ contract JobRepository is IJobRepository, TwoStepAdmin {
     {
         Record storage record = _record(_jobId);
         (bytes32 name, uint256 submit,) = _readFixed(record);
-        _writeFixed(record, name, submit, _definition);
+        _setFixed(record, _writeFixed(name, submit, _definition));
     }
 
     /// @inheritdoc IJobRepository
     function setJobName(bytes32 _jobId, bytes32 _jobName) external onlyRole(METASCHEDULER_ROLE) {
         Record storage record = _record(_jobId);
         (, uint256 submit, JobDefinition memory definition) = _readFixed(record);
-        _writeFixed(record, _jobName, submit, definition);
+        _setFixed(record, _writeFixed(_jobName, submit, definition));
     }
 
     /// @inheritdoc IJobRepository
@@ -157,7 +164,9 @@ contract JobRepository is IJobRepository, TwoStepAdmin {
         external
         onlyRole(METASCHEDULER_ROLE)
     {
-        _record(_jobId).hasCancelRequest = _hasCancelRequest;
+        (Record storage record, JobState memory state) = _open(_jobId);
+        state.hasCancelRequest = _hasCancelRequest;
+        _store(record, state.pack());
     }
 
     /// @inheritdoc IJobRepository
@@ -165,13 +174,14 @@ contract JobRepository is IJobRepository, TwoStepAdmin {
         external
         onlyRole(METASCHEDULER_ROLE)
     {
-        Limits.checkText(_error, Limits.LAST_ERROR);
-        _record(_jobId).lastError = _error;
+        _writeError(_record(_jobId), _error);
     }
 
     /// @inheritdoc IJobRepository
     function setExitCode(bytes32 _jobId, int64 _exitCode) external onlyRole(METASCHEDULER_ROLE) {
-        _record(_jobId).exitCode = _exitCode;
+        (Record storage record, JobState memory state) = _open(_jobId);
+        state.exitCode = _exitCode;
+        _store(record, state.pack());
     }
 
     /// @inheritdoc IJobRepository
@@ -182,16 +192,12 @@ contract JobRepository is IJobRepository, TwoStepAdmin {
 
     /// @inheritdoc IJobRepository
     function getState(bytes32 _jobId) external view returns (JobState memory) {
-        Record storage record = _record(_jobId);
-        return JobState({
-            status: record.status,
-            customerAddr: record.customerAddr,
-            providerAddr: record.providerAddr,
-            cost: _readCost(record),
-            time: _readClock(record),
-            hasCancelRequest: record.hasCancelRequest,
-            exitCode: record.exitCode
-        });
+        return _load(_record(_jobId)).unpack();
+    }
+
+    /// @inheritdoc IJobRepository
+    function getPackedState(bytes32 _jobId) external view returns (PackedState memory) {
+        return _load(_record(_jobId));
     }
 
     /// @inheritdoc IJobRepository
@@ -201,8 +207,14 @@ contract JobRepository is IJobRepository, TwoStepAdmin {
     }
 
     /// @inheritdoc IJobRepository
+    function getDemand(bytes32 _jobId) external view returns (Demand memory) {
+        address pointer = CodeStorage.addressOf(_codeOf(_record(_jobId)));
+        return JobCodec.decodeDemand(CodeStorage.readFirst(pointer, JobCodec.DEMAND_SIZE));
+    }
+
+    /// @inheritdoc IJobRepository
     function getByCustomer(address customerAddr) external view returns (bytes32[] memory) {
-        return _page(_byCustomer[customerAddr], 0, type(uint256).max);
+        return _byCustomer[customerAddr].page(0, type(uint256).max);
     }
 
     /// @notice The id of a customer's n-th job, from zero.
@@ -211,17 +223,24 @@ contract JobRepository is IJobRepository, TwoStepAdmin {
         view
         returns (bytes32)
     {
-        return bytes32(uint256(_byCustomer[_customerAddr][_index]));
+        bytes32[] memory ids = _byCustomer[_customerAddr].page(_index, 1);
+        return ids[0];
     }
 
     /// @inheritdoc IJobRepository
     function jobCount() external view returns (uint256) {
-        return jobIdCounter - 1;
+        return _newestJob;
+    }
+
+    /// @inheritdoc IJobRepository
+    function jobIdCounter() external view returns (uint256) {
+        return _end();
     }
 
     /// @inheritdoc IJobRepository
     function jobCountByCustomer(address _customerAddr) external view returns (uint256) {
-        return _byCustomer[_customerAddr].length;
+        (, uint256 count) = _byCustomer[_customerAddr].ends();
+        return count;
     }
 
     /// @inheritdoc IJobRepository
@@ -230,7 +249,7 @@ contract JobRepository is IJobRepository, TwoStepAdmin {
         view
         returns (bytes32[] memory)
     {
-        return _page(_byCustomer[_customerAddr], _offset, _limit);
+        return _byCustomer[_customerAddr].page(_offset, _limit);
     }
 
     /// @inheritdoc IJobRepository
@@ -244,12 +263,12 @@ contract JobRepository is IJobRepository, TwoStepAdmin {
         ids = new bytes32[](next - first);
         uint256 found = 0;
         for (uint256 id = first; id < next; ++id) {
-            if (_records[bytes32(id)].status == _status) ids[found++] = bytes32(id);
+            if (_statusOf(id) == _status) ids[found++] = bytes32(id);
         }
         assembly ("memory-safe") {
             mstore(ids, found)
         }
-        if (next == jobIdCounter) next = 0;
+        if (next == _end()) next = 0;
     }
 
     /// @inheritdoc IJobRepository
@@ -261,9 +280,9 @@ contract JobRepository is IJobRepository, TwoStepAdmin {
         uint256 first;
         (first, next) = _range(_from, _scan);
         for (uint256 id = first; id < next; ++id) {
-            ++counts[uint256(_records[bytes32(id)].status)];
+            ++counts[uint256(_statusOf(id))];
         }
-        if (next == jobIdCounter) next = 0;
+        if (next == _end()) next = 0;
     }
 
     /// @notice The fields of a job one by one; empty ones if there is none.
@@ -302,47 +321,63 @@ contract JobRepository is IJobRepository, TwoStepAdmin {
 
     /// @dev The ids from `from` on, at most `scan`, that there are: first and behind the last.
     function _range(uint256 from, uint256 scan) private view returns (uint256 first, uint256 end) {
-        end = jobIdCounter;
+        end = _end();
         first = from == 0 ? 1 : from;
         if (first > end) first = end;
         if (scan < end - first) end = first + scan;
     }
 
-    function _page(uint40[] storage list, uint256 offset, uint256 limit)
-        private
-        view
-        returns (bytes32[] memory ids)
-    {
-        uint256 length = list.length;
-        uint256 left = offset < length ? length - offset : 0;
-        ids = new bytes32[](limit < left ? limit : left);
-        for (uint256 i = 0; i < ids.length; ++i) {
-            ids[i] = bytes32(uint256(list[offset + i]));
-        }
+    /// @dev The id behind that of the newest job.
+    function _end() private view returns (uint256) {
+        return uint256(_newestJob) + 1;
     }
 
     function _record(bytes32 id) private view returns (Record storage record) {
         record = _records[id];
-        if (record.fixedPart == address(0)) revert InvalidJob();
+        if (_codeOf(record) == 0) revert InvalidJob();
+    }
+
+    function _open(bytes32 id) private view returns (Record storage record, JobState memory state) {
+        record = _record(id);
+        state = _load(record).unpack();
+    }
+
+    function _codeOf(Record storage record) private view returns (uint256) {
+        return record.state.step >> StateCodec.OWN_BITS;
+    }
+
+    function _customerOf(Record storage record) private view returns (address) {
+        return address(uint160(record.state.owner));
+    }
+
+    function _statusOf(uint256 id) private view returns (JobStatus) {
+        return StateCodec.statusOf(_records[bytes32(id)].state.step);
+    }
+
+    function _load(Record storage record) private view returns (PackedState memory state) {
+        state.owner = record.state.owner;
+        state.step = record.state.step;
+        state.outcome = record.state.outcome;
+        if (state.outcome >> StateCodec.REST_BIT != 0) state.rest = record.state.rest;
     }
 
     function _read(bytes32 id) private view returns (Job memory job) {
         Record storage record = _records[id];
-        if (record.fixedPart != address(0)) job.jobId = id;
-        job.status = record.status;
-        job.customerAddr = record.customerAddr;
-        job.providerAddr = record.providerAddr;
-        job.cost = _readCost(record);
-        JobClock memory clock = _readClock(record);
+        if (_codeOf(record) != 0) job.jobId = id;
+        JobState memory state = _load(record).unpack();
+        job.status = state.status;
+        job.customerAddr = state.customerAddr;
+        job.providerAddr = state.providerAddr;
+        job.cost = state.cost;
         (job.jobName, job.time.submit, job.definition) = _readFixed(record);
-        job.time.start = clock.start;
-        job.time.end = clock.end;
-        job.time.cancelRequestTimestamp = clock.cancelRequestTimestamp;
-        job.time.blockNumberStateChange = clock.blockNumberStateChange;
-        job.time.panicTimestamp = clock.panicTimestamp;
-        job.hasCancelRequest = record.hasCancelRequest;
+        job.time.start = state.time.start;
+        job.time.end = state.time.end;
+        job.time.cancelRequestTimestamp = state.time.cancelRequestTimestamp;
+        job.time.blockNumberStateChange = state.time.blockNumberStateChange;
+        job.time.panicTimestamp = state.time.panicTimestamp;
+        job.hasCancelRequest = state.hasCancelRequest;
         job.lastError = record.lastError;
-        job.exitCode = record.exitCode;
+        job.exitCode = state.exitCode;
     }
 
     function _readFixed(Record storage record)
@@ -350,64 +385,62 @@ contract JobRepository is IJobRepository, TwoStepAdmin {
         view
         returns (bytes32 name, uint256 submit, JobDefinition memory definition)
     {
-        address pointer = record.fixedPart;
-        if (pointer != address(0)) return JobCodec.decode(CodeStorage.read(pointer));
+        uint256 code = _codeOf(record);
+        if (code != 0) return JobCodec.decode(CodeStorage.read(CodeStorage.addressOf(code)));
     }
 
-    function _readCost(Record storage record) private view returns (JobCost memory) {
-        return JobCost({
-            maxCost: record.maxCost,
-            finalCost: record.finalCost,
-            pendingTopUp: record.pendingTopUp,
-            delegateSpendingAuthority: record.delegateSpendingAuthority
+    /// @dev Writes a job's state, and tells of its new status if that is another one.
+    function _change(Record storage record, bytes32 id, PackedState memory state) private {
+        JobStatus previous = StateCodec.statusOf(record.state.step);
+        JobStatus status = StateCodec.statusOf(state.step);
+        address providerAddr = address(uint160(state.outcome));
+        if (providerAddr == address(0)) providerAddr = address(uint160(record.state.outcome));
+        _store(record, state);
+        if (status != previous) {
+            _tell(id, address(uint160(state.owner)), providerAddr, previous, status);
+        }
+    }
+
+    function _store(Record storage record, PackedState memory state) private {
+        uint256 step = record.state.step;
+        record.state.step = (state.step & STEP_MASK) | (step & ~STEP_MASK);
+        if (record.state.owner != state.owner) record.state.owner = state.owner;
+        if (record.state.outcome != state.outcome) record.state.outcome = state.outcome;
+        if (state.rest != 0) record.state.rest = state.rest;
+    }
+
+    function _setFixed(Record storage record, uint256 fixedPart) private {
+        record.state.step = (record.state.step & STEP_MASK) | fixedPart;
+    }
+
+    function _writeError(Record storage record, string memory words) private {
+        Limits.checkText(words, Limits.LAST_ERROR);
+        record.lastError = words;
+    }
+
+    /// @dev Stores what never changes of a job.
+    /// @return The number of the code it lies in, as the highest bits of a step.
+    function _writeFixed(bytes32 name, uint256 submit, JobDefinition memory definition)
+        private
+        returns (uint256)
+    {
+        uint256 code = ++_newestCode;
+        address pointer = CodeStorage.write(JobCodec.encode(name, submit.toUint40(), definition));
+        // The repository makes no other contracts: the numbers are those of its creations.
+        assert(pointer == CodeStorage.addressOf(code));
+        return code << StateCodec.OWN_BITS;
+    }
+
+    function _stateOf(Job memory job) private pure returns (JobState memory) {
+        return JobState({
+            status: job.status,
+            customerAddr: job.customerAddr,
+            providerAddr: job.providerAddr,
+            cost: job.cost,
+            time: _clockOf(job.time),
+            hasCancelRequest: job.hasCancelRequest,
+            exitCode: job.exitCode
         });
-    }
-
-    function _readClock(Record storage record) private view returns (JobClock memory) {
-        return JobClock({
-            start: record.start,
-            end: record.end,
-            cancelRequestTimestamp: record.cancelRequestTimestamp,
-            blockNumberStateChange: record.blockNumberStateChange,
-            panicTimestamp: record.panicTimestamp
-        });
-    }
-
-    /// @dev Writes everything but the status.
-    function _write(Record storage record, Job memory job) private {
-        record.customerAddr = job.customerAddr;
-        record.providerAddr = job.providerAddr;
-        _writeFixed(record, job.jobName, job.time.submit, job.definition);
-        _writeCost(record, job.cost);
-        _writeClock(record, _clockOf(job.time));
-        record.hasCancelRequest = job.hasCancelRequest;
-        Limits.checkText(job.lastError, Limits.LAST_ERROR);
-        record.lastError = job.lastError;
-        record.exitCode = job.exitCode;
-    }
-
-    function _writeFixed(
-        Record storage record,
-        bytes32 name,
-        uint256 submit,
-        JobDefinition memory definition
-    ) private {
-        record.fixedPart = CodeStorage.write(JobCodec.encode(name, submit.toUint48(), definition));
-    }
-
-    function _writeCost(Record storage record, JobCost memory cost) private {
-        record.maxCost = cost.maxCost.toUint88();
-        record.finalCost = cost.finalCost.toUint88();
-        record.pendingTopUp = cost.pendingTopUp.toUint88();
-        record.delegateSpendingAuthority = cost.delegateSpendingAuthority;
-    }
-
-    function _writeClock(Record storage record, JobClock memory clock) private {
-        record.start = clock.start.toUint32();
-        record.end = clock.end.toUint32();
-        record.cancelRequestTimestamp = clock.cancelRequestTimestamp.toUint40();
-        record.blockNumberStateChange = clock.blockNumberStateChange.toUint40();
-        record.panicTimestamp = clock.panicTimestamp.toUint32();
     }
 
     function _clockOf(JobTime memory time) private pure returns (JobClock memory) {
@@ -420,13 +453,15 @@ contract JobRepository is IJobRepository, TwoStepAdmin {
         });
     }
 
-    /// @param provider Whom the change concerns.
-    function _setStatus(Record storage record, bytes32 id, JobStatus status, address provider)
-        private
-    {
-        JobStatus previous = record.status;
-        record.status = status;
+    /// @param providerAddr Whom the change concerns.
+    function _tell(
+        bytes32 id,
+        address customerAddr,
+        address providerAddr,
+        JobStatus previous,
+        JobStatus status
+    ) private {
         emit JobTransitionEvent(id, previous, status);
-        emit JobUpdated(id, record.customerAddr, provider, previous, status);
+        emit JobUpdated(id, customerAddr, providerAddr, previous, status);
     }
 }

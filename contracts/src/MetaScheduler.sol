@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.20;
 
-import {ReentrancyGuard} from "@openzeppelin/contracts/security/ReentrancyGuard.sol";
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {IERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Permit.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
@@ -33,8 +32,10 @@ import {IProviderManager} from "./interfaces/IProviderManager.sol";
 import {JobStatusLib} from "./libraries/JobStatusLib.sol";
 import {Payment} from "./libraries/Payment.sol";
 import {Pricing} from "./libraries/Pricing.sol";
+import {StateCodec} from "./libraries/StateCodec.sol";
+import {TermsLib} from "./libraries/TermsLib.sol";
 import {JobReport, Placement} from "./types/Batch.sol";
-import {Job, JobClock, JobDefinition, JobState, JobStatus} from "./types/Job.sol";
+import {Job, JobClock, JobDefinition, JobState, JobStatus, PackedState} from "./types/Job.sol";
 import {JobTerms, PackedTerms} from "./types/JobTerms.sol";
 import {Terms} from "./types/Terms.sol";
 
@@ -46,10 +47,13 @@ import {Terms} from "./types/Terms.sol";
 // Every mutator is nonReentrant; between the calls to the
 // grid's own contracts there is none to a stranger but the token's.
 // slither-disable-start reentrancy-no-eth
-contract MetaScheduler is IMetaScheduler, TwoStepAdmin, ReentrancyGuard {
+contract MetaScheduler is IMetaScheduler, TwoStepAdmin {
     using SafeERC20 for IERC20;
     using Payment for IERC20;
     using JobStatusLib for JobStatus;
+    using StateCodec for JobState;
+    using StateCodec for PackedState;
+    using TermsLib for Terms;
 
     /// @notice May place jobs, take them back, end them and top them up where that is delegated.
     bytes32 public constant METASCHEDULER_ROLE = keccak256("METASCHEDULER_ROLE");
@@ -70,19 +74,34 @@ contract MetaScheduler is IMetaScheduler, TwoStepAdmin, ReentrancyGuard {
     IJobRepository public immutable jobs;
 
     /// @inheritdoc IMetaScheduler
-    bool public enableRequestNewJob = true;
-
-    /// @dev Number of the newest entry of `_parameters`; the first is 1.
-    uint24 private _newestParameters;
-
-    /// @inheritdoc IMetaScheduler
-    uint256 public accruedFees;
-
-    /// @inheritdoc IMetaScheduler
     mapping(address => uint256) public claimable;
 
+    /// @param isEntered Whether a mutator is at work: nothing may be called again before it is done.
+    /// @param takesRequests Whether new requests are taken.
+    /// @param termsId Number of `terms`; the first is 1.
+    /// @param terms The newest of `_parameters`, packed.
+    /// @param fees Credit-wei that can be withdrawn. No job holds 2^88, so the sum always fits.
+    struct Shared {
+        bool isEntered;
+        bool takesRequests;
+        uint24 termsId;
+        uint144 fees;
+        uint72 terms;
+    }
+
+    /// @dev What steps of any job need, in one slot: each mutator writes it anyway, to lock the
+    /// contract.
+    Shared private _shared;
+
     mapping(bytes32 => PackedTerms) private _terms;
-    mapping(uint256 => Terms) private _parameters;
+    mapping(uint256 => uint72) private _parameters;
+
+    /// @dev No function with it can be called again before it is done.
+    modifier nonReentrant() {
+        _enter();
+        _;
+        _shared.isEntered = false;
+    }
 
     /// @dev An approved provider that is not banned.
     modifier onlyJoinedProvider() {
@@ -109,6 +128,7 @@ contract MetaScheduler is IMetaScheduler, TwoStepAdmin, ReentrancyGuard {
         providerManager = _providerManager;
         providerJobQueues = _providerJobQueues;
         jobs = _jobs;
+        _shared.takesRequests = true;
     }
 
     // ---- Customers -----------------------------------------------------------------------------
@@ -155,7 +175,7 @@ contract MetaScheduler is IMetaScheduler, TwoStepAdmin, ReentrancyGuard {
             emit JobCancelRequested(_jobId, job.customerAddr, job.providerAddr);
         }
         if (isRunning) {
-            jobs.setState(_jobId, job);
+            _store(_jobId, job);
         } else {
             _end(_jobId, job, JobStatus.Cancelled, 0);
         }
@@ -163,14 +183,14 @@ contract MetaScheduler is IMetaScheduler, TwoStepAdmin, ReentrancyGuard {
 
     /// @inheritdoc IMetaScheduler
     function topUpJob(bytes32 _jobId, uint256 _amount) external nonReentrant {
-        JobState memory job = jobs.getState(_jobId);
+        JobState memory job = _load(_jobId);
         if (!job.status.isTopable()) revert RunningScheduledStatusOnly(job.status);
         _topUp(_jobId, job, msg.sender, _amount);
     }
 
     /// @inheritdoc IMetaScheduler
     function topUpJobDelegate(bytes32 _jobId) external nonReentrant {
-        JobState memory job = jobs.getState(_jobId);
+        JobState memory job = _load(_jobId);
         if (
             msg.sender != job.customerAddr && msg.sender != job.providerAddr
                 && !hasRole(METASCHEDULER_ROLE, msg.sender)
@@ -178,7 +198,7 @@ contract MetaScheduler is IMetaScheduler, TwoStepAdmin, ReentrancyGuard {
         if (!job.cost.delegateSpendingAuthority) revert NoSpendingAuthority();
         if (!job.status.isTopable()) revert RunningScheduledStatusOnly(job.status);
         uint256 rate = _terms[_jobId].rate;
-        uint256 slice = _parametersOf(_jobId).topUpSlice;
+        uint256 slice = _parametersOf(_terms[_jobId].termsId).topUpSlice;
         uint256 left = job.status == JobStatus.Scheduled
             ? Pricing.duration(rate, job.cost.maxCost)
             : Pricing.remaining(rate, job.cost.maxCost, job.time.start);
@@ -193,7 +213,7 @@ contract MetaScheduler is IMetaScheduler, TwoStepAdmin, ReentrancyGuard {
     {
         JobState memory job = _hotJobOfCustomer(_jobId);
         job.cost.delegateSpendingAuthority = _delegateSpendingAuthority;
-        jobs.setState(_jobId, job);
+        _store(_jobId, job);
     }
 
     // ---- Providers -----------------------------------------------------------------------------
@@ -227,7 +247,7 @@ contract MetaScheduler is IMetaScheduler, TwoStepAdmin, ReentrancyGuard {
             id, msg.sender, Pricing.duration(_terms[id].rate, job.cost.pendingTopUp)
         );
         job.cost.pendingTopUp = 0;
-        jobs.setState(id, job);
+        _store(id, job);
     }
 
     /// @inheritdoc IMetaScheduler
@@ -258,7 +278,7 @@ contract MetaScheduler is IMetaScheduler, TwoStepAdmin, ReentrancyGuard {
         for (uint256 i = 0; i < _reports.length; ++i) {
             JobReport calldata report = _reports[i];
             bytes32 id = report.jobId;
-            JobState memory job = jobs.getState(id);
+            JobState memory job = _load(id);
             _checkReportable(report.status);
             bool isRunning = job.status == JobStatus.Running;
             if (job.providerAddr != msg.sender) {
@@ -295,7 +315,7 @@ contract MetaScheduler is IMetaScheduler, TwoStepAdmin, ReentrancyGuard {
         onlyRole(METASCHEDULER_ROLE)
     {
         _checkJoined(_providerAddr);
-        JobState memory job = jobs.getState(_jobId);
+        JobState memory job = _load(_jobId);
         job.status.checkTransition(JobStatus.MetaScheduled);
         _place(_jobId, job, _providerAddr);
     }
@@ -309,7 +329,7 @@ contract MetaScheduler is IMetaScheduler, TwoStepAdmin, ReentrancyGuard {
         for (uint256 i = 0; i < _placements.length; ++i) {
             bytes32 id = _placements[i].jobId;
             address providerAddr = _placements[i].providerAddr;
-            JobState memory job = jobs.getState(id);
+            JobState memory job = _load(id);
             if (
                 job.status == JobStatus.Pending
                     && providerManager.isValidForScheduling(providerAddr)
@@ -373,24 +393,34 @@ contract MetaScheduler is IMetaScheduler, TwoStepAdmin, ReentrancyGuard {
 
     /// @inheritdoc IMetaScheduler
     function setEnableRequestNewJob(bool _enable) external onlyRole(DEFAULT_ADMIN_ROLE) {
-        enableRequestNewJob = _enable;
+        _shared.takesRequests = _enable;
         emit NewJobRequestsEnabled(_enable);
     }
 
     /// @inheritdoc IMetaScheduler
     function withdrawAdmin(uint256 _amount) external nonReentrant onlyRole(DEFAULT_ADMIN_ROLE) {
-        uint256 available = accruedFees;
+        uint256 available = _shared.fees;
         if (_amount > available) revert InsufficientFunds(available, _amount);
-        accruedFees = available - _amount;
+        _shared.fees = uint144(available - _amount);
         credit.safeTransfer(msg.sender, _amount);
     }
 
     // ---- Views ---------------------------------------------------------------------------------
 
     /// @inheritdoc IMetaScheduler
+    function enableRequestNewJob() external view returns (bool) {
+        return _shared.takesRequests;
+    }
+
+    /// @inheritdoc IMetaScheduler
+    function accruedFees() external view returns (uint256) {
+        return _shared.fees;
+    }
+
+    /// @inheritdoc IMetaScheduler
     function getJobTerms(bytes32 _jobId) external view returns (JobTerms memory) {
         PackedTerms memory terms = _terms[_jobId];
-        Terms memory parameters = _parameters[terms.termsId];
+        Terms memory parameters = _parametersOf(terms.termsId);
         return JobTerms({
             escrow: terms.escrow,
             rate: terms.rate,
@@ -407,13 +437,26 @@ contract MetaScheduler is IMetaScheduler, TwoStepAdmin, ReentrancyGuard {
 
     /// @inheritdoc IMetaScheduler
     function expiryOf(bytes32 _jobId) external view returns (uint256) {
-        return _expiryOf(_jobId, jobs.getState(_jobId));
+        return _expiryOf(_jobId, _load(_jobId));
     }
 
     // ---- Internals -----------------------------------------------------------------------------
 
+    function _enter() private {
+        require(!_shared.isEntered, "ReentrancyGuard: reentrant call");
+        _shared.isEntered = true;
+    }
+
+    function _load(bytes32 id) private view returns (JobState memory) {
+        return jobs.getPackedState(id).unpack();
+    }
+
+    function _store(bytes32 id, JobState memory job) private {
+        jobs.setPackedState(id, job.pack());
+    }
+
     function _hotJob(bytes32 id) private view returns (JobState memory job) {
-        job = jobs.getState(id);
+        job = _load(id);
         if (job.status.isCold()) revert JobHotStatusOnly(job.status);
     }
 
@@ -423,7 +466,7 @@ contract MetaScheduler is IMetaScheduler, TwoStepAdmin, ReentrancyGuard {
     }
 
     function _jobOfCaller(bytes32 id) private view returns (JobState memory job) {
-        job = jobs.getState(id);
+        job = _load(id);
         if (msg.sender != job.providerAddr) revert JobProviderOnly(msg.sender, job.providerAddr);
     }
 
@@ -452,7 +495,7 @@ contract MetaScheduler is IMetaScheduler, TwoStepAdmin, ReentrancyGuard {
         bytes32 jobName,
         bool delegateSpendingAuthority
     ) private returns (bytes32 id) {
-        if (!enableRequestNewJob) revert NewJobRequestDisabled();
+        if (!_shared.takesRequests) revert NewJobRequestDisabled();
         uint256 minimum = constants.minimumAmount();
         if (lockedCredits < minimum) revert InsufficientFunds(lockedCredits, minimum);
         _checkAmount(lockedCredits);
@@ -475,7 +518,7 @@ contract MetaScheduler is IMetaScheduler, TwoStepAdmin, ReentrancyGuard {
     /// @dev Fixes the rate and the terms of a pending job, and places it.
     function _place(bytes32 id, JobState memory job, address providerAddr) private {
         uint256 rate = Pricing.ratePerMinute(
-            jobs.getDefinition(id), providerManager.getProviderPrices(providerAddr)
+            jobs.getDemand(id), providerManager.getProviderPrices(providerAddr)
         );
         PackedTerms storage terms = _terms[id];
         terms.rate = rate > type(uint80).max ? type(uint80).max : uint80(rate);
@@ -497,17 +540,30 @@ contract MetaScheduler is IMetaScheduler, TwoStepAdmin, ReentrancyGuard {
             PackedTerms storage terms = _terms[id];
             terms.isClaimed = true;
             terms.since = uint32(block.timestamp);
-            emit ClaimJobEvent(
-                job.customerAddr,
-                job.providerAddr,
-                id,
-                Pricing.duration(terms.rate, job.cost.maxCost),
-                jobs.getDefinition(id)
-            );
+            _emitClaim(id, job, Pricing.duration(terms.rate, job.cost.maxCost));
             // The claim turns all that is locked into time, top-ups of an earlier placement
             // included.
             job.cost.pendingTopUp = 0;
             _setStatus(id, job, JobStatus.Scheduled);
+        }
+    }
+
+    /// @dev Emits ClaimJobEvent with the definition as the repository encodes it: to decode a long
+    /// one and to encode it again would cost several times as much.
+    function _emitClaim(bytes32 id, JobState memory job, uint64 minutes_) private {
+        bytes memory question = abi.encodeCall(IJobRepository.getDefinition, (id));
+        bytes memory head = abi.encode(job.customerAddr, job.providerAddr, id, minutes_, 5 * 32);
+        address repository = address(jobs);
+        bytes32 topic = ClaimJobEvent.selector;
+        assembly ("memory-safe") {
+            if iszero(staticcall(gas(), repository, add(question, 0x20), mload(question), 0, 0)) {
+                revert(0, 0)
+            }
+            // The answer is 32 bytes of offset and the definition, which follows the head here.
+            let size := sub(returndatasize(), 0x20)
+            let data := add(head, 0x20)
+            returndatacopy(add(data, mload(head)), 0x20, size)
+            log1(data, add(mload(head), size), topic)
         }
     }
 
@@ -523,18 +579,21 @@ contract MetaScheduler is IMetaScheduler, TwoStepAdmin, ReentrancyGuard {
     }
 
     /// @dev The number of the grid's parameters as they are; new ones get the next number.
-    function _currentParameters() private returns (uint24 newest) {
+    function _currentParameters() private returns (uint24 termsId) {
         Terms memory current = constants.terms();
         if (current.feePercent > 100) current.feePercent = 100;
-        newest = _newestParameters;
-        if (keccak256(abi.encode(current)) != keccak256(abi.encode(_parameters[newest]))) {
-            _newestParameters = ++newest;
-            _parameters[newest] = current;
+        uint72 terms = current.pack();
+        termsId = _shared.termsId;
+        if (terms != _shared.terms) {
+            _shared.termsId = ++termsId;
+            _shared.terms = terms;
+            _parameters[termsId] = terms;
         }
     }
 
-    function _parametersOf(bytes32 id) private view returns (Terms storage) {
-        return _parameters[_terms[id].termsId];
+    /// @dev The parameters with a number: mostly the newest, which are at hand.
+    function _parametersOf(uint24 termsId) private view returns (Terms memory) {
+        return TermsLib.unpack(termsId == _shared.termsId ? _shared.terms : _parameters[termsId]);
     }
 
     /// @dev Puts a placed or claimed job back into the queue of the meta-scheduler.
@@ -556,7 +615,7 @@ contract MetaScheduler is IMetaScheduler, TwoStepAdmin, ReentrancyGuard {
         bool isFirst = job.cost.pendingTopUp == 0;
         job.cost.maxCost += amount;
         job.cost.pendingTopUp += amount;
-        jobs.setState(id, job);
+        _store(id, job);
         if (isFirst) providerJobQueues.pushTopUpJob(job.providerAddr, id);
         emit JobToppedUp(id, job.customerAddr, job.providerAddr, payer, amount);
         credit.safeTransferFrom(payer, address(this), amount);
@@ -576,7 +635,8 @@ contract MetaScheduler is IMetaScheduler, TwoStepAdmin, ReentrancyGuard {
         job.exitCode = exitCode;
         if (next == JobStatus.Running) {
             providerManager.incJobCount(msg.sender);
-            _prove(id);
+            // A start that is now proves nothing.
+            if (job.time.start != 0) _prove(id);
             _setStatus(id, job, JobStatus.Running);
         } else {
             uint256 cost = 0;
@@ -614,11 +674,11 @@ contract MetaScheduler is IMetaScheduler, TwoStepAdmin, ReentrancyGuard {
         job.status.checkTransition(next);
         PackedTerms storage terms = _terms[id];
         uint256 refund = terms.escrow - cost;
-        uint256 fee = cost == 0 ? 0 : cost * _parametersOf(id).feePercent / 100;
+        uint256 fee = cost == 0 ? 0 : cost * _parametersOf(terms.termsId).feePercent / 100;
         terms.escrow = 0;
         emit JobSettled(id, job.customerAddr, job.providerAddr, cost - fee, fee, refund);
         if (cost != 0) {
-            accruedFees += fee;
+            _shared.fees += uint144(fee);
             job.cost.finalCost = cost;
             _pay(job.providerAddr, cost - fee);
         }
@@ -639,7 +699,7 @@ contract MetaScheduler is IMetaScheduler, TwoStepAdmin, ReentrancyGuard {
         JobStatus status = job.status;
         if (status == JobStatus.Pending || status.isCold()) return due;
         PackedTerms storage terms = _terms[id];
-        Terms memory parameters = _parametersOf(id);
+        Terms memory parameters = _parametersOf(terms.termsId);
         uint256 grace = uint256(parameters.providerTimeout) * 1 minutes;
         if (status == JobStatus.MetaScheduled) {
             due = terms.since + uint256(parameters.claimTimeout) * 1 minutes;
@@ -677,7 +737,7 @@ contract MetaScheduler is IMetaScheduler, TwoStepAdmin, ReentrancyGuard {
         }
         time.blockNumberStateChange = block.number;
         job.status = next;
-        jobs.setState(id, job);
+        _store(id, job);
     }
 }
 // slither-disable-end reentrancy-no-eth

@@ -8,12 +8,14 @@ import {IJobRepository} from "./interfaces/IJobRepository.sol";
 import {IProviderJobQueues} from "./interfaces/IProviderJobQueues.sol";
 import {JobQueue} from "./libraries/JobQueue.sol";
 import {JobStatusLib} from "./libraries/JobStatusLib.sol";
-import {JobState, JobStatus} from "./types/Job.sol";
+import {StateCodec} from "./libraries/StateCodec.sol";
+import {JobState, JobStatus, PackedState} from "./types/Job.sol";
 
 /// @title What waits for each provider
 contract ProviderJobQueues is IProviderJobQueues, Ownable {
     using JobQueue for JobQueue.Queue;
     using JobStatusLib for JobStatus;
+    using StateCodec for PackedState;
 
     /// @notice Most entries that one call looks at: a pop of that many dead ones stays under a
     /// million gas.
@@ -22,14 +24,9 @@ contract ProviderJobQueues is IProviderJobQueues, Ownable {
     /// @notice Where the jobs are kept.
     IJobRepository public immutable jobs;
 
-    /// @notice Ends of a provider's queue of placed jobs.
-    mapping(address => JobQueue.Queue) public providerClaimableJobsQueues;
-
-    /// @notice Ends of a provider's queue of cancel requests.
-    mapping(address => JobQueue.Queue) public providerCancellingJobsQueues;
-
-    /// @notice Ends of a provider's queue of top-ups.
-    mapping(address => JobQueue.Queue) public providerTopUpJobsQueues;
+    mapping(address => JobQueue.Queue) private _claimable;
+    mapping(address => JobQueue.Queue) private _cancelling;
+    mapping(address => JobQueue.Queue) private _toppedUp;
 
     /// @dev Kept for old clients; no call raises it.
     error Empty();
@@ -44,22 +41,22 @@ contract ProviderJobQueues is IProviderJobQueues, Ownable {
 
     /// @inheritdoc IProviderJobQueues
     function pushClaimableJob(address _providerAddr, bytes32 _jobId) external onlyOwner {
-        providerClaimableJobsQueues[_providerAddr].push(_jobId);
+        _claimable[_providerAddr].push(_jobId);
     }
 
     /// @inheritdoc IProviderJobQueues
     function pushCancellingJob(address _providerAddr, bytes32 _jobId) external onlyOwner {
-        providerCancellingJobsQueues[_providerAddr].push(_jobId);
+        _cancelling[_providerAddr].push(_jobId);
     }
 
     /// @inheritdoc IProviderJobQueues
     function pushTopUpJob(address _providerAddr, bytes32 _jobId) external onlyOwner {
-        providerTopUpJobsQueues[_providerAddr].push(_jobId);
+        _toppedUp[_providerAddr].push(_jobId);
     }
 
     /// @inheritdoc IProviderJobQueues
     function popNextClaimableJob(address _providerAddr) external onlyOwner returns (bytes32 jobId) {
-        return _popOne(providerClaimableJobsQueues[_providerAddr], _providerAddr, _isClaimable);
+        return _popOne(_claimable[_providerAddr], _providerAddr, _isClaimable);
     }
 
     /// @inheritdoc IProviderJobQueues
@@ -68,7 +65,7 @@ contract ProviderJobQueues is IProviderJobQueues, Ownable {
         onlyOwner
         returns (bytes32[] memory jobIds)
     {
-        return _pop(providerClaimableJobsQueues[_providerAddr], _providerAddr, _isClaimable, _max);
+        return _pop(_claimable[_providerAddr], _providerAddr, _isClaimable, _max);
     }
 
     /// @inheritdoc IProviderJobQueues
@@ -77,27 +74,27 @@ contract ProviderJobQueues is IProviderJobQueues, Ownable {
         onlyOwner
         returns (bytes32 jobId)
     {
-        return _popOne(providerCancellingJobsQueues[_providerAddr], _providerAddr, _isCancelling);
+        return _popOne(_cancelling[_providerAddr], _providerAddr, _isCancelling);
     }
 
     /// @inheritdoc IProviderJobQueues
     function popNextTopUpJob(address _providerAddr) external onlyOwner returns (bytes32 jobId) {
-        return _popOne(providerTopUpJobsQueues[_providerAddr], _providerAddr, _isToppedUp);
+        return _popOne(_toppedUp[_providerAddr], _providerAddr, _isToppedUp);
     }
 
     /// @inheritdoc IProviderJobQueues
     function hasNextClaimableJob(address _providerAddr) external view returns (bool) {
-        return _has(providerClaimableJobsQueues[_providerAddr], _providerAddr, _isClaimable);
+        return _has(_claimable[_providerAddr], _providerAddr, _isClaimable);
     }
 
     /// @inheritdoc IProviderJobQueues
     function hasCancellingJob(address _providerAddr) external view returns (bool) {
-        return _has(providerCancellingJobsQueues[_providerAddr], _providerAddr, _isCancelling);
+        return _has(_cancelling[_providerAddr], _providerAddr, _isCancelling);
     }
 
     /// @inheritdoc IProviderJobQueues
     function hasTopUpJob(address _providerAddr) external view returns (bool) {
-        return _has(providerTopUpJobsQueues[_providerAddr], _providerAddr, _isToppedUp);
+        return _has(_toppedUp[_providerAddr], _providerAddr, _isToppedUp);
     }
 
     /// @inheritdoc IProviderJobQueues
@@ -106,7 +103,7 @@ contract ProviderJobQueues is IProviderJobQueues, Ownable {
         view
         returns (uint256 length)
     {
-        return _length(providerClaimableJobsQueues[_providerAddr]);
+        return _length(_claimable[_providerAddr]);
     }
 
     /// @inheritdoc IProviderJobQueues
@@ -115,17 +112,17 @@ contract ProviderJobQueues is IProviderJobQueues, Ownable {
         view
         returns (uint256 length)
     {
-        return _length(providerCancellingJobsQueues[_providerAddr]);
+        return _length(_cancelling[_providerAddr]);
     }
 
     /// @inheritdoc IProviderJobQueues
     function getTopUpJobQueueSize(address _providerAddr) external view returns (uint256 length) {
-        return _length(providerTopUpJobsQueues[_providerAddr]);
+        return _length(_toppedUp[_providerAddr]);
     }
 
     /// @inheritdoc IProviderJobQueues
     function jobCountByProvider(address _providerAddr) external view returns (uint256) {
-        (, uint256 end) = providerClaimableJobsQueues[_providerAddr].ends();
+        (, uint256 end) = _claimable[_providerAddr].ends();
         return end;
     }
 
@@ -133,15 +130,41 @@ contract ProviderJobQueues is IProviderJobQueues, Ownable {
     function getByProviderPaged(address _providerAddr, uint256 _offset, uint256 _limit)
         external
         view
-        returns (bytes32[] memory ids)
+        returns (bytes32[] memory)
     {
-        JobQueue.Queue storage queue = providerClaimableJobsQueues[_providerAddr];
-        (, uint256 end) = queue.ends();
-        uint256 left = _offset < end ? end - _offset : 0;
-        ids = new bytes32[](_limit < left ? _limit : left);
-        for (uint256 i = 0; i < ids.length; ++i) {
-            ids[i] = queue.idAt(_offset + i);
-        }
+        return _claimable[_providerAddr].page(_offset, _limit);
+    }
+
+    /// @notice Ends of a provider's queue of placed jobs.
+    function providerClaimableJobsQueues(address _providerAddr)
+        external
+        view
+        returns (int128 _begin, int128 _end)
+    {
+        return _ends(_claimable[_providerAddr]);
+    }
+
+    /// @notice Ends of a provider's queue of cancel requests.
+    function providerCancellingJobsQueues(address _providerAddr)
+        external
+        view
+        returns (int128 _begin, int128 _end)
+    {
+        return _ends(_cancelling[_providerAddr]);
+    }
+
+    /// @notice Ends of a provider's queue of top-ups.
+    function providerTopUpJobsQueues(address _providerAddr)
+        external
+        view
+        returns (int128 _begin, int128 _end)
+    {
+        return _ends(_toppedUp[_providerAddr]);
+    }
+
+    function _ends(JobQueue.Queue storage queue) private view returns (int128, int128) {
+        (uint256 begin, uint256 end) = queue.ends();
+        return (int128(uint128(begin)), int128(uint128(end)));
     }
 
     function _length(JobQueue.Queue storage queue) private view returns (uint256) {
@@ -204,7 +227,7 @@ contract ProviderJobQueues is IProviderJobQueues, Ownable {
         address providerAddr,
         function(JobState memory) pure returns (bool) fits
     ) private view returns (bool) {
-        JobState memory job = jobs.getState(id);
+        JobState memory job = jobs.getPackedState(id).unpack();
         return job.providerAddr == providerAddr && fits(job);
     }
 

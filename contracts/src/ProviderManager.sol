@@ -34,18 +34,18 @@ contract ProviderManager is IProviderManager, DoubleLinkedList, TwoStepAdmin {
     /// @notice What a registration costs: nothing.
     uint256 public constant PROVIDER_REGISTRATION_TAX = 0;
 
-    /// @notice Jobs that a provider ever started.
-    mapping(address => uint64) public jobCountByProvider;
-
     /// @inheritdoc IProviderManager
     mapping(address => uint256) public invalidSince;
 
     /// @param offer Where the encoded hardware, prices and labels are; zero in an empty record.
+    /// @param isBanned Whether it is shut out.
     /// @param listId Id of the provider in the list; zero if it is not active.
+    /// @param jobCount Jobs that it ever started; kept when the rest of the record is deleted.
     struct Record {
         address offer;
-        uint88 listId;
         bool isBanned;
+        uint40 listId;
+        uint48 jobCount;
     }
 
     mapping(address => Record) private _active;
@@ -83,10 +83,12 @@ contract ProviderManager is IProviderManager, DoubleLinkedList, TwoStepAdmin {
 
     /// @inheritdoc IProviderManager
     function remove(address _providerAddr) external onlyOperator {
-        Record memory record = _active[_providerAddr];
+        Record storage record = _active[_providerAddr];
         if (record.offer != address(0)) {
-            delete _active[_providerAddr];
             _unlink(record.listId);
+            record.offer = address(0);
+            record.isBanned = false;
+            record.listId = 0;
             _invalidate(_providerAddr);
         } else if (_proposals[_providerAddr] != address(0)) {
             delete _proposals[_providerAddr];
@@ -125,7 +127,7 @@ contract ProviderManager is IProviderManager, DoubleLinkedList, TwoStepAdmin {
 
     /// @inheritdoc IProviderManager
     function incJobCount(address _providerAddr) external onlyRole(METASCHEDULER_CONTRACT_ROLE) {
-        ++jobCountByProvider[_providerAddr];
+        ++_active[_providerAddr].jobCount;
     }
 
     /// @inheritdoc IProviderManager
@@ -171,7 +173,12 @@ contract ProviderManager is IProviderManager, DoubleLinkedList, TwoStepAdmin {
 
     /// @inheritdoc IProviderManager
     function getJobCount(address _providerAddr) external view returns (uint64) {
-        return jobCountByProvider[_providerAddr];
+        return _active[_providerAddr].jobCount;
+    }
+
+    /// @notice Jobs that the provider ever started.
+    function jobCountByProvider(address _providerAddr) external view returns (uint64) {
+        return _active[_providerAddr].jobCount;
     }
 
     /// @inheritdoc IProviderManager
@@ -268,7 +275,7 @@ contract ProviderManager is IProviderManager, DoubleLinkedList, TwoStepAdmin {
         delete _proposals[account];
         delete invalidSince[account];
         record.offer = offer;
-        if (record.listId == 0) record.listId = uint88(_append(_toData(account)));
+        if (record.listId == 0) record.listId = uint40(_append(_toData(account)));
         emit ProviderApproved(account);
     }
 

@@ -3,7 +3,7 @@ pragma solidity ^0.8.20;
 
 import {JobStatusLib} from "./libraries/JobStatusLib.sol";
 import {Pricing} from "./libraries/Pricing.sol";
-import {Job, JobDefinition, JobStatus} from "./types/Job.sol";
+import {Demand, Job, JobDefinition, JobStatus} from "./types/Job.sol";
 import {ProviderPrices} from "./types/Provider.sol";
 
 /// @title The rules of the life cycle and the formulas of the prices, callable from outside
@@ -25,7 +25,7 @@ contract Tools {
         ProviderPrices memory providerPrices,
         uint256 amountLocked
     ) external pure returns (uint64) {
-        return Pricing.duration(Pricing.ratePerMinute(jobDefinition, providerPrices), amountLocked);
+        return Pricing.duration(_rate(jobDefinition, providerPrices), amountLocked);
     }
 
     /// @notice Credit-wei that `durationMinute` minutes of the job cost.
@@ -34,7 +34,7 @@ contract Tools {
         ProviderPrices memory providerPrices,
         uint64 durationMinute
     ) external pure returns (uint256) {
-        return Pricing.cost(Pricing.ratePerMinute(jobDefinition, providerPrices), durationMinute);
+        return Pricing.cost(_rate(jobDefinition, providerPrices), durationMinute);
     }
 
     /// @notice Whole minutes that a running job has left at these prices; zero once it has overrun.
@@ -44,7 +44,7 @@ contract Tools {
         returns (uint64)
     {
         return Pricing.remaining(
-            Pricing.ratePerMinute(job.definition, providerPrices), job.cost.maxCost, job.time.start
+            _rate(job.definition, providerPrices), job.cost.maxCost, job.time.start
         );
     }
 
@@ -70,5 +70,18 @@ contract Tools {
     /// @notice Whether a job with this status can still change.
     function isJobHot(JobStatus _jobStatus) external pure returns (bool) {
         return JobStatusLib.isHot(_jobStatus);
+    }
+
+    function _rate(JobDefinition memory definition, ProviderPrices memory prices)
+        private
+        pure
+        returns (uint256)
+    {
+        return Pricing.ratePerMinute(
+            Demand(
+                definition.gpus, definition.memPerCpu, definition.cpusPerTask, definition.ntasks
+            ),
+            prices
+        );
     }
 }

@@ -1,7 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.20;
 
-import {Job, JobCost, JobDefinition, JobState, JobStatus, JobTime} from "../types/Job.sol";
+import {
+    Demand,
+    Job,
+    JobCost,
+    JobDefinition,
+    JobState,
+    JobStatus,
+    JobTime,
+    PackedState
+} from "../types/Job.sol";
 
 /// @title The store of jobs
 /// @notice Holds no rule: what may change when is the MetaScheduler's business. Every mutator is
@@ -33,9 +42,9 @@ interface IJobRepository {
     /// @notice Overwrites a job; emits JobTransitionEvent if its status differs.
     function update(Job memory _job) external;
 
-    /// @notice Sets all that the life cycle of a job changes; emits JobTransitionEvent if the status
-    /// differs. The customer is left as it is.
-    function setState(bytes32 _jobId, JobState memory _state) external;
+    /// @notice Sets all that the life cycle of a job changes, as StateCodec packs it; emits
+    /// JobTransitionEvent if the status differs. The customer is left as it is.
+    function setPackedState(bytes32 _jobId, PackedState memory _state) external;
 
     /// @notice Sets the status and emits JobTransitionEvent.
     function setJobStatus(bytes32 _jobId, JobStatus _newStatus) external;
@@ -74,8 +83,16 @@ interface IJobRepository {
     /// is none. Costs the same for every job, however long its labels are.
     function getState(bytes32 _jobId) external view returns (JobState memory);
 
+    /// @notice The same as StateCodec packs it, for contracts; reverts with `InvalidJob` if there is
+    /// none.
+    function getPackedState(bytes32 _jobId) external view returns (PackedState memory);
+
     /// @notice What a job needs; reverts with `InvalidJob` if there is none.
     function getDefinition(bytes32 _jobId) external view returns (JobDefinition memory);
+
+    /// @notice The numbers of what a job needs; reverts with `InvalidJob` if there is none. Costs the
+    /// same for every job.
+    function getDemand(bytes32 _jobId) external view returns (Demand memory);
 
     /// @notice Ids of a customer's jobs, oldest first.
     function getByCustomer(address customerAddr) external view returns (bytes32[] memory);

@@ -24,6 +24,21 @@ library CodeStorage {
         require(pointer != address(0), "CodeStorage: out of gas");
     }
 
+    /// @notice Where the n-th contract that this one makes lies (n counts from 1): the last 20 bytes
+    /// of the hash of RLP([this, n]). Whoever keeps n need not keep the address.
+    function addressOf(uint256 n) internal view returns (address pointer) {
+        // A number below 0x80 is its own encoding; others have a byte with their length before.
+        uint256 length = 0;
+        if (n > 0x7f) while (n >> (8 * length) != 0) ++length;
+        uint256 rlp = (((0xd6 + length) << 8) | 0x94) << 160 | uint160(address(this));
+        if (length == 0) rlp = (rlp << 8) | n;
+        else rlp = (((rlp << 8) | (0x80 + length)) << (8 * length)) | n;
+        assembly ("memory-safe") {
+            mstore(0, rlp)
+            pointer := and(keccak256(sub(9, length), add(23, length)), sub(shl(160, 1), 1))
+        }
+    }
+
     /// @notice Reads all that was stored at `pointer`; nothing if there is nothing.
     function read(address pointer) internal view returns (bytes memory data) {
         uint256 size = pointer.code.length;

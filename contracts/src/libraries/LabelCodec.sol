@@ -6,7 +6,7 @@ import {Limits} from "./Limits.sol";
 import {Packed} from "./Packed.sol";
 
 /// @title Labels as bytes
-/// @dev A label is its key and its value; a list begins with its length (2).
+/// @dev A label is its key and its value; a list begins with its length.
 library LabelCodec {
     using Packed for Packed.Buffer;
 
@@ -20,7 +20,7 @@ library LabelCodec {
     /// @notice Bytes that a list of labels takes; reverts if it is too long.
     function sizeOf(Label[] memory labels) internal pure returns (uint256 size) {
         Limits.checkList(labels.length, Limits.LABELS);
-        size = 2;
+        size = Packed.sizeOf(labels.length);
         for (uint256 i = 0; i < labels.length; ++i) {
             size += sizeOf(labels[i]);
         }
@@ -34,7 +34,7 @@ library LabelCodec {
 
     /// @notice Writes a list of labels.
     function putLabels(Packed.Buffer memory buffer, Label[] memory labels) internal pure {
-        buffer.put(labels.length, 2);
+        buffer.putNumber(labels.length);
         for (uint256 i = 0; i < labels.length; ++i) {
             putLabel(buffer, labels[i]);
         }
@@ -48,7 +48,7 @@ library LabelCodec {
 
     /// @notice Reads a list of labels.
     function takeLabels(Packed.Buffer memory buffer) internal pure returns (Label[] memory labels) {
-        labels = new Label[](buffer.take(2));
+        labels = new Label[](buffer.takeNumber());
         for (uint256 i = 0; i < labels.length; ++i) {
             labels[i] = takeLabel(buffer);
         }

@@ -59,18 +59,18 @@ library OfferCodec {
     {
         prices = decodePrices(data);
         Packed.Buffer memory buffer = Packed.open(data);
-        buffer.position = PRICES_SIZE;
+        buffer.seek(PRICES_SIZE);
         uint256 runs = buffer.take(2);
         uint256 nodes = 0;
         for (uint256 i = 0; i < runs; ++i) {
             nodes += buffer.take(4);
-            buffer.position += RUN_SIZE - 4;
+            buffer.cursor += RUN_SIZE - 4;
         }
         hardware.nodes = uint64(nodes);
         hardware.gpusPerNode = new uint64[](nodes);
         hardware.cpusPerNode = new uint64[](nodes);
         hardware.memPerNode = new uint64[](nodes);
-        buffer.position = PRICES_SIZE + 2;
+        buffer.seek(PRICES_SIZE + 2);
         for (uint256 node = 0; node < nodes;) {
             uint256 end = node + buffer.take(4);
             uint64 gpus = uint64(buffer.take(8));

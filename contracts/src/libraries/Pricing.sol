@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.20;
 
-import {JobDefinition} from "../types/Job.sol";
+import {Demand, JobDefinition} from "../types/Job.sol";
 import {ProviderPrices} from "../types/Provider.sol";
 
 /// @title What a job costs
@@ -9,19 +9,20 @@ import {ProviderPrices} from "../types/Provider.sol";
 /// result that does not fit is the largest that does.
 library Pricing {
     /// @notice Credit-wei a minute of the job at these prices.
-    function ratePerMinute(JobDefinition memory definition, ProviderPrices memory prices)
+    function ratePerMinute(Demand memory job, ProviderPrices memory prices)
         internal
         pure
         returns (uint256)
     {
         // Both products are of two 64-bit numbers and cannot overflow.
-        uint256 cpus = uint256(definition.ntasks) * definition.cpusPerTask;
+        uint256 cpus = uint256(job.ntasks) * job.cpusPerTask;
         uint256 perCpu = saturatingAdd(
-            prices.cpuPricePerMin, saturatingMul(definition.memPerCpu, prices.memPricePerMin)
+            prices.cpuPricePerMin, saturatingMul(job.memPerCpu, prices.memPricePerMin)
         );
-        return saturatingAdd(
-            saturatingMul(definition.gpus, prices.gpuPricePerMin), saturatingMul(cpus, perCpu)
-        );
+        return
+            saturatingAdd(
+                saturatingMul(job.gpus, prices.gpuPricePerMin), saturatingMul(cpus, perCpu)
+            );
     }
 
     /// @notice Credit-wei that `minutes_` cost at `rate`.

@@ -57,6 +57,14 @@ struct JobDefinition {
     Affinity[] affinity;
 }
 
+/// @notice The numbers of a JobDefinition: what a job needs of whoever runs it.
+struct Demand {
+    uint64 gpus;
+    uint64 memPerCpu;
+    uint64 cpusPerTask;
+    uint64 ntasks;
+}
+
 /// @notice Money of a job, in credit-wei (1e18 a credit).
 /// @param maxCost What is locked, top-ups included.
 /// @param finalCost What the job did cost; zero before its end.
@@ -122,4 +130,17 @@ struct JobState {
     JobClock time;
     bool hasCancelRequest;
     int64 exitCode;
+}
+
+/// @notice A JobState as it is stored and as the grid's contracts hand it to each other; StateCodec
+/// says what is where.
+/// @param owner Whose the job is and what is locked; seldom changes after the request.
+/// @param step What each step of its life writes.
+/// @param outcome With whom it is and what it cost; from the placement on.
+/// @param rest What few jobs have.
+struct PackedState {
+    uint256 owner;
+    uint256 step;
+    uint256 outcome;
+    uint256 rest;
 }

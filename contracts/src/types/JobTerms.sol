@@ -9,7 +9,7 @@ pragma solidity ^0.8.20;
 /// @param feePercent The operator's share of the cost in percent.
 /// @param placedAt Unix seconds of the placement; zero from the claim on.
 /// @param seenAt Unix seconds of the provider's claim, then of its last word about the running job:
-/// its time up to here is proved.
+/// its time up to here is proved. Word of a start that is now proves nothing and is not kept.
 /// @param topUpSlice Minutes of a delegated top-up.
 /// @param claimTimeout Minutes until an unclaimed job goes back to the queue.
 /// @param cancelTimeout Minutes that the provider has to answer a cancel request.

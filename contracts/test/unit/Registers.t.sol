@@ -2,7 +2,7 @@
 pragma solidity ^0.8.20;
 
 import "../../src/Errors.sol";
-import {JobState, JobStatus, Label} from "../../src/types/Job.sol";
+import {JobStatus, Label, PackedState} from "../../src/types/Job.sol";
 import {ProviderHardware, ProviderPrices} from "../../src/types/Provider.sol";
 import {Grid} from "../support/Grid.sol";
 
@@ -128,21 +128,21 @@ contract RegistersTest is Grid {
 
     // ---- JobRepository, ProviderJobQueues, Credit -----------------------------------------------
 
-    function test_setState_WhenTheCallerHasNoRole(address caller) external {
+    function test_setPackedState_WhenTheCallerHasNoRole(address caller) external {
         vm.assume(caller != address(scheduler));
         bytes32 id = jobAt(JobStatus.Pending);
-        JobState memory state = jobs.getState(id);
+        PackedState memory state = jobs.getPackedState(id);
         vm.prank(caller);
         vm.expectRevert();
-        jobs.setState(id, state);
+        jobs.setPackedState(id, state);
     }
 
-    function test_setState_WhenTheJobIsUnknown(uint256 id) external {
+    function test_setPackedState_WhenTheJobIsUnknown(uint256 id) external {
         vm.assume(id != 1);
-        JobState memory state = jobs.getState(jobAt(JobStatus.Pending));
+        PackedState memory state = jobs.getPackedState(jobAt(JobStatus.Pending));
         vm.prank(address(scheduler));
         vm.expectRevert(InvalidJob.selector);
-        jobs.setState(bytes32(id), state);
+        jobs.setPackedState(bytes32(id), state);
     }
 
     function test_popNextClaimableJobs_WhenTheCallerIsNotTheOwner(address caller) external {

@@ -33,10 +33,7 @@ REPORT = "(bytes32,uint8,uint64,uint64,string,int64)"
 DEFINITION = (
     "(uint64,uint64,uint64,uint64,string,uint8,(string,string)[],((string,string),bytes2)[])"
 )
-STATE = (
-    "(uint8,address,address,(uint256,uint256,uint256,bool),"
-    "(uint256,uint256,uint256,uint256,uint256),bool,int64)"
-)
+STATE = "(uint256,uint256,uint256,uint256)"
 
 ADDITIONS = {
     "Constants": {
@@ -68,7 +65,9 @@ ADDITIONS = {
     "JobRepository": {
         "getState(bytes32)",
         "getDefinition(bytes32)",
-        f"setState(bytes32,{STATE})",
+        "getPackedState(bytes32)",
+        f"setPackedState(bytes32,{STATE})",
+        "getDemand(bytes32)",
         "jobCount()",
         "jobCountByCustomer(address)",
         "getByCustomerPaged(address,uint256,uint256)",
@@ -131,7 +130,11 @@ ADDITIONS = {
 
 NAMED_HERE = {
     "jobIdByCustomer(address,uint256)",
+    "jobCountByProvider(address)",
     "jobs(bytes32)",
+    "providerCancellingJobsQueues(address)",
+    "providerClaimableJobsQueues(address)",
+    "providerTopUpJobsQueues(address)",
     "providers(address)",
     "waitingApprovalProviders(address)",
 }

@@ -106,7 +106,7 @@ class TestRequest:
         """A definition larger than the store takes is refused with its size."""
         labels = tuple(Label("key", "x" * 500) for _ in range(60))
         long = JobDefinition(ntasks=1, cpus_per_task=1, mem_per_cpu=1, uses=labels)
-        refuse(world, long, WEI, "DataTooLarge", 60 * 507 + 2 + 38 + 35 + 2, 24_575)
+        refuse(world, long, WEI, "DataTooLarge", 4 + 5 + 1 + 3 + 1 + 1 + 1 + 60 * 506 + 1, 24_575)
 
 
 def refuse(world: World, definition: JobDefinition, wei: int, error: str, *values: object) -> None:

@@ -109,7 +109,7 @@ class TestRegister:
         """An offer larger than the store takes is refused with its size."""
         with pytest.raises(RevertedError) as error:
             world.register(NEW, labels=[("key", "x" * 500)] * 60)
-        size = 96 + 2 + 2 * 28 + 2 + 60 * 507
+        size = 96 + 2 + 2 * 28 + 1 + 60 * 506
         assert (error.value.name, error.value.values) == ("DataTooLarge", (size, 24_575))
 
 
