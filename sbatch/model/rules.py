@@ -67,6 +67,26 @@ class Required(Rule):
 
 
 @dataclass(frozen=True, slots=True)
+class NotEmpty(Rule):
+    """The list must have an element.
+
+    It stands outside the list's type: rules of elements stand inside.
+    """
+
+    tag = "min"
+
+    @property
+    def param(self) -> str:
+        return "1"
+
+    def words(self) -> str:
+        return "have at least one element"
+
+    def holds(self, value: Any) -> bool:
+        return bool(value)
+
+
+@dataclass(frozen=True, slots=True)
 class Gte(Rule):
     """A number not below ``least``."""
 
@@ -257,6 +277,15 @@ class AlphanumUnderscore(_Pattern):
     tag = "alphanum_underscore"
     pattern = re.compile(r"[A-Za-z0-9_]+", re.ASCII)
     what = "letters, digits and '_' only"
+
+
+@dataclass(frozen=True, slots=True)
+class Sha256(_Pattern):
+    """A SHA-256 as image registries write it."""
+
+    tag = "sha256"
+    pattern = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
+    what = "'sha256:' and 64 digits of 0-9 and a-f"
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,15 +20,26 @@ def findings(workflow: Workflow) -> Iterator[tuple[Path, str]]:
             yield from _transport((name,), data)
     if workflow.virtual_networks:
         yield ("virtualNetworks",), "virtualNetworks are not supported by this version"
+    if workflow.secrets:
+        yield ("secrets",), "secrets are not supported by this version"
+    if workflow.sweep is not None:
+        yield ("sweep",), "a sweep has no script of its own: it is expanded into jobs first"
     for placed in all_steps(workflow):
+        for name, value in (("timeout", placed.step.timeout), ("retries", placed.step.retries)):
+            if value is not None:
+                path = (*placed.path, name)
+                yield path, f"{show_path(path)}: {name} is not supported by this version"
         if placed.step.use is not None:
-            path: Path = (*placed.path, "use")
+            path = (*placed.path, "use")
             yield path, f"{show_path(path)}: modules are not supported by this version"
         if placed.step.run is not None:
             yield from _run((*placed.path, "run"), placed.step.run)
 
 
 def _transport(path: Path, data: TransportData) -> Iterator[tuple[Path, str]]:
+    if data.http is not None and data.http.checksum is not None:
+        where = (*path, "http", "checksum")
+        yield where, f"{show_path(where)}: checksums are not supported by this version"
     if data.http is None and data.s3 is not None:
         where = (*path, "s3")
         yield where, f"{show_path(where)}: S3 is not supported by this version"

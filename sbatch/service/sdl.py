@@ -66,8 +66,8 @@ def schema_text() -> str:
 
 
 def _described() -> Iterable[TypeDescription]:
-    yield from describe(Workflow)
-    yield from describe(Module)
+    yield from describe(Workflow, service=True)
+    yield from describe(Module, service=True)
 
 
 def make_schema() -> GraphQLSchema:
