@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import uuid
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -53,6 +53,10 @@ from dsq.core.watching import Transition, follow_from_now, history, watch
 
 if TYPE_CHECKING:
     from dsq.core.rpc.logger import LogLine
+
+
+IDS_AT_ONCE = 5000
+"""Job numbers asked for in one call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +279,28 @@ class Grid:
             return await self.chain.jobs(ids[:limit])
         found = [job for job in await self.chain.jobs(ids) if job.status == status]
         return found[:limit]
+
+    async def job_ids(self, after: int = 0) -> list[int]:
+        """Numbers of this account's jobs, oldest first, without the first ``after``."""
+        total = await self.chain.view("JobRepository", "jobCountByCustomer", self.address)
+        found: list[int] = []
+        for start in range(after, total, IDS_AT_ONCE):
+            view = ("JobRepository", "getByCustomerPaged", self.address, start, IDS_AT_ONCE)
+            found += [int.from_bytes(job_id) for job_id in await self.chain.view(*view)]
+        return found
+
+    async def jobs_by_id(self, ids: Sequence[int]) -> list[Job]:
+        """These jobs, in this order.
+
+        Raises:
+            NotFoundError: One of them does not exist.
+        """
+        return await self.chain.jobs(ids)
+
+    async def block_hash(self, number: int) -> bytes | None:
+        """The hash of the block with this number; None if the chain has none."""
+        block = await self.chain.block(number)
+        return block.hash if block is not None else None
 
     def watch(self, job_id: int) -> AsyncIterator[Job]:
         """Yields the job now and after each change, every status once; ends with the final one."""
