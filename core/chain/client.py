@@ -6,18 +6,22 @@ One HTTP connection pool carries everything; what belongs together goes as one b
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from dsq.core.chain import codec
 from dsq.core.chain.abi import contract
 from dsq.core.chain.addresses import GETTERS, Addresses
-from dsq.core.chain.calls import CONSTANT_SETTERS, Calls, role_of
+from dsq.core.chain.admin_calls import ADDED_LIMITS, CONSTANT_SETTERS
+from dsq.core.chain.calls import Calls
 from dsq.core.chain.events import Event, EventReader
+from dsq.core.chain.listing import ids_of_customer, ids_of_provider, locked_of
 from dsq.core.chain.logs import get_logs
+from dsq.core.chain.pages import HOT, block_timestamps, ids_by_status
 from dsq.core.chain.providers import ProviderDirectory
 from dsq.core.chain.reverts import decode_revert
+from dsq.core.chain.roles import role_of
 from dsq.core.chain.rpc import Head, Request, Rpc, RpcError, hexed, number, raw
 from dsq.core.errors import (
     ContractError,
@@ -74,6 +78,7 @@ class Chain:
         metascheduler: Address | None = None,
         ws_url: str | None = None,
         start_block: int = 0,
+        faucet: Address | None = None,
     ) -> Chain:
         """Connects, and makes sure that it is the right chain with the right contracts.
 
@@ -83,6 +88,7 @@ class Chain:
             metascheduler: The grid; None for calls that need no grid.
             ws_url: WebSocket endpoint of the same node.
             start_block: The block of the grid's deployment.
+            faucet: The grid's faucet, which no contract names.
 
         Raises:
             UnreachableError: The node does not answer.
@@ -97,7 +103,7 @@ class Chain:
                     f"The node {rpc.where} serves chain {served}, not chain {chain_id}.",
                     hint="Check rpc_url and chain_id.",
                 )
-            addresses = await _resolve(rpc, metascheduler) if metascheduler else None
+            addresses = await _resolve(rpc, metascheduler, faucet) if metascheduler else None
         except BaseException:
             await rpc.close()
             raise
@@ -169,6 +175,10 @@ class Chain:
         if block is None:
             raise NotFoundError(f"The chain has no block {block_number}.")
         return block.timestamp
+
+    async def block_timestamps(self, numbers: Iterable[int]) -> dict[int, int]:
+        """Unix seconds of blocks by number, in one batch; blocks that are gone are left out."""
+        return await block_timestamps(self, numbers)
 
     # Views.
 
@@ -245,10 +255,28 @@ class Chain:
         """The highest job id; 0 when there is no job yet."""
         return int(await self.view("JobRepository", "jobIdCounter")) - 1
 
+    async def open_job_ids(self, first: int, last: int) -> list[int]:
+        """Numbers between ``first`` and ``last`` of the jobs that have not ended, sorted.
+
+        Contracts without paged views: every number of the range.
+        """
+        return await ids_by_status(self, HOT, first, last)
+
     async def job_ids_of(self, customer: Address) -> list[int]:
-        """A customer's jobs, oldest first."""
-        ids = await self.view("JobRepository", "getByCustomer", customer)
-        return [codec.job_id_from_bytes(job_id) for job_id in ids]
+        """A customer's jobs, oldest first, read in pages where the contract has them."""
+        return await ids_of_customer(self, customer)
+
+    async def job_ids_at(self, provider: Address) -> list[int]:
+        """Jobs that were placed with a provider, in that order, each once.
+
+        Raises:
+            ContractError: The contract has no such list (the published version).
+        """
+        return await ids_of_provider(self, provider)
+
+    async def locked_of(self, customer: Address) -> int:
+        """Wei that are locked in a customer's open jobs; only those are read."""
+        return await locked_of(self, customer)
 
     async def balance(self, account: Address) -> int:
         """Credits of an account in wei."""
@@ -272,10 +300,16 @@ class Chain:
         return number(await self.rpc.request("eth_getBalance", [account.lower, "latest"]))
 
     async def constants(self) -> Constants:
-        """The grid's parameters."""
+        """The grid's parameters; a limit that the contract does not have is 0."""
         names = [setter[3].lower() + setter[4:] for setter in CONSTANT_SETTERS.values()]
-        values = await self.views([("Constants", name, ()) for name in names])
-        return Constants(**dict(zip(CONSTANT_SETTERS, values, strict=True)))
+        answers = await self._try_views([("Constants", name, ()) for name in names])
+        values = dict(zip(CONSTANT_SETTERS, answers, strict=True))
+        for field, value in values.items():
+            if isinstance(value, ContractError):
+                if field not in ADDED_LIMITS:
+                    raise value
+                values[field] = 0
+        return Constants(**values)
 
     async def new_jobs_enabled(self) -> bool:
         """False when the grid takes no new jobs."""
@@ -349,7 +383,7 @@ def refusal(error: RpcError) -> ContractError | RpcError:
     raise error
 
 
-async def _resolve(rpc: Rpc, metascheduler: Address) -> Addresses:
+async def _resolve(rpc: Rpc, metascheduler: Address, faucet: Address | None) -> Addresses:
     functions = contract("MetaScheduler").functions
     getters = [functions[getter] for getter in GETTERS.values()]
     code, *answers = await rpc.batch(
@@ -373,4 +407,4 @@ async def _resolve(rpc: Rpc, metascheduler: Address) -> Addresses:
             f"There is {what} at {metascheduler} on the chain of {rpc.where}.",
             hint="Check the metascheduler's address and the chain.",
         )
-    return Addresses(metascheduler=metascheduler, **found)
+    return Addresses(metascheduler=metascheduler, faucet=faucet, **found)
