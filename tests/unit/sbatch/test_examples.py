@@ -40,7 +40,8 @@ def test_a_script_with_everything_is_clean() -> None:
     from dsq.sbatch.workflow import parse_workflow
 
     data = big(8)
-    data |= {key: FULL[key] for key in ("env", "input", "inputMode", "enableLogging")}
+    data |= {key: FULL[key] for key in ("env", "inputMode", "enableLogging")}
+    data["input"] = {"http": {"url": "https://a.b/c"}}
     data["output"] = {"http": {"url": "https://h/x"}}
     container = {
         "image": "a:b",
