@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -38,6 +39,19 @@ log = logging.getLogger("dsq.core.chain.client")
 
 CHUNK = 500
 """Jobs fetched at once, so that a long list does not fill the memory twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimTerms:
+    """What holds for a job from its claim on.
+
+    Attributes:
+        claimed_at: Unix seconds of the chain.
+        rate: Wei a minute.
+    """
+
+    claimed_at: int
+    rate: int
 
 
 class Chain:
@@ -351,6 +365,33 @@ class Chain:
             ]
         )
         return bool(claimable), bool(cancelling), bool(top_up)
+
+    async def has_batches(self) -> bool:
+        """Whether a provider can claim and report many jobs in one transaction here.
+
+        Read from the contract's code: the published version has no such functions.
+        """
+        code = raw(
+            await self.rpc.request("eth_getCode", [self.addresses.metascheduler.lower, "latest"])
+        )
+        functions = contract("MetaScheduler").functions
+        return all(functions[name].selector in code for name in ("claimNextJobs", "reportJobs"))
+
+    async def claim_terms(self, ids: Sequence[int]) -> dict[int, ClaimTerms]:
+        """What the contract holds on to for each job that was claimed.
+
+        A contract without ``getJobTerms`` (the published version) tells of none.
+        """
+        answers = await self._try_views(
+            [("MetaScheduler", "getJobTerms", [codec.job_id_to_bytes(i)]) for i in ids]
+        )
+        found: dict[int, ClaimTerms] = {}
+        for job_id, answer in zip(ids, answers, strict=True):
+            if not isinstance(answer, ContractError):
+                _, rate, claimed_at, *_ = answer
+                if claimed_at:
+                    found[job_id] = ClaimTerms(int(claimed_at), int(rate))
+        return found
 
     # Events.
 

@@ -93,6 +93,14 @@ class Sender:
         """Transactions that are not mined yet."""
         return len(self._watcher.in_flight)
 
+    def knows(self, tx_hash: bytes) -> bool:
+        """Whether a transaction was sent from here, now or by an earlier process.
+
+        Those of the last thousand nonces are known.
+        """
+        watcher = self._watcher
+        return tx_hash in watcher.by_hash or watcher.store.find(tx_hash) is not None
+
     async def send(self, call: Call, *, timeout: float = 60.0, value: int = 0) -> Receipt:
         """Sends a call and waits until it is mined.
 
