@@ -276,9 +276,9 @@ class Chain:
         """
         return await ids_by_status(self, HOT, first, last)
 
-    async def job_ids_of(self, customer: Address) -> list[int]:
-        """A customer's jobs, oldest first, read in pages where the contract has them."""
-        return await ids_of_customer(self, customer)
+    async def job_ids_of(self, customer: Address, after: int = 0) -> list[int]:
+        """A customer's jobs, oldest first, without the first ``after``; read in pages."""
+        return await ids_of_customer(self, customer, after)
 
     async def job_ids_at(self, provider: Address) -> list[int]:
         """Jobs that were placed with a provider, in that order, each once.
@@ -300,6 +300,18 @@ class Chain:
         """Wei that ``spender`` (None: the MetaScheduler) may take from ``owner``."""
         spender = spender or self.addresses.metascheduler
         return int(await self.view("Credit", "allowance", owner, spender))
+
+    async def expiry_of(self, job_id: int) -> int:
+        """Unix seconds from which on anyone may release a job; 2**256 - 1 for never."""
+        return int(await self.view("MetaScheduler", "expiryOf", codec.job_id_to_bytes(job_id)))
+
+    async def claimable_of(self, account: Address) -> int:
+        """Wei of payments to an account that did not go through."""
+        return int(await self.view("MetaScheduler", "claimable", account))
+
+    async def faucet_entitlement(self, account: Address) -> int:
+        """Wei that the faucet has promised to an account."""
+        return int(await self.view("FaucetCredit", "addressToUserCredit", account))
 
     async def total_supply(self) -> int:
         """All credits there are, in wei."""
