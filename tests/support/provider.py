@@ -41,6 +41,7 @@ def settings(tmp_path: Path, **cluster: Any) -> ProviderSettings:
             "services": {"sbatch_grpc": "127.0.0.1:2", "logger_grpc": "127.0.0.1:3"},
             "cluster": {"kind": "slurm", **cluster},
             "timing": timing,
+            "benchmark": {"probe": False},
         },
         base=tmp_path,
         where="test",

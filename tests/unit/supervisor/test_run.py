@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from dsq.console.provider_command import find_config, run
+from dsq.console.provider_command import run
+from dsq.console.provider_config import find_config
 from dsq.core.errors import SettingsError, UsageError
 from dsq.core.model import JobStatus
 from dsq.supervisor.control import CONTROL_FILE, ControlFile
