@@ -22,6 +22,7 @@ from dsq.core.errors import UsageError, WalletError
 if TYPE_CHECKING:
     from dsq.console.user.port import GridPort
     from dsq.core.config import GridConfig
+    from dsq.core.model import Address
     from dsq.core.wallet import Wallet
 
 
@@ -99,6 +100,8 @@ def run_console(
     _log_to_file(debug=debug)
 
     from dsq.console.user.app import ConsoleApp
+    from dsq.console.user.job_store import JobStore
+    from dsq.core.readmodel import ReadModel, read_model_path
     from dsq.themes.loader import user_themes
 
     themes, problems = user_themes(settings_dir() / "themes")
@@ -112,7 +115,19 @@ def run_console(
         read_only=read_only,
         themes=themes,
         problems=problems,
+        open_store=lambda account: JobStore(ReadModel(read_model_path(config, account))),
+        account=_account(config),
     ).run()
+
+
+def _account(config: GridConfig) -> Address | None:
+    """The account that will be shown, as far as it is known without opening the wallet."""
+    from dsq.core.wallet import key_file_address
+
+    ref = config.wallet
+    if ref is None or os.environ.get("ETH_PRIVATE_KEY"):
+        return None
+    return ref.address or (key_file_address(ref.key_file) if ref.key_file else None)
 
 
 def _unattended(config: GridConfig, passphrase_file: Path | None) -> bool:

@@ -5,6 +5,7 @@ All I/O runs in workers, which write to the state; the screens read it at their 
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Callable, Hashable, Sequence
 from datetime import tzinfo
@@ -17,7 +18,9 @@ from dsq.console.dialogs.top_up import TopUp
 from dsq.console.user.accounting import account
 from dsq.console.user.details import job_name, settled_line
 from dsq.console.user.feed import Connect, Feed
+from dsq.console.user.job_store import JobStore
 from dsq.console.user.log_session import LogSession
+from dsq.console.user.port import GridPort
 from dsq.console.user.screens.base import VIEWS
 from dsq.console.user.screens.jobs import JobsScreen
 from dsq.console.user.screens.logs import LogKeys
@@ -32,7 +35,7 @@ from dsq.console.widgets.notice import Notice
 from dsq.console.widgets.safe import one_line
 from dsq.console.widgets.words import credits_text, duration_text
 from dsq.core.errors import DsqError, SettingsError
-from dsq.core.model import Job, JobStatus
+from dsq.core.model import Address, Job, JobStatus
 from dsq.themes.loader import ThemeFile
 
 SESSIONS_KEPT = 4
@@ -50,6 +53,8 @@ class ConsoleApp(DsqApp):
         zone: Time zone to show times in; the machine's when None.
         themes: The user's own themes.
         problems: What was wrong with settings or themes; shown among the notices.
+        open_store: Opens what was known of an account last time; None keeps nothing.
+        account: The account to show before the grid is connected.
     """
 
     MODES: ClassVar[dict[str, Any]] = {
@@ -83,19 +88,56 @@ class ConsoleApp(DsqApp):
         zone: tzinfo | None = None,
         themes: Sequence[ThemeFile] = (),
         problems: Sequence[SettingsError] = (),
+        open_store: Callable[[Address], JobStore] | None = None,
+        account: Address | None = None,
     ) -> None:
         super().__init__(now=now, zone=zone, themes=themes)
         self.read_only = read_only
         self.state = ConsoleState(one_line(grid_name, 24))
         self.notices = self.state.notices
-        self.feed = Feed(connect, self.state, now)
+        self._open_store = open_store
+        self.feed = Feed(self._connecting(connect), self.state, now)
         self._sessions: dict[int, LogSession] = {}
-        self._statuses: dict[int, JobStatus] = {}
+        self._open: set[int] = set()
         for problem in problems:
             self.notices.add(Notice.of_error(problem, now(), "settings"))
 
+        if account is not None:
+            self._use(account)
+
+    def _connecting(self, connect: Connect) -> Connect:
+        """Connects, and takes the account's own file if another one was shown."""
+
+        async def connected() -> GridPort:
+            grid = await connect()
+            if grid.address != self.state.address:
+                self._use(grid.address)
+            return grid
+
+        return connected
+
+    def _use(self, account: Address) -> None:
+        self.state.address = account
+        if self._open_store is None:
+            return
+        try:
+            store = self._open_store(account)
+        except (OSError, sqlite3.Error) as error:
+            text = f"What was known of your jobs cannot be read: {error}."
+            self.notices.add(Notice(self.now(), "warning", text, "It is read anew.", "jobs"))
+            return
+        self.state.jobs.close()
+        self.state.use(store)
+
+    def on_unmount(self) -> None:
+        self.state.jobs.close()
+
     def on_mount(self) -> None:
+        self.run_worker(self._complete(), group="store", exit_on_error=False)
         self.run_worker(self._feed(), group="feed", exit_on_error=False)
+
+    async def _complete(self) -> None:
+        await self.state.jobs.complete_load()
 
     async def _feed(self) -> None:
         try:
@@ -108,6 +150,7 @@ class ConsoleApp(DsqApp):
         if self.is_running and isinstance(self.screen, LogKeys) and self.screen.ready:
             self.screen.sync_log()
         super().tick()
+        self.state.jobs.idle()
 
     def revision(self) -> Hashable:
         return self.state.revisions
@@ -117,11 +160,10 @@ class ConsoleApp(DsqApp):
 
     def _tell_ends(self) -> None:
         """Says which jobs have ended since the last look; the first look says nothing."""
-        if not self.state.loaded:
+        if not (self.state.loaded and self.state.jobs.complete):
             return
-        before = self._statuses
-        self._statuses = {job.id: job.status for job in self.state.jobs.hot()}
-        for job_id in before.keys() - self._statuses.keys():
+        before, self._open = self._open, self.state.jobs.hot_ids()
+        for job_id in before - self._open:
             job = self.state.jobs.get(job_id)
             if job is not None and job.status.is_final:
                 bad = job.status is not JobStatus.FINISHED

@@ -12,7 +12,6 @@ from textual.widgets import Input, Label
 
 from dsq.console.user.columns import job_columns
 from dsq.console.user.details import detail_lines, summary_lines, title_line
-from dsq.console.user.filters import parse_filter
 from dsq.console.user.screens.job import JobScreen
 from dsq.console.user.screens.job_actions import JobActions
 from dsq.console.user.screens.logs import LogScreen
@@ -21,8 +20,11 @@ from dsq.console.widgets.table import LiveTable
 from dsq.console.widgets.words import plural
 from dsq.core.errors import UsageError
 from dsq.core.model import Job, JobStatus
+from dsq.core.readmodel import Filter, Order, parse_filter
 
 WHY_EVERY = 5.0
+SORT_EVERY = 1.0
+"""Seconds between two sortings of a table whose order changes by itself."""
 EMPTY = ("No jobs yet. Press s to submit the first one.", "", "? shows all keys.")
 NO_MATCH = ("No job passes the filter.", "Press / to change it, escape to show all jobs.")
 LOADING = ("Reading your jobs from the grid…",)
@@ -70,6 +72,7 @@ class JobsScreen(JobActions):
         super().__init__()
         self._why_at: dict[int, float] = {}
         self._digits = 4
+        self._searched_at = 0.0
         self._selected_status: tuple[int, JobStatus, bool] | None = None
 
     def compose_view(self) -> ComposeResult:
@@ -108,6 +111,7 @@ class JobsScreen(JobActions):
 
     def update_view(self, *, changed: bool) -> None:
         table = self.table
+        table.source = self.state.jobs
         table.stale = self.state.link.state == "offline"
         table.empty = self._empty()
         digits = max(4, len(str(self.state.jobs.newest)))
@@ -120,6 +124,9 @@ class JobsScreen(JobActions):
             table.repaint()
         self._show_details()
         self._ask_why()
+        if self.state.jobs.wants_sorting and self.moment.now - self._searched_at >= SORT_EVERY:
+            self._searched_at = self.moment.now
+            self._show()
 
     def _empty(self) -> tuple[str, ...]:
         if self.state.jobs.total:
@@ -175,15 +182,24 @@ class JobsScreen(JobActions):
     def on_input_changed(self, event: Input.Changed) -> None:
         problem = self.query_one("#filter-problem", Lines)
         try:
-            parsed = parse_filter(event.value, self.state.provider_name)
+            parsed = parse_filter(event.value)
         except UsageError as error:
             problem.show([[(str(error), "error")]])
             problem.add_class("-open")
             return
         problem.remove_class("-open")
-        self.state.jobs.set_filter(parsed)
-        self.tick(changed=True)
-        self.refresh_bindings()
+        self._show(wanted=parsed)
+
+    def _show(self, wanted: Filter | None = None, order: Order | None = None) -> None:
+        """Shows other jobs, or the same in another order; many are searched in the background."""
+        self.run_worker(self._search(wanted, order), group="search", exit_on_error=False)
+
+    async def _search(self, wanted: Filter | None, order: Order | None) -> None:
+        await self.state.jobs.show(wanted, order)
+        self._searched_at = self.moment.now
+        if self.ready:
+            self.tick(changed=True)
+            self.refresh_bindings()
 
     def on_input_submitted(self) -> None:
         self._close_filter()
