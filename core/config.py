@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError, model_validator
 
 from dsq.core.addressbook import read_books
 from dsq.core.errors import SettingsError, UsageError, close_matches
@@ -24,6 +24,7 @@ from dsq.core.wallet import KeyRef
 
 ENVIRONMENT = {
     "DSQ_RPC_URL": "rpc_url",
+    "DSQ_RPC_URLS": "rpc_urls",
     "DSQ_WS_URL": "ws_url",
     "DSQ_CHAIN_ID": "chain_id",
     "DSQ_METASCHEDULER": "metascheduler",
@@ -67,10 +68,14 @@ class GridConfig(_Strict):
         start_block: The block of the grid's first contract: its history begins there.
         operator: The key that administers the grid, if the settings name one.
         wallet: The user's key, if the settings name one.
+        rpc_urls: Further nodes of the same chain, asked when ``rpc_url`` fails.
+        reorg_depth: Blocks that the chain may go back before services stop.
     """
 
     name: str = ""
     rpc_url: str
+    rpc_urls: tuple[str, ...] = ()
+    reorg_depth: int = Field(default=1_000, ge=1)
     ws_url: str | None = None
     chain_id: int
     metascheduler: str
@@ -86,6 +91,20 @@ class GridConfig(_Strict):
     providers: tuple[KeySettings, ...] = ()
     wallet: InstanceOf[KeyRef] | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _first_url(cls, values: Any) -> Any:
+        """``rpc_urls`` alone is enough: its first one is preferred."""
+        if isinstance(values, dict) and values.get("rpc_urls"):
+            urls = _split(values["rpc_urls"])
+            return {**values, "rpc_url": values.get("rpc_url") or urls[0], "rpc_urls": urls}
+        return values
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """The chain's nodes, the preferred one first."""
+        return tuple(dict.fromkeys((self.rpc_url, *self.rpc_urls)))
+
     @property
     def metascheduler_address(self) -> Address:
         return Address.parse(self.metascheduler)
@@ -93,6 +112,11 @@ class GridConfig(_Strict):
     @property
     def faucet_address(self) -> Address | None:
         return Address.parse(self.faucet) if self.faucet else None
+
+
+def _split(urls: str | Iterable[str]) -> tuple[str, ...]:
+    """A list, in the environment parted by commas or spaces."""
+    return tuple(urls.replace(",", " ").split() if isinstance(urls, str) else urls)
 
 
 class WalletSettings(_Strict):
@@ -105,6 +129,8 @@ class WalletSettings(_Strict):
 class _GridTable(_Strict):
     home: Path | None = None
     rpc_url: str | None = None
+    rpc_urls: tuple[str, ...] | None = None
+    reorg_depth: int | None = None
     ws_url: str | None = None
     chain_id: int | None = None
     metascheduler: str | None = None
@@ -288,6 +314,9 @@ def _overridden(values: dict[str, Any], env: Mapping[str, str], name: str) -> Gr
     values = {
         key: value for key, value in values.items() if key not in ("key_file", "passphrase_file")
     }
+    if env.get("DSQ_RPC_URL") or env.get("DSQ_RPC_URLS"):
+        # Perhaps of another chain: the nodes of the settings do not belong to it.
+        values = {key: value for key, value in values.items() if key not in ("rpc_url", "rpc_urls")}
     for variable, replaced in ENVIRONMENT.items():
         if env.get(variable):
             values[replaced] = env[variable]

@@ -17,6 +17,7 @@ from dsq.core.chain.addresses import GETTERS, Addresses
 from dsq.core.chain.admin_calls import ADDED_LIMITS, CONSTANT_SETTERS
 from dsq.core.chain.calls import Calls
 from dsq.core.chain.events import Event, EventReader
+from dsq.core.chain.jsonrpc import quiet_libraries
 from dsq.core.chain.listing import ids_of_customer, ids_of_provider, locked_of
 from dsq.core.chain.logs import get_logs
 from dsq.core.chain.pages import HOT, block_timestamps, ids_by_status
@@ -28,7 +29,6 @@ from dsq.core.errors import (
     ContractError,
     NotFoundError,
     SettingsError,
-    WrongChainError,
 )
 from dsq.core.model import Address, Constants, Job, Provider
 
@@ -86,7 +86,7 @@ class Chain:
     @classmethod
     async def connect(
         cls,
-        rpc_url: str,
+        rpc_url: str | Sequence[str],
         *,
         chain_id: int | None = None,
         metascheduler: Address | None = None,
@@ -97,7 +97,7 @@ class Chain:
         """Connects, and makes sure that it is the right chain with the right contracts.
 
         Args:
-            rpc_url: HTTP endpoint of a node.
+            rpc_url: HTTP endpoint of a node; of several, the first ones are preferred.
             chain_id: The chain that is meant; None takes whichever answers.
             metascheduler: The grid; None for calls that need no grid.
             ws_url: WebSocket endpoint of the same node.
@@ -111,12 +111,7 @@ class Chain:
         """
         rpc = Rpc(rpc_url)
         try:
-            served = number(await rpc.request("eth_chainId"))
-            if chain_id is not None and served != chain_id:
-                raise WrongChainError(
-                    f"The node {rpc.where} serves chain {served}, not chain {chain_id}.",
-                    hint="Check rpc_url and chain_id.",
-                )
+            served = await rpc.join(chain_id)
             addresses = await _resolve(rpc, metascheduler, faucet) if metascheduler else None
         except BaseException:
             await rpc.close()
@@ -165,6 +160,7 @@ class Chain:
         if self._w3 is None:
             from web3 import AsyncHTTPProvider, AsyncWeb3
 
+            quiet_libraries()
             self._w3 = AsyncWeb3(AsyncHTTPProvider(self.rpc.url))
         return self._w3
 

@@ -42,7 +42,7 @@ class Connection:
             WrongChainError: It serves another chain.
         """
         chain = await Chain.connect(
-            config.rpc_url,
+            config.endpoints,
             chain_id=config.chain_id,
             metascheduler=config.metascheduler_address,
             ws_url=config.ws_url,

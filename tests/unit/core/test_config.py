@@ -57,6 +57,22 @@ def test_flags_win_over_environment_over_file(env: dict[str, str]) -> None:
     assert load_grid("lab", env=env).rpc_url == "http://lab"
 
 
+def test_several_nodes(env: dict[str, str], tmp_path: Path) -> None:
+    """rpc_urls follow rpc_url or stand alone; a variable replaces both, for it may be elsewhere."""
+    path = tmp_path / "config.toml"
+    both = '\nrpc_urls = ["http://two", "http://lab"]\nreorg_depth = 12'
+    text = path.read_text()
+    path.write_text(text.replace('"http://lab"', f'"http://lab"{both}'))
+    config = load_grid(env=env)
+    assert config.endpoints == ("http://lab", "http://two")
+    assert config.reorg_depth == 12
+    assert load_grid(env={**env, "DSQ_RPC_URL": "http://env"}).endpoints == ("http://env",)
+    listed = load_grid(env={**env, "DSQ_RPC_URLS": "http://a, http://b"})
+    assert (listed.rpc_url, listed.endpoints) == ("http://a", ("http://a", "http://b"))
+    path.write_text(text.replace('rpc_url = "http://lab"', 'rpc_urls = ["http://x", "http://y"]'))
+    assert load_grid(env=env).endpoints == ("http://x", "http://y")
+
+
 def test_environment_alone(tmp_path: Path) -> None:
     """No file at all: three variables are a grid."""
     env = {
