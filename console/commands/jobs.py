@@ -12,6 +12,8 @@ import click
 from dsq.console.commands.common import (
     ADDRESS,
     CREDITS,
+    FILTER,
+    ORDER,
     STATUS,
     Session,
     asynchronous,
@@ -29,6 +31,7 @@ from dsq.console.output import put, put_fields, put_json, put_table, say
 if TYPE_CHECKING:
     from dsq.core.grid import Grid
     from dsq.core.model import Address, Affinity, Job, JobStatus, Label
+    from dsq.core.readmodel import Filter, Order
 
 NAME_BYTES = 32
 
@@ -98,6 +101,20 @@ def default_name(file: str) -> str:
 @click.command(short_help="List your jobs, newest first.")
 @click.option("--status", type=STATUS, help="Only jobs with this status, such as RUNNING.")
 @click.option("--customer", type=ADDRESS, help="Jobs of this account instead of yours.")
+@click.option(
+    "--filter",
+    "wanted",
+    type=FILTER,
+    metavar="WORDS",
+    help="Only jobs that pass a filter, such as 'status:running gpu !test'.",
+)
+@click.option(
+    "--sort",
+    "order",
+    type=ORDER,
+    metavar="[-]BY",
+    help="Sort by id, name, status, cost, …; '-' turns the order round.",
+)
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="No more than N jobs.")
 @json_option
 @key_options
@@ -108,21 +125,50 @@ async def jobs(
     call: Session,
     status: JobStatus | None,
     customer: Address | None,
+    wanted: Filter | None,
+    order: Order | None,
     limit: int | None,
     as_json: bool,
 ) -> None:
-    """List your jobs, newest first."""
+    """List your jobs, newest first.
+
+    A filter is made of words: 'status:running gpu !test' keeps running jobs that have gpu
+    but not test in their id, name, provider or error; 'cost>50 age<2d' compares. The words
+    are those of the console's filter. --sort takes id, name, status, provider, cost, locked,
+    submitted, started, ended, elapsed, gpus, cpus or exit.
+    """
     from dsq.core.views import job_to_dict
 
     async with call.open() as grid:
         account = customer or call.account(grid.config)
-        found = await grid.jobs(status=status, customer=account, limit=limit)
+        if wanted is None and order is None:
+            found = await grid.jobs(status=status, customer=account, limit=limit)
+        else:
+            found = await searched(grid, account, status, wanted, order, limit)
     if as_json:
         put_json([job_to_dict(job) for job in found])
     elif not found:
         say("No jobs yet. 'dsq submit FILE --credits N' submits one.")
     else:
         put_jobs(found)
+
+
+async def searched(
+    grid: Grid,
+    account: Address,
+    status: JobStatus | None,
+    wanted: Filter | None,
+    order: Order | None,
+    limit: int | None,
+) -> list[Job]:
+    """Jobs that pass a filter, in the order that is asked for, else newest first."""
+    from dsq.console.commands.listing import find_jobs
+    from dsq.core.readmodel import Order, parse_filter
+
+    text = wanted.text if wanted is not None else ""
+    if status is not None:
+        text = f"status:{status.name} {text}"
+    return await find_jobs(grid, account, parse_filter(text), order or Order(), limit)
 
 
 def put_jobs(found: Sequence[Job]) -> None:

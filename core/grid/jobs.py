@@ -159,9 +159,13 @@ class Jobs(Payment):
         """Jobs that were placed with a provider, the last placed first."""
         return await self.chain.jobs((await self.chain.job_ids_at(provider))[::-1][:limit])
 
-    async def job_ids(self, after: int = 0) -> list[int]:
-        """Numbers of this account's jobs, oldest first, without the first ``after``."""
-        return await self.chain.job_ids_of(self.address, after)
+    async def job_ids(self, after: int = 0, *, customer: Address | None = None) -> list[int]:
+        """Numbers of an account's jobs (this wallet's by default), oldest first.
+
+        Args:
+            after: Leave out the first so many.
+        """
+        return await self.chain.job_ids_of(customer or self.address, after)
 
     async def jobs_by_id(self, ids: Sequence[int]) -> list[Job]:
         """These jobs, in this order.

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dsq.core.errors import UsageError, close_matches
+from dsq.core.groups import membership
 from dsq.core.model import Address, Constants, Job, JobStatus, Provider
 from dsq.core.readmodel.filters import NO_FILTER, Filter
 from dsq.core.readmodel.records import (
@@ -60,6 +62,21 @@ class Order:
 
     by: str = "id"
     descending: bool = True
+
+    @classmethod
+    def parse(cls, text: str) -> Order:
+        """Reads a key; ``-`` before it turns the order round.
+
+        Raises:
+            UsageError: There is no such key; names the close match.
+        """
+        by = text.removeprefix("-")
+        if by not in ORDERS:
+            raise UsageError(
+                f"Jobs have no '{by}' to sort by.{close_matches(by, ORDERS)}",
+                hint=f"Write one of {', '.join(ORDERS)}.",
+            )
+        return cls(by, descending=text.startswith("-"))
 
     @property
     def is_plain(self) -> bool:
@@ -253,7 +270,7 @@ class ReadModel:
 
 
 def _row(job: Job) -> tuple[Any, ...]:
-    needs, time = job.definition, job.time
+    needs, time, group = job.definition, job.time, membership(job.name)
     name, error = job.name.casefold(), job.last_error.casefold()
     hay = f"{job.id} {job.status.name} {SHOWN.get(job.status, '')} {name} {error}".casefold()
     numbers = (
@@ -263,7 +280,7 @@ def _row(job: Job) -> tuple[Any, ...]:
     )  # fmt: skip
     return (
         job.id, int(job.status), name, bytes(job.provider), error,
-        " ".join(map(str, needs.uses)).casefold(), "",
+        " ".join(map(str, needs.uses)).casefold(), group.group if group else "",
         *(min(number, LARGEST) for number in numbers), hay, job_to_text(job),
     )  # fmt: skip
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 from dsq.core.errors import DsqError, NotFoundError
@@ -112,6 +113,18 @@ class GridDouble:
         found = [one for one in self.known.values() if one.customer == customer]
         found = [one for one in found if status in (None, one.status)]
         return sorted(found, key=lambda one: -one.id)[:limit]
+
+    async def head(self) -> Any:
+        return SimpleNamespace(number=7, hash=b"\x07" * 32)
+
+    async def block_hash(self, number: int) -> bytes | None:
+        return bytes([number]) * 32
+
+    async def job_ids(self, after: int = 0, *, customer: Address | None = None) -> list[int]:
+        return sorted(n for n, one in self.known.items() if one.customer == customer)[after:]
+
+    async def jobs_by_id(self, ids: Sequence[int]) -> list[Job]:
+        return [self.known[job_id] for job_id in ids]
 
     async def submit(
         self,

@@ -137,6 +137,39 @@ class TestJobs:
         assert [one["id"] for one in dsq("jobs", "--json", "--limit", "1").json] == [2]
         assert [one["id"] for one in dsq("jobs", "--json", "--customer", str(GAIA)).json] == [3]
 
+    def test_filters_and_sorts_as_the_console_does(self, dsq: Dsq, grid: GridDouble) -> None:
+        """--filter takes the console's words, --sort a key; both bound by --status and --limit."""
+        named = [dataclasses.replace(job(n), name=name) for n, name in enumerate("cab", 1)]
+        grid.add(*named, job(4, JobStatus.FINISHED))
+
+        def ids(*args: str) -> list[int]:
+            return [one["id"] for one in dsq("jobs", "--json", *args).json]
+
+        assert ids("--filter", "status:pending !a") == [3, 1]
+        assert ids("--sort", "name", "--status", "pending") == [2, 3, 1]
+        assert ids("--sort", "-name", "--limit", "2", "--filter", "provider:none|0x9a name:t") == [
+            4
+        ]
+        assert ids("--filter", "id>1", "--sort", "id") == [2, 3, 4]
+        grid.add(job(1, JobStatus.FINISHED))
+        assert ids("--filter", "status:finished") == [4, 1]
+
+    @pytest.mark.parametrize(
+        ("args", "words"),
+        [
+            (("--filter", "stauts:running"), "'status'"),
+            (("--filter", "cost>x"), "no number"),
+            (("--sort", "cots"), "'cost'"),
+        ],
+    )
+    def test_mistakes_in_a_filter_are_explained(
+        self, dsq: Dsq, grid: GridDouble, args: tuple[str, str], words: str
+    ) -> None:
+        """One sentence with the close match, exit code 64."""
+        result = dsq("jobs", *args)
+        assert result.code == 64
+        assert words in result.err
+
     def test_the_table_has_a_line_a_job(self, dsq: Dsq, grid: GridDouble) -> None:
         """Aligned columns, without colour in a pipe."""
         grid.add(job(1, JobStatus.FINISHED), job(12, JobStatus.RUNNING))
