@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dsq.sbatch.jobcheck import Conflict, job_conflicts
+from dsq.sbatch.jobcheck import Conflict, job_conflicts, use_conflicts
 from dsq.sbatch.model import Model, Step, StepFor, StepRun, Workflow
 from dsq.sbatch.problems import Path, did_you_mean, show_path
 
@@ -41,6 +41,8 @@ def cross_check(root: Model) -> list[Conflict]:
         found += _bodies(placed)
         found += _attempts(placed)
         found += _handles(placed, handles)
+        if placed.step.use:
+            found += use_conflicts((*placed.path, "use"), placed.step.use, root)
         if placed.step.for_:
             found += _loop((*placed.path, "for"), placed.step.for_)
         if placed.step.run:

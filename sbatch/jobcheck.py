@@ -1,4 +1,4 @@
-"""Rules between the fields of the job itself: secrets, variables, the sweep, checksums."""
+"""Rules between the job's own fields, and between a module and the job that uses it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dsq.sbatch.expand import MAX_JOBS, count, sizes
-from dsq.sbatch.model import Sweep, Workflow
+from dsq.sbatch.model import Model, StepUse, Sweep, Workflow
 from dsq.sbatch.model.sweep import ZIP
-from dsq.sbatch.problems import Path, show_path
+from dsq.sbatch.problems import Path, did_you_mean, show_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,34 @@ def _names(job: Workflow) -> Iterator[Conflict]:
             message = f"{show_path(path)}: '{name}' is already in {show_path(known[name])}"
             yield Conflict(path, "unique", "", message)
         known.setdefault(name, path[:-1])
+
+
+def use_conflicts(path: Path, use: StepUse, root: Model) -> Iterator[Conflict]:
+    """Yields what does not fit between a module that is filled in and who uses it."""
+    module = use.module
+    if module is None:
+        return
+    if isinstance(root, Workflow):
+        for name in ("cpusPerTask", "memPerCpu", "gpus", "tasks"):
+            least = module.minimum_resources.to_wire()[name]
+            has = root.resources.to_wire()[name]
+            if has < least:
+                message = (
+                    f"{show_path(path)}: the module '{module.name}' needs {name} {least} or more, "
+                    f"the job has {has}"
+                )
+                yield Conflict((*path, "source"), "minimum_resources", str(least), message)
+    # Arguments that are no inputs are for the template alone, unless one is misspelt.
+    given = {each.key for each in use.args or ()}
+    lacking = [each.key for each in module.inputs or () if each.key not in given]
+    known = {each.key for each in module.inputs or ()}
+    for index, argument in enumerate(use.args or ()):
+        hint = "" if argument.key in known else did_you_mean(argument.key, lacking)
+        if hint:
+            message = (
+                f"{show_path(path)}: the module '{module.name}' has no input '{argument.key}'{hint}"
+            )
+            yield Conflict((*path, "args", index, "key"), "input_exists", "", message)
 
 
 def _sweep(sweep: Sweep) -> Iterator[Conflict]:

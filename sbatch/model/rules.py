@@ -17,6 +17,9 @@ from urllib.parse import urlsplit
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from dsq.core.errors import WorkflowError
+from dsq.sbatch.modules.source import parse_source
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -295,6 +298,26 @@ class Image(_Pattern):
     tag = "valid_container_image_url"
     pattern = re.compile(r"/.*|[a-z0-9/._-]+(?::[A-Za-z0-9._:-]+)?", re.ASCII | re.DOTALL)
     what = "an image such as 'debian:12' (the registry has its own field) or an absolute path"
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleSource(Rule):
+    """Where a module comes from: a repository, or a path."""
+
+    tag = "module_source"
+
+    def words(self) -> str:
+        return (
+            "be a source of a module: 'host/owner/repository[/folder]@commit', or a path that "
+            "begins with './'"
+        )
+
+    def holds(self, value: Any) -> bool:
+        try:
+            parse_source(value)
+        except WorkflowError:
+            return False
+        return True
 
 
 @dataclass(frozen=True, slots=True)

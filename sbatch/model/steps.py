@@ -16,6 +16,7 @@ from dsq.sbatch.model.rules import (
     Image,
     Ip,
     Lt,
+    ModuleSource,
     OneOf,
     StartsWith,
 )
@@ -157,8 +158,9 @@ class StepAsyncLaunch(Model):
 class StepUse(Model):
     """A module: steps from a repository."""
 
-    source: Text
-    """`host/owner/repository[/directory][@tag or commit]`."""
+    source: Annotated[Text, ModuleSource()]
+    """`host/owner/repository[/directory][@tag or commit]`, or a path beginning with `./`, `../`
+    or `/`, relative to the file that names it. A commit in full is fetched once and kept."""
     args: list[EnvVar] | None = None
     """Values of the module's inputs."""
     export_env_as: Annotated[VariableName | None, Go("ExportEnvAs")] = Field(
