@@ -15,7 +15,7 @@ import click
 from dsq.console.commands.groups import Group
 from dsq.console.entry import run_command
 from dsq.console.provider_config import CONFIG_NAME, find_config
-from dsq.console.provider_tasks import HOLDING, register
+from dsq.console.provider_tasks import HOLDING, register, systemd_unit
 
 if TYPE_CHECKING:
     from dsq.core.wallet import Wallet
@@ -80,13 +80,13 @@ def command(
     if check:
         click.echo(f"{wallet.address}: settings, key and account are fine.", err=True)
     elif headless:
-        configure_logging(debug=debug)
+        configure_logging(debug=debug, style=settings.log.format, level=settings.log.level)
         _headless(settings, wallet)
     else:
         _screen(settings, wallet)
 
 
-for _task in (register, *HOLDING):
+for _task in (register, *HOLDING, systemd_unit):
     command.add_command(_task)
 
 

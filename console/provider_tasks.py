@@ -123,6 +123,38 @@ def describe(found: Enrolment) -> list[str]:
     return [*lines, "changes against what the chain has:", *(f"  {one}" for one in changes)]
 
 
+@click.command("systemd-unit")
+@which_provider
+@click.option("--user", help="The account it runs as [default: this one].")
+@click.option("--debug", is_flag=True, help="Show where an error came from.")
+def systemd_unit(
+    config: Path | None,
+    home: Path | None,
+    name: str | None,
+    user: str | None,
+    debug: bool,  # noqa: ARG001 - read by the entry
+) -> None:
+    """Print a systemd unit for this provider, filled in and hardened.
+
+    Put it into /etc/systemd/system/dsq-provider.service, then: systemctl daemon-reload,
+    systemctl enable --now dsq-provider.
+    """
+    import getpass
+    import shutil
+    import sys
+
+    from dsq.supervisor.settings import load_settings
+    from dsq.supervisor.systemd import unit
+
+    path = chosen_config(config, home, name).expanduser().absolute()
+    settings = load_settings(path)
+    beside = Path(sys.executable).with_name("dsq-provider")
+    program = str(beside) if beside.exists() else shutil.which("dsq-provider") or str(beside)
+    click.echo(
+        unit(settings, program=program, config=path, user=user or getpass.getuser()), nl=False
+    )
+
+
 def _holding(mode: str, summary: str, said: str) -> click.Command:
     @click.command(mode, help=summary)
     @which_provider

@@ -16,14 +16,17 @@ from dsq.core.errors import DsqError, SettingsError
 from dsq.core.wallet import Wallet, load_wallet
 from dsq.supervisor.agent import EVENTS, Agent
 from dsq.supervisor.control import ControlFile
+from dsq.supervisor.health import served
 from dsq.supervisor.journal import Journal
 from dsq.supervisor.lock import only_supervisor
 from dsq.supervisor.logcontext import RecentLines
+from dsq.supervisor.metrics import Metrics
 from dsq.supervisor.overview import snapshot
 from dsq.supervisor.ports import Feed
 from dsq.supervisor.scheduler.port import Free, Scheduler
 from dsq.supervisor.settings import ProviderSettings, account_problem
 from dsq.supervisor.snapshot import AgentSnapshot
+from dsq.supervisor.tokens import seed_of
 
 if TYPE_CHECKING:
     from dsq.core.chain import Chain, Cursor
@@ -188,6 +191,7 @@ async def built_agent(
             journal,
             clock,
             feed=lambda start: _follower(chain, journal, start),
+            token_seed=seed_of(wallet, settings.chain.chain_id, contract),
         )
 
 
@@ -240,7 +244,12 @@ async def run_provider(
     if logger.level == logging.NOTSET:
         logger.setLevel(logging.INFO)
     try:
-        async with built_agent(settings, wallet) as agent:
+        metrics = Metrics()
+        async with (
+            built_agent(settings, wallet) as agent,
+            served(agent, metrics, settings.http.listen),
+        ):
+            metrics.watch(agent)
             control = ControlFile(settings.state_dir)
             control.apply(agent)
             if on_ready is not None:

@@ -31,6 +31,7 @@ from dsq.supervisor.scheduler.port import (
 )
 from dsq.supervisor.scheduler.script import STARTED, compose
 from dsq.supervisor.scheduler.slurm_tools import Accounting, SlurmTools, failure, text_of
+from dsq.supervisor.scheduler.stats import LineStats
 
 log = logging.getLogger("dsq.supervisor.slurm")
 
@@ -170,7 +171,8 @@ class SlurmScheduler:
             self.settings.partition, self.settings.account, self.settings.extra
         )
         argv = commands.sbatch(self._program("sbatch"), spec, workdir, options)
-        done = await self._tools.line.run(
+        done = await self._tools.counted(
+            "sbatch",
             [*account.prefix(), "sh", "-c", _MAKE_AND_RUN, "sh", folder, *argv],
             stdin=text.encode(),
             timeout=self.settings.submit_timeout,
@@ -377,6 +379,15 @@ class SlurmScheduler:
         return await self._tools.line.read(
             commands.output_path(workdir, spec_name, token), offset, limit
         )
+
+    def line_stats(self) -> LineStats:
+        """What the lines to this cluster have done so far."""
+        found = LineStats()
+        for tools in {id(tools): tools for tools in (self._tools, self._admin)}.values():
+            found.add(tools.stats)
+            if isinstance(line := getattr(tools.line, "stats", None), LineStats):
+                found.add(line)
+        return found
 
     async def close(self) -> None:
         """Closes the transports."""
