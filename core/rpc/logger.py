@@ -27,6 +27,9 @@ from dsq.core.wallet import Wallet
 
 SERVICE = "the log service"
 
+MESSAGE_BYTES = 512 << 10
+"""How much one message carries of several lines."""
+
 RECONNECT_ATTEMPTS = 5
 """How often in a row a broken read is taken up again before the reader gives up."""
 
@@ -39,11 +42,14 @@ class LogLine:
         data: The line without its end.
         timestamp_ns: When it was written, in Unix nanoseconds.
         line: Its number in the log, from 0 (set by readers; writers need not).
+        dropped: Not a line of the job: so many lines up to this number are not kept any
+            more, and ``data`` says so.
     """
 
     data: bytes
     timestamp_ns: int = 0
     line: int = -1
+    dropped: int = 0
 
     @property
     def text(self) -> str:
@@ -83,6 +89,8 @@ class LogWriter(_Client):
     def __init__(self, endpoint: str, wallet: Wallet, *, timeout: float = 30.0) -> None:
         super().__init__(endpoint, wallet)
         self._timeout = timeout
+        # Known after the first append: a service that does not know of batches loses them.
+        self._takes_batches = False
 
     async def append(
         self,
@@ -124,11 +132,13 @@ class LogWriter(_Client):
             (TIMESTAMP_HEADER, str(milliseconds)),
             (SIGNATURE_METADATA, signature),
         )
-        requests = _write_requests(customer.lower, log_name, lines, first_index, end)
+        make = _batches if self._takes_batches else _write_requests
+        requests = make(customer.lower, log_name, lines, first_index, end)
         try:
             reply = await self._stub().Write(requests, metadata=metadata, timeout=self._timeout)
         except grpc.aio.AioRpcError as error:
             raise as_dsq_error(error, SERVICE, self._endpoint.target) from error
+        self._takes_batches = reply.takes_batches
         return int(reply.next_index)
 
 
@@ -146,6 +156,31 @@ def _write_requests(
             line_index=first_index + offset,
         )
     if end:
+        yield WriteRequest(log_name=log_name, user=user, end=True)
+
+
+def _batches(
+    user: str, log_name: str, lines: Sequence[LogLine], first_index: int, end: bool
+) -> Iterator[Any]:
+    """The same with several lines in a message."""
+    from dsq.core.rpc.gen.logger.v1alpha1.logger_pb2 import WriteRequest
+
+    begin = size = 0
+    for place, line in enumerate(lines, 1):
+        size += len(line.data)
+        if size < MESSAGE_BYTES and place < len(lines):
+            continue
+        part = lines[begin:place]
+        yield WriteRequest(
+            log_name=log_name,
+            user=user,
+            lines=[line.data for line in part],
+            timestamps=[line.timestamp_ns for line in part],
+            line_index=first_index + begin,
+            end=end and place == len(lines),
+        )
+        begin, size = place, 0
+    if end and not lines:
         yield WriteRequest(log_name=log_name, user=user, end=True)
 
 
@@ -176,12 +211,20 @@ class LogReader(_Client):
             WalletError: The log is not this wallet's.
             UsageError: The log's name is malformed.
         """
+        async for lines in self.read_batches(log_name, follow=follow, from_line=from_line):
+            for line in lines:
+                yield line
+
+    async def read_batches(
+        self, log_name: str, *, follow: bool = True, from_line: int = 0
+    ) -> AsyncIterator[list[LogLine]]:
+        """The same, several lines at a time: as many as one message brings."""
         failures = 0
         while True:
             try:
-                async for line in self._read_once(log_name, follow, from_line):
-                    failures, from_line = 0, line.line + 1
-                    yield line
+                async for lines in self._read_once(log_name, follow, from_line):
+                    failures, from_line = 0, lines[-1].line + 1
+                    yield lines
                 return
             except UnreachableError:
                 failures += 1
@@ -191,7 +234,7 @@ class LogReader(_Client):
 
     async def _read_once(
         self, log_name: str, follow: bool, from_line: int
-    ) -> AsyncIterator[LogLine]:
+    ) -> AsyncIterator[list[LogLine]]:
         import grpc.aio
 
         from dsq.core.rpc.gen.logger.v1alpha1.logger_pb2 import ReadRequest
@@ -205,11 +248,12 @@ class LogReader(_Client):
             signed_hash=self._wallet.sign_text(read_text(address, log_name, milliseconds)),
             from_line=from_line,
             no_follow=not follow,
+            batches=True,
         )
         call = self._stub().Read(request)
         try:
             async for reply in call:
-                yield LogLine(reply.data, reply.timestamp, reply.line)
+                yield _lines_of(reply)
         except grpc.aio.AioRpcError as error:
             raise as_dsq_error(error, SERVICE, self._endpoint.target) from error
         finally:
@@ -241,3 +285,10 @@ class LogReader(_Client):
             raise as_dsq_error(error, SERVICE, self._endpoint.target) from error
         finally:
             call.cancel()
+
+
+def _lines_of(reply: Any) -> list[LogLine]:
+    if not reply.lines:
+        return [LogLine(reply.data, reply.timestamp, reply.line, reply.dropped)]
+    numbers = range(reply.line, reply.line + len(reply.lines))
+    return list(map(LogLine, reply.lines, reply.timestamps, numbers))
