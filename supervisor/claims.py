@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from dsq.core.errors import ContractError, DsqError
 from dsq.core.model import JobDefinition, JobStatus
-from dsq.supervisor.capacity import Room, claimable
+from dsq.supervisor.capacity import Room, claimable, never_runs
 from dsq.supervisor.lock import AnotherSupervisorError
 from dsq.supervisor.observe import WAITING_STATES
 from dsq.supervisor.poller import Poller
@@ -179,13 +179,15 @@ class Claims:
             self._spawn("claim", self._claim(self._s.chain.calls.claim_next_jobs(count), count))
 
     def _refuse_impossible(self) -> None:
-        """Hands back at once, unclaimed, what neither the cluster nor our record could hold."""
-        if self._poller.info is None or self.registered is None:
+        """Hands back at once, unclaimed, what the partition could never run."""
+        info = self._poller.info
+        if info is None or self.registered is None:
             return
-        cluster = Room.of_nodes(self._poller.info.nodes)
         for job_id, definition in list(self._offered.items()):
-            why = cluster.never_fits(definition)
-            if job_id in self._refusing or not why or not self.registered.never_fits(definition):
+            why = never_runs(definition, info)
+            # Where the scheduler only tells of nodes that are up, the rest may come back.
+            is_sure = bool(info.configured) or bool(self.registered.never_fits(definition))
+            if job_id in self._refusing or not why or not is_sure:
                 continue
             log.warning("job=%d refused=%r", job_id, why)
             self._refusing.add(job_id)

@@ -27,7 +27,7 @@ from dsq.supervisor.actions import (
 from dsq.supervisor.ends import FREE, UNSEEN, end_of, lost_end
 from dsq.supervisor.observe import SlurmView
 from dsq.supervisor.records import JobRecord
-from dsq.supervisor.states import BodyState, ChainState, Policy, wanted_limit
+from dsq.supervisor.states import AWAY_REASONS, BodyState, ChainState, Policy, wanted_limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,14 @@ def _waiting(case: Case) -> list[Action]:
     if case.record.cancel_cause:
         return [CancelSlurm(case.record.cancel_cause)]
     return [*_limit(case), Wait("waits in Slurm")]
+
+
+def _waiting_scheduled(case: Case) -> list[Action]:
+    record, policy = case.record, case.policy
+    away = record.slurm_reason.split(",")[0] in AWAY_REASONS
+    if away and case.now - record.planned_at >= policy.hand_back_after:
+        return [CancelSlurm(f"the cluster starts no jobs ({record.slurm_reason})")]
+    return _waiting(case)
 
 
 def _alive_scheduled(case: Case) -> list[Action]:
@@ -202,7 +210,7 @@ RULES: dict[tuple[ChainState, BodyState], Rule] = {
     (C.SCHEDULED, B.NOTHING_DARK): _hand_back_in_the_dark,
     (C.SCHEDULED, B.UNSURE): _do(Find()),
     (C.SCHEDULED, B.NEVER): _submit,
-    (C.SCHEDULED, B.WAITING): _waiting,
+    (C.SCHEDULED, B.WAITING): _waiting_scheduled,
     (C.SCHEDULED, B.DOOMED): lambda case: [
         CancelSlurm(f"the cluster can never start it ({case.record.slurm_reason})")
     ],

@@ -32,6 +32,9 @@ NEVER_REASONS = frozenset(
 )
 """Slurm's reasons for waiting that no patience cures."""
 
+AWAY_REASONS = frozenset({"PartitionDown", "PartitionInactive", "ReqNodeNotAvail"})
+"""Slurm's reasons for waiting that mean that the cluster has gone away for a while."""
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:

@@ -95,7 +95,6 @@ class ClusterInfo:
         max_nodes: Most nodes that one job can have, None if there is no limit.
         max_cpus_per_node: Most CPUs that jobs can have on one node, None if there is no limit.
         max_mem_per_node: Most MB that a job can have on one node, None if there is no limit.
-        max_mem_per_cpu: Most MB for each CPU, None if there is no limit.
     """
 
     nodes: tuple[Node, ...]
@@ -106,7 +105,6 @@ class ClusterInfo:
     max_nodes: int | None = None
     max_cpus_per_node: int | None = None
     max_mem_per_node: int | None = None
-    max_mem_per_cpu: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

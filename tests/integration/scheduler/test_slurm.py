@@ -16,6 +16,8 @@ import pytest
 
 from dsq.console.local.minislurm import MiniSlurm
 from dsq.core.errors import SettingsError, UnreachableError
+from dsq.core.model import JobDefinition
+from dsq.supervisor.capacity import claimable, never_runs
 from dsq.supervisor.scheduler.port import (
     FORGOTTEN,
     Completed,
@@ -25,6 +27,7 @@ from dsq.supervisor.scheduler.port import (
 )
 from dsq.supervisor.scheduler.slurm import SlurmScheduler, SlurmSettings
 from dsq.supervisor.scheduler.transport import LocalTransport
+from dsq.supervisor.states import AWAY_REASONS
 from tests.support.clusters import Cluster, slurm_here, slurm_settings
 from tests.support.slurm import job_account, open_folder, running_slurm
 
@@ -296,6 +299,73 @@ async def test_a_controller_that_is_down_is_unreachable_and_comes_back() -> None
         assert await scheduler.find(spec.name, spec.token, int(time.time())) is None
         await scheduler.cancel(job)
     subprocess.run(["rm", "-rf", folder], check=True)
+
+
+async def scontrol(slurm: MiniSlurm, *words: str) -> None:
+    """What a cluster's operator does."""
+    done = await LocalTransport(env=slurm.env()).run(["scontrol", "update", *words])
+    assert done.returncode == 0, done.stderr
+
+
+async def test_a_partition_that_is_closed_gets_no_claims_and_says_so(
+    folder: Path, slurm: MiniSlurm
+) -> None:
+    """Nothing is free there, with the reason; what waits shows the reason that hands it back."""
+    cluster = Cluster(slurm_here(folder, slurm), "slurm")
+    assert (await cluster.scheduler.free()).closed == ""
+    await scontrol(slurm, "PartitionName=batch", "State=DOWN")
+    try:
+        free = await cluster.scheduler.free()
+        assert free.closed == "the partition batch is DOWN"
+        assert claimable(free, [], [JobDefinition(1, 1, 1)], 9) == 0
+        _, job = await cluster.submit("true")
+        waiting = await cluster.until(job, lambda seen: bool(seen.reason))
+        assert waiting.reason in AWAY_REASONS
+        await cluster.scheduler.cancel(job)
+    finally:
+        await scontrol(slurm, "PartitionName=batch", "State=UP")
+
+
+async def test_limits_of_a_partition_are_known_and_slurm_agrees(
+    folder: Path, slurm: MiniSlurm
+) -> None:
+    """What is said never to run is refused by Slurm too; what is not, it takes."""
+    cluster = Cluster(slurm_here(folder, slurm), "slurm")
+    await scontrol(slurm, "PartitionName=batch", "MaxNodes=1", "MaxCPUsPerNode=6")
+    try:
+        info = await cluster.scheduler.discover()
+        assert (info.max_nodes, info.max_cpus_per_node) == (1, 6)
+        assert len(info.configured) == 2
+        for ntasks, cpus in ((7, 1), (1, 7), (12, 1), (6, 1), (1, 6), (3, 2)):
+            why = never_runs(JobDefinition(ntasks, cpus, 10), info)
+            assert bool(why) is (ntasks * cpus > 6), why
+            if why:
+                with pytest.raises(SubmitRefused):
+                    await cluster.submit("true", ntasks=ntasks, cpus_per_task=cpus, mem_per_cpu=10)
+            else:
+                _, job = await cluster.submit(
+                    "true", ntasks=ntasks, cpus_per_task=cpus, mem_per_cpu=10
+                )
+                assert (await cluster.ended(job)).state == "COMPLETED"
+    finally:
+        await scontrol(
+            slurm, "PartitionName=batch", "MaxNodes=UNLIMITED", "MaxCPUsPerNode=UNLIMITED"
+        )
+
+
+async def test_a_node_that_is_down_is_configured_still(folder: Path, slurm: MiniSlurm) -> None:
+    """Jobs that only it could hold are not called impossible; it is not registered either."""
+    cluster = Cluster(slurm_here(folder, slurm), "slurm")
+    await scontrol(slurm, "NodeName=n2", "State=DOWN", "Reason=test")
+    try:
+        info = await cluster.scheduler.discover()
+        assert [node.name for node in info.nodes] == ["n1"]
+        assert [node.name for node in info.configured] == ["n1", "n2"]
+        assert never_runs(JobDefinition(20, 1, 10), info) == ""
+    finally:
+        await scontrol(slurm, "NodeName=n2", "State=RESUME")
+        while len((await cluster.scheduler.discover()).nodes) < 2:
+            await asyncio.sleep(0.2)
 
 
 @pytest.mark.slow
