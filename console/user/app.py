@@ -29,7 +29,7 @@ from dsq.console.user.screens.providers import ProvidersScreen
 from dsq.console.user.screens.submit import SubmitScreen
 from dsq.console.user.screens.wallet import WalletScreen
 from dsq.console.user.state import ConsoleState
-from dsq.console.widgets.frame import DsqApp, number_keys
+from dsq.console.widgets.frame import TICK, DsqApp, number_keys
 from dsq.console.widgets.lines import Line
 from dsq.console.widgets.notice import Notice
 from dsq.console.widgets.safe import one_line
@@ -133,6 +133,8 @@ class ConsoleApp(DsqApp):
         self.state.jobs.close()
 
     def on_mount(self) -> None:
+        # Not in the tick: painting and writing together would keep a key waiting.
+        self.set_interval(TICK, lambda: self.state.jobs.idle())
         self.run_worker(self._complete(), group="store", exit_on_error=False)
         self.run_worker(self._feed(), group="feed", exit_on_error=False)
 
@@ -149,8 +151,8 @@ class ConsoleApp(DsqApp):
         # A log grows without the state changing.
         if self.is_running and isinstance(self.screen, LogKeys) and self.screen.ready:
             self.screen.sync_log()
+        self.state.jobs.settle()
         super().tick()
-        self.state.jobs.idle()
 
     def revision(self) -> Hashable:
         return self.state.revisions

@@ -34,8 +34,14 @@ def job_columns(
         digits: Room for the longest id.
     """
 
+    last: list[tuple[Job, float, Account]] = []
+
     def reckoned(job: Job) -> Account:
-        return account(job, state.provider_of(job), moment().now)
+        # Four cells of a row ask for the same, one after the other.
+        now = moment().now
+        if not last or last[0][0] is not job or last[0][1] != now:
+            last[:] = [(job, now, account(job, state.provider_of(job), now))]
+        return last[0][2]
 
     def status(job: Job, _width: int) -> Cell:
         return [(status_text(job), STATUS_WORDS[job.status].colour)]

@@ -27,7 +27,7 @@ AHEAD = 64
 FIRST = 2000
 """Jobs known before the first picture; the rest follows at once."""
 
-SLICE = 250
+SLICE = 100
 """Changed jobs written in one go, so that no key waits for the file."""
 
 AT_ONCE = 20_000
@@ -64,14 +64,9 @@ class JobStore:
         newest = self.model.ids(limit=FIRST)
         self._ids: array[int] = array("q", reversed(newest))
         self._counts: Counter[JobStatus] = self.model.counts()
-        self.complete = self.model_total <= FIRST
+        self.complete = self.total <= FIRST
         if self.complete:
             self._take_hot(self.model.hot())
-
-    @property
-    def model_total(self) -> int:
-        """Number of jobs by their states."""
-        return sum(self._counts.values())
 
     def _take_hot(self, jobs: Iterable[Job]) -> None:
         for job in jobs:
@@ -84,7 +79,7 @@ class JobStore:
         if self.complete:
             return
         ids, hot = await asyncio.to_thread(_read_rest, self.model)
-        self._settle()
+        self.settle()
         came = [job_id for job_id in self._ids if not ids or job_id > ids[-1]]
         self._ids = ids
         self._ids.extend(came)
@@ -99,7 +94,7 @@ class JobStore:
 
     def flush(self) -> None:
         """Writes all that is not yet in the file."""
-        self._settle()
+        self.settle()
         self._write(everything=True)
 
     # -- changes ---------------------------------------------------------------------------
@@ -110,7 +105,7 @@ class JobStore:
         if before == job:
             return
         self._fresh[job.id] = job
-        self.revision += 1
+        self.revision += 1  # settled before it is painted
 
     def put_all(self, jobs: Iterable[Job]) -> None:
         """Adds or replaces jobs."""
@@ -127,8 +122,12 @@ class JobStore:
         self.complete = True
         self.revision += 1
 
-    def _settle(self) -> None:
-        """Counts and places what has changed since the last look."""
+    def settle(self) -> None:
+        """Counts and places what was put since the last time; screens then read what stands.
+
+        Called at each tick, so that one picture shows one state, and ten thousand changes a
+        second cost ten pieces of work.
+        """
         if not self._fresh:
             return
         fresh, self._fresh = self._fresh, {}
@@ -154,8 +153,9 @@ class JobStore:
             self._unwritten[job_id] = job
         if self._meanwhile is not None:
             self._meanwhile.update(fresh)
-        self._write(everything=self._shown is not None)
-        self._sift(list(fresh))
+        if self._shown is not None:
+            self._write(everything=True)
+            self._sift(list(fresh))
 
     def _statuses(self, ids: list[int]) -> dict[int, JobStatus]:
         found = {each: self._unwritten[each].status for each in ids if each in self._unwritten}
@@ -191,7 +191,6 @@ class JobStore:
 
     def idle(self) -> None:
         """To be called now and then: writes some of what is not yet in the file."""
-        self._settle()
         self._write(everything=False)
 
     @staticmethod
@@ -233,7 +232,7 @@ class JobStore:
             # Bisection needs rising numbers; the way they are shown is row()'s affair.
             sort = Order("id", descending=False) if by.is_plain else by
             now = self._now()
-            if self.model_total <= AT_ONCE:
+            if self.total <= AT_ONCE:
                 shown = self.model.ids(accepted, sort, now=now)
             else:
                 self._meanwhile = set()
@@ -251,7 +250,6 @@ class JobStore:
 
     @property
     def _visible(self) -> array[int]:
-        self._settle()
         return self._ids if self._shown is None else self._shown
 
     def __len__(self) -> int:
@@ -261,8 +259,7 @@ class JobStore:
     @property
     def total(self) -> int:
         """Number of all jobs."""
-        self._settle()
-        return self.model_total
+        return sum(self._counts.values())
 
     @property
     def _upward(self) -> bool:
@@ -320,27 +317,22 @@ class JobStore:
     @property
     def newest(self) -> int:
         """The highest number, 0 without jobs."""
-        self._settle()
         return self._ids[-1] if self._ids else 0
 
     def count(self, *statuses: JobStatus) -> int:
         """How many of all jobs are in one of these states."""
-        self._settle()
         return sum(self._counts[status] for status in statuses)
 
     def hot(self) -> list[Job]:
         """Jobs that can still change, newest first."""
-        self._settle()
         return [self._hot[job_id] for job_id in sorted(self._hot, reverse=True)]
 
     def hot_ids(self) -> set[int]:
         """Numbers of the jobs that can still change."""
-        self._settle()
         return set(self._hot)
 
     def locked(self) -> int:
         """Wei locked in open jobs."""
-        self._settle()
         return self._locked
 
 

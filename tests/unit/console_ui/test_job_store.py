@@ -15,6 +15,7 @@ from tests.support.fake_grid import NOW, job, some_jobs
 
 
 def shown(store: JobStore) -> list[int]:
+    store.settle()
     return [store.row(index).id for index in range(len(store))]
 
 
@@ -28,6 +29,7 @@ async def test_the_store_keeps_the_filter_while_jobs_change() -> None:
         store.put(changed)
         model[changed.id] = changed
         if rng.random() < 0.05:
+            store.settle()
             assert len(store) == sum(1 for each in model.values() if each.status.is_hot)
     hot = sorted((n for n, each in model.items() if each.status.is_hot), reverse=True)
     assert shown(store) == hot
@@ -60,6 +62,7 @@ async def test_what_changes_under_an_order_asks_for_sorting() -> None:
     await store.show(order=Order("cost"))
     assert not store.wants_sorting
     store.put(job(50, JobStatus.FINISHED, cost=99900))
+    store.settle()
     assert len(store) == 10
     assert store.wants_sorting
     await store.show()
@@ -102,6 +105,7 @@ async def test_the_newest_are_there_before_the_rest(
     assert store.total == 100
     store.put(job(101, JobStatus.RUNNING))
     store.put(job(5, JobStatus.FAILED))
+    store.settle()
     before = store.count(JobStatus.FAILED)
     await store.complete_load()
     assert shown(store) == list(range(101, 0, -1))
@@ -123,6 +127,7 @@ async def test_many_jobs_are_searched_beside_the_screen(
     assert len(store) == 111
     store.put(job(300, JobStatus.PENDING, "job-1x"))
     store.put(job(100, JobStatus.FINISHED, "other"))
+    store.settle()
     assert len(store) == 111
     assert store.row(0).id == 300
     store.close()
