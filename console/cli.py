@@ -20,7 +20,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Jobs": {
         "submit": ("jobs:submit", "Submit a workflow and lock credits for it."),
         "jobs": ("jobs:jobs", "List your jobs, newest first."),
-        "job": ("jobs:job", "Show one job."),
+        "job": ("jobs:job", "Show one job, or release it from its provider."),
         "logs": ("jobs:logs", "Print a job's output."),
         "why": ("jobs:why", "Say why a job waits: its place and each provider's reason."),
         "cancel": ("jobs:cancel", "Cancel a job."),
@@ -32,7 +32,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "estimate": ("workflows:estimate", "Say what credits buy at each provider."),
     },
     "Money and providers": {
-        "credits": ("credits:credits_group", "Show, allow and transfer credits."),
+        "credits": ("credits:credits_group", "Show, allow, transfer and collect credits."),
         "wallet": ("wallet:wallet", "Make, import and show keys."),
         "providers": ("providers:providers", "List providers; let them in or keep them out."),
     },
@@ -41,6 +41,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "down": ("local:down", "Stop a local grid."),
         "demo": ("local:demo", "Run one job's whole course on a throwaway grid."),
         "deploy": ("deploy:deploy", "Deploy the grid's contracts on a chain."),
+        "admin": ("admin:admin", "Roles, parameters, fees and more (operators)."),
         "sbatch": ("services:sbatch", "Run the sbatch API."),
         "metascheduler": ("services:metascheduler", "Run the meta-scheduler."),
     },

@@ -100,7 +100,14 @@ def why_to_dict(
 
 
 def balance_to_dict(
-    address: Address, *, balance_wei: int, allowance_wei: int, locked_wei: int, native_wei: int
+    address: Address,
+    *,
+    balance_wei: int,
+    allowance_wei: int,
+    locked_wei: int,
+    native_wei: int,
+    claimable_wei: int = 0,
+    faucet_wei: int = 0,
 ) -> dict[str, Any]:
     """Money of an account."""
     return {
@@ -109,4 +116,6 @@ def balance_to_dict(
         "allowance_wei": str(allowance_wei),
         "locked_wei": str(locked_wei),
         "native_wei": str(native_wei),
+        "claimable_wei": str(claimable_wei),
+        "faucet_wei": str(faucet_wei),
     }

@@ -25,6 +25,7 @@ from dsq.console.commands.common import (
     session,
 )
 from dsq.console.commands.groups import Group
+from dsq.console.commands.release import release
 from dsq.console.commands.workflows import label_options, limited, load, put_answers
 from dsq.console.output import put, put_fields, put_json, put_table, say
 
@@ -42,7 +43,9 @@ NAME_BYTES = 32
 @click.option("--name", metavar="S", help="The job's name, at most 32 bytes; else the file's.")
 @label_options
 @click.option("--watch", is_flag=True, help="Follow the job to its end and exit as it does.")
-@click.option("--no-approve", is_flag=True, help="Refuse instead of raising the allowance.")
+@click.option(
+    "--no-approve", is_flag=True, help="Use the allowance as it is; refuse if it is too small."
+)
 @json_option
 @key_options
 @grid_options
@@ -61,8 +64,9 @@ async def submit(
 ) -> int:
     """Submit a workflow and lock credits for it.
 
-    The workflow is checked first; then exactly what is missing of the allowance is
-    approved, and the job is requested. What the job does not use comes back at its end.
+    The workflow is checked first; then the job is requested, with a permit for exactly
+    these credits in the same transaction unless the allowance covers them already. What
+    the job does not use comes back at its end.
 
     Prints the job's number, with --json its object. With --watch, each status goes to
     standard error, the output of a workflow that logs to standard output, and the exit
@@ -202,9 +206,9 @@ def moment(seconds: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S") if time is not None else "-"
 
 
-@click.group(cls=Group, short_help="Show one job.")
+@click.group(cls=Group, short_help="Show one job, or release it from its provider.")
 def job() -> None:
-    """Show one job."""
+    """Show one job, or release it from its provider."""
 
 
 @job.command()
@@ -226,6 +230,9 @@ async def show(call: Session, job_id: int, as_json: bool) -> None:
             put_json(job_to_dict(found))
         else:
             put_job(found, await provider_name(grid, found.provider))
+
+
+job.add_command(release)
 
 
 async def provider_name(grid: Grid, address: Address) -> str:
@@ -333,7 +340,8 @@ async def cancel(call: Session, job_id: int, as_json: bool) -> None:
     """Cancel a job.
 
     One that does not run yet ends at once and costs nothing. One that runs is ended by its
-    provider; what it used is paid, the rest comes back.
+    provider; what it used is paid, the rest comes back. If the provider lets its time for
+    that pass, the same command releases the job.
     """
     from dsq.core.units import format_credits
     from dsq.core.views import job_to_dict
@@ -352,12 +360,18 @@ async def cancel(call: Session, job_id: int, as_json: bool) -> None:
                 f"{name} was asked to end job {job_id}; what it has not used of {locked} "
                 "credits comes back when it has ended."
             )
+            due = await grid.expiry(job_id)
+            if due is not None:
+                say(f"If it does not answer, 'dsq job release {job_id}' ends it from "
+                    f"{moment(due)} UTC on.")  # fmt: skip
 
 
 @click.command(short_help="Add credits to a job that is scheduled or runs.")
 @job_argument
 @click.argument("wei", metavar="N", type=CREDITS)
-@click.option("--no-approve", is_flag=True, help="Refuse instead of raising the allowance.")
+@click.option(
+    "--no-approve", is_flag=True, help="Use the allowance as it is; refuse if it is too small."
+)
 @json_option
 @key_options
 @grid_options

@@ -71,6 +71,7 @@ class GridDouble:
         self.output: list[bytes] = []
         self.sent: list[tuple[Any, ...]] = []
         self.allowed = 0
+        self.waiting: dict[str, int] = {}
         self.fail: DsqError | None = None
         self.chain = self
 
@@ -160,6 +161,24 @@ class GridDouble:
             return dataclasses.replace(before, has_cancel_request=True)
         return dataclasses.replace(before, status=JobStatus.CANCELLED)
 
+    async def expiry(self, job_id: int) -> int | None:
+        return NOW + 3600 if self.known[job_id].status is JobStatus.RUNNING else None
+
+    async def release(self, job_id: int) -> Job:
+        self._signed("release", job_id)
+        before = self.known[job_id]
+        running = before.status is JobStatus.RUNNING
+        after = JobStatus.FAILED if running else JobStatus.PENDING
+        return dataclasses.replace(before, status=after)
+
+    async def claim_faucet(self) -> int:
+        self._signed("claim_faucet")
+        return 5 * CREDIT
+
+    async def withdraw_claimable(self, to: Address | None = None) -> int:
+        self._signed("withdraw_claimable", to)
+        return 3 * CREDIT
+
     async def top_up(self, job_id: int, wei: int, *, approve: bool = True) -> Job:
         self._signed("top_up", job_id, wei, approve)
         return self.known[job_id]
@@ -168,7 +187,8 @@ class GridDouble:
         # Also the chain's, which answers with a number.
         if address == self.address and self.wallet is not None and self.did:
             return 42 * CREDIT
-        return Balance(address, 9_900 * CREDIT, self.allowed, CREDIT, 100 * CREDIT)
+        held = 9_900 * CREDIT
+        return Balance(address, held, self.allowed, CREDIT, 100 * CREDIT, **self.waiting)
 
     async def allowance(self, owner: Address) -> int:
         return self.allowed
