@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from dsq.core.errors import UnreachableError
 from dsq.core.model import Address
@@ -34,8 +34,7 @@ RECONNECT_ATTEMPTS = 5
 """How often in a row a broken read is taken up again before the reader gives up."""
 
 
-@dataclass(frozen=True, slots=True)
-class LogLine:
+class LogLine(NamedTuple):
     """One line of a job's output.
 
     Attributes:
@@ -55,6 +54,36 @@ class LogLine:
     def text(self) -> str:
         """The line as text; bytes that are no UTF-8 are replaced."""
         return self.data.decode(errors="replace")
+
+
+@dataclass(frozen=True, slots=True)
+class LogBatch:
+    """Consecutive lines as one message brought them; iterating gives a :class:`LogLine` each.
+
+    Attributes:
+        first: Number of the first line.
+        data: The lines without their ends.
+        timestamps: Unix nanoseconds of each.
+        dropped: As of :class:`LogLine`; ``data`` is then one sentence.
+    """
+
+    first: int
+    data: Sequence[bytes]
+    timestamps: Sequence[int]
+    dropped: int = 0
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __iter__(self) -> Iterator[LogLine]:
+        if self.dropped:
+            return iter([LogLine(self.data[0], self.timestamps[0], self.first, self.dropped)])
+        return map(LogLine, self.data, self.timestamps, range(self.first, self.end))
+
+    @property
+    def end(self) -> int:
+        """Number of the line after the last one."""
+        return self.first + len(self.data)
 
 
 class _Client:
@@ -89,8 +118,8 @@ class LogWriter(_Client):
     def __init__(self, endpoint: str, wallet: Wallet, *, timeout: float = 30.0) -> None:
         super().__init__(endpoint, wallet)
         self._timeout = timeout
-        # Known after the first append: a service that does not know of batches loses them.
-        self._takes_batches = False
+        # None before the first append: a service that does not know of batches loses them.
+        self._takes_batches: bool | None = None
 
     async def append(
         self,
@@ -121,10 +150,25 @@ class LogWriter(_Client):
             WalletError: The job is not this provider's, or not that customer's.
             UsageError: The log's name is malformed, a line is too long, or the log is complete.
         """
-        import grpc.aio
-
         if not lines and not end:
             return first_index
+        if len(lines) > 1 and self._takes_batches is None:
+            # One line asks whether the service takes several in a message.
+            await self._append(customer, log_name, lines[:1], first_index, end=False)
+            lines, first_index = lines[1:], first_index + 1
+        return await self._append(customer, log_name, lines, first_index, end=end)
+
+    async def _append(
+        self,
+        customer: Address,
+        log_name: str,
+        lines: Sequence[LogLine],
+        first_index: int,
+        *,
+        end: bool,
+    ) -> int:
+        import grpc.aio
+
         milliseconds = time.time_ns() // 10**6
         signature = self._wallet.sign_text(write_text(customer, log_name, milliseconds))
         metadata = (
@@ -211,20 +255,20 @@ class LogReader(_Client):
             WalletError: The log is not this wallet's.
             UsageError: The log's name is malformed.
         """
-        async for lines in self.read_batches(log_name, follow=follow, from_line=from_line):
-            for line in lines:
+        async for batch in self.read_batches(log_name, follow=follow, from_line=from_line):
+            for line in batch:
                 yield line
 
     async def read_batches(
         self, log_name: str, *, follow: bool = True, from_line: int = 0
-    ) -> AsyncIterator[list[LogLine]]:
+    ) -> AsyncIterator[LogBatch]:
         """The same, several lines at a time: as many as one message brings."""
         failures = 0
         while True:
             try:
-                async for lines in self._read_once(log_name, follow, from_line):
-                    failures, from_line = 0, lines[-1].line + 1
-                    yield lines
+                async for batch in self._read_once(log_name, follow, from_line):
+                    failures, from_line = 0, batch.end
+                    yield batch
                 return
             except UnreachableError:
                 failures += 1
@@ -234,7 +278,7 @@ class LogReader(_Client):
 
     async def _read_once(
         self, log_name: str, follow: bool, from_line: int
-    ) -> AsyncIterator[list[LogLine]]:
+    ) -> AsyncIterator[LogBatch]:
         import grpc.aio
 
         from dsq.core.rpc.gen.logger.v1alpha1.logger_pb2 import ReadRequest
@@ -253,7 +297,7 @@ class LogReader(_Client):
         call = self._stub().Read(request)
         try:
             async for reply in call:
-                yield _lines_of(reply)
+                yield _batch_of(reply)
         except grpc.aio.AioRpcError as error:
             raise as_dsq_error(error, SERVICE, self._endpoint.target) from error
         finally:
@@ -287,8 +331,8 @@ class LogReader(_Client):
             call.cancel()
 
 
-def _lines_of(reply: Any) -> list[LogLine]:
-    if not reply.lines:
-        return [LogLine(reply.data, reply.timestamp, reply.line, reply.dropped)]
-    numbers = range(reply.line, reply.line + len(reply.lines))
-    return list(map(LogLine, reply.lines, reply.timestamps, numbers))
+def _batch_of(reply: Any) -> LogBatch:
+    data = list(reply.lines)
+    if not data:
+        return LogBatch(reply.line, [reply.data], [reply.timestamp], reply.dropped)
+    return LogBatch(reply.line, data, list(reply.timestamps))
