@@ -50,6 +50,12 @@ def _status(value: object) -> str:
         return f"status {value}"
 
 
+def _moment(seconds: int) -> str:
+    # Datetime ends long before the contract's numbers do.
+    time = utc(seconds) if seconds < 1 << 32 else None
+    return f"{time:%Y-%m-%d %H:%M:%S} UTC" if time is not None else f"{seconds} (Unix seconds)"
+
+
 def _insufficient_funds(args: Mapping[str, Any]) -> tuple[str, str]:
     if (args["available"], args["required"]) == (0, 1):
         return "There is nothing to pay: the amount is 0 credits.", ""
@@ -68,15 +74,22 @@ def _invalid_transition(args: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _not_expired(args: Mapping[str, Any]) -> tuple[str, str]:
-    # Far away means never; datetime ends long before the contract's numbers do.
-    due = utc(args["due"]) if args["due"] < 1 << 32 else None
-    if due is None:
+    if args["due"] >= 1 << 32:
         return "The job cannot be taken from its provider: nothing is overdue.", ""
     minutes = max(1, -(-(args["due"] - args["current"]) // 60))
     left = "1 minute" if minutes == 1 else f"{minutes} minutes"
     return (
-        f"The provider has {left} left: the job may be released at {due:%Y-%m-%d %H:%M:%S} UTC.",
+        f"The provider has {left} left: the job may be released at {_moment(args['due'])}.",
         "",
+    )
+
+
+def _report_times(args: Mapping[str, Any]) -> tuple[str, str]:
+    claim, start, end = (_moment(args[key]) for key in ("claimedAt", "start", "end"))
+    return (
+        f"The times of job {int.from_bytes(args['jobId'], 'big')} are not possible:"
+        f" claimed {claim}, start {start}, end {end}.",
+        "They stand as claim <= start <= end <= the time of the block.",
     )
 
 
@@ -133,11 +146,7 @@ WORDS: dict[str, Words] = {
         "Tasks, CPUs a task and memory a CPU must be at least 1.",
     ),
     "InvalidNodesCount": _fixed("A provider needs at least one node."),
-    "InvalidReportTimes": lambda args: (
-        f"The times of job {int.from_bytes(args['jobId'], 'big')} are not possible:"
-        f" claimed {args['claimedAt']}, start {args['start']}, end {args['end']} (Unix seconds).",
-        "They stand as claim <= start <= end <= the time of the block.",
-    ),
+    "InvalidReportTimes": _report_times,
     "InvalidShortString": _fixed("The token's name is damaged."),
     "InvalidTotalCpus": _fixed("The provider's nodes have no CPUs."),
     "InvalidTotalMem": _fixed("The provider's nodes have no memory."),
