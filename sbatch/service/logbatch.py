@@ -9,7 +9,7 @@ from dsq.sbatch.service.logframes import Lines, LogId
 from dsq.sbatch.service.logstore import LogStore
 from dsq.sbatch.service.metrics import Metrics
 
-FLUSH_BYTES = 256 << 10
+FLUSH_BYTES = 1 << 20
 """Lines of a stream are stored together up to so many bytes,"""
 
 FLUSH_SECONDS = 0.1

@@ -107,6 +107,7 @@ class LogIndex:
 
     def __init__(self, folder: Path) -> None:
         self._database = open_database(folder / "index.sqlite", _SCHEMA)
+        self._totals: dict[Address, int] = {}
         known = {row[1] for row in self._database.execute("PRAGMA table_info(logs)")}
         for name in _ADDED:
             if name not in known:
@@ -183,10 +184,11 @@ class LogIndex:
             database.executemany(
                 "INSERT INTO marks VALUES (?, ?, ?)", [(row, *mark) for mark in change.marks]
             )
+        self._grow(log.key.user, change.size - log.size)
         return row
 
-    def drop(self, log: Log, start: int, line: int) -> None:
-        """Forgets what lies before an offset."""
+    def drop(self, log: Log, begin: int, start: int, line: int) -> None:
+        """Forgets what lies from one offset to another, ``start``, where ``line`` begins."""
         with self._database as database:
             database.execute("BEGIN IMMEDIATE")
             database.execute(
@@ -194,6 +196,7 @@ class LogIndex:
             )
             database.execute("DELETE FROM segments WHERE log = ? AND start < ?", (log.row, start))
             database.execute("DELETE FROM marks WHERE log = ? AND start < ?", (log.row, start))
+        self._grow(log.key.user, begin - start)
 
     def forget(self, log: Log) -> None:
         """Forgets a log as if it had never been."""
@@ -201,10 +204,17 @@ class LogIndex:
 
     def total(self, user: Address) -> int:
         """Bytes kept of all logs of a user."""
-        row = self._database.execute(
-            "SELECT sum(size - start) FROM logs WHERE user = ?", (bytes(user),)
-        ).fetchone()
-        return row[0] or 0
+        if user not in self._totals:
+            row = self._database.execute(
+                "SELECT sum(size - start) FROM logs WHERE user = ?", (bytes(user),)
+            ).fetchone()
+            self._totals[user] = row[0] or 0
+        return self._totals[user]
+
+    def _grow(self, user: Address, size: int) -> None:
+        # Counted anew by total() if it was not known.
+        if user in self._totals:
+            self._totals[user] += size
 
     def oldest(self, user: Address, besides: LogId) -> tuple[LogId, bool] | None:
         """Another log of a user that holds something, and whether it is complete.

@@ -306,11 +306,12 @@ class LogStore:
         start, line = left[0] if left else (entry.size, entry.lines)
         self._on_drop(line - entry.start_line)
         log.info("log lines dropped name=%s lines=%d", entry.key.name, line - entry.start_line)
+        before = entry.start
         entry.segments, entry.start, entry.start_line = left, start, line
 
         def work() -> None:
             # The index first: a file that is left over does no harm.
-            self._index.drop(entry, start, line)
+            self._index.drop(entry, before, start, line)
             for begin, _ in gone:
                 entry.path(begin).unlink(missing_ok=True)
 
