@@ -70,13 +70,10 @@ def use_conflicts(path: Path, use: StepUse, root: Model) -> Iterator[Conflict]:
                     f"the job has {has}"
                 )
                 yield Conflict((*path, "source"), "minimum_resources", str(least), message)
-    # Arguments that are no inputs are for the template alone, unless one is misspelt.
-    given = {each.key for each in use.args or ()}
-    lacking = [each.key for each in module.inputs or () if each.key not in given]
-    known = {each.key for each in module.inputs or ()}
+    known = [each.key for each in module.inputs or ()]
     for index, argument in enumerate(use.args or ()):
-        hint = "" if argument.key in known else did_you_mean(argument.key, lacking)
-        if hint:
+        if argument.key not in known:
+            hint = did_you_mean(argument.key, known)
             message = (
                 f"{show_path(path)}: the module '{module.name}' has no input '{argument.key}'{hint}"
             )

@@ -11,14 +11,14 @@ spends or signs does.
 
 from __future__ import annotations
 
-from dsq.core.grid.jobs import Jobs
+from dsq.core.grid.many import Many, Submission
 from dsq.core.grid.money import Balance, Money
 from dsq.core.grid.oracle import Oracle, WhyReport
 from dsq.core.grid.output import Output
 from dsq.core.grid.providers import Providers
 
-__all__ = ["Balance", "Grid", "WhyReport"]
+__all__ = ["Balance", "Grid", "Submission", "WhyReport"]
 
 
-class Grid(Jobs, Output, Money, Providers, Oracle):
+class Grid(Many, Output, Money, Providers, Oracle):
     """One grid, through one wallet. Open with :meth:`open`, use as a context manager."""

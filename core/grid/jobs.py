@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import uuid
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from dsq.core.chain.permit import Permit
 from dsq.core.errors import ContractError, CreditsError, TransactionError, TryAgainError
 from dsq.core.grid.definition import resources_of, storage_type_of
 from dsq.core.grid.payment import Payment
+from dsq.core.grid.repeats import recent_by_script, settled
 from dsq.core.model import (
     Address,
     Affinity,
@@ -42,6 +44,8 @@ class Jobs(Payment):
         affinity: Iterable[Affinity] = (),
         approve: bool = True,
         delegate: bool = False,
+        secrets: Mapping[str, str] | None = None,
+        key: str = "",
     ) -> Job:
         """Submits a workflow: the script to the sbatch service, then the request on chain.
 
@@ -56,32 +60,67 @@ class Jobs(Payment):
             affinity: Demands on labels.
             approve: Sign a permit for, or approve, what the allowance lacks; else refuse.
             delegate: Let the grid top the job up from the allowance.
+            secrets: Values of the secrets that the workflow names.
+            key: A name for this submit. Repeated with the same name and workflow within 24
+                hours it returns the job that was made, whatever happened the first time.
 
         Raises:
             WorkflowError: The service refuses the workflow; no credits were touched.
             CreditsError: Too few credits, or fewer than the minimum.
             AllowanceError: The allowance is too small and ``approve`` is False.
+            UsageError: ``key`` named another workflow.
+            TryAgainError: With a ``key``: a transaction of this wallet is still under way.
         """
         encode_job_name(name)
-        resources = resources_of(workflow)
+        definition = self._definition(workflow, "", uses, affinity)
+        if key:
+            await settled(self.chain, self.address)
+            script = await self._store_script(workflow, secrets, key)
+            made = await recent_by_script(self.chain, self.address)
+            if script in made:
+                return made[script]
         await self._check_money(credits, approve=approve, what="this job")
+        await self._check_minimum(credits)
+        if not key:
+            script = await self._store_script(workflow, secrets, uuid.uuid4().hex)
+        definition = dataclasses.replace(definition, batch_location_hash=script)
+        async with self._paying(credits, approve=approve, permits=True) as permit:
+            return await self._ask_for(definition, credits, name, delegate, permit)
+
+    async def _check_minimum(self, wei: int) -> None:
         minimum = (await self.chain.constants()).minimum_amount
-        if credits < minimum:
+        if wei < minimum:
             raise CreditsError(
-                f"{format_credits(credits)} credits are too few: the grid's minimum is "
+                f"{format_credits(wei)} credits are too few: the grid's minimum is "
                 f"{format_credits(minimum)}.",
                 hint="Lock more with --credits; what a job does not use comes back.",
             )
-        key = await self._store_script(workflow)
-        definition = JobDefinition(
-            **resources,
-            batch_location_hash=key,
+
+    def _definition(
+        self,
+        workflow: Mapping[str, Any],
+        script: str,
+        uses: Iterable[Label],
+        affinity: Iterable[Affinity],
+    ) -> JobDefinition:
+        return JobDefinition(
+            **resources_of(workflow),
+            batch_location_hash=script,
             storage_type=storage_type_of(workflow),
             uses=tuple(uses),
             affinity=tuple(affinity),
         )
-        async with self._paying(credits, approve=approve, permits=True) as permit:
-            receipt = await self.send(self._request(definition, credits, name, delegate, permit))
+
+    async def _ask_for(
+        self,
+        definition: JobDefinition,
+        wei: int,
+        name: str,
+        delegate: bool,
+        permit: Permit | None,
+    ) -> Job:
+        """Asks the chain for a job; waits until it is there."""
+        receipt = await self.send(self._request(definition, wei, name, delegate, permit))
         event = receipt.event("NewJobRequestEvent")
         if event is None:
             raise TransactionError("The request was mined without its event; 'dsq jobs' shows it.")
@@ -107,13 +146,15 @@ class Jobs(Payment):
             signature=permit.signature,
         )
 
-    async def _store_script(self, workflow: Mapping[str, Any]) -> str:
+    async def _store_script(
+        self, workflow: Mapping[str, Any], secrets: Mapping[str, str] | None, key: str
+    ) -> str:
         # Late, as the other clients: most commands need none, and HTTP and gRPC load slowly.
         from dsq.core.rpc.graphql import GraphQLClient
 
         client = GraphQLClient(self.config.sbatch_url, self.wallet)
         try:
-            return await client.submit(workflow, idempotency_key=uuid.uuid4().hex)
+            return await client.submit(workflow, idempotency_key=key, secrets=secrets)
         finally:
             await client.close()
 

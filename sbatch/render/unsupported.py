@@ -35,12 +35,6 @@ def findings(workflow: Workflow) -> Iterator[tuple[Path, str]]:
 def _use(path: Path, use: StepUse) -> Iterator[tuple[Path, str]]:
     if use.module is None:
         yield path, f"{show_path(path)}: the module has not been fetched"
-        return
-    known = {each.key for each in use.module.inputs or ()}
-    for index, each in enumerate(use.args or ()):
-        if each.key not in known:
-            where = (*path, "args", index, "key")
-            yield where, f"{show_path(where)}: the module has no input '{each.key}'"
 
 
 def _run(path: Path, run: StepRun) -> Iterator[tuple[Path, str]]:
