@@ -155,6 +155,30 @@ def systemd_unit(
     )
 
 
+@click.command("account")
+@which_provider
+@click.argument("wallet", metavar="0xADDRESS")
+@click.option("--debug", is_flag=True, help="Show where an error came from.")
+def account(
+    config: Path | None,
+    home: Path | None,
+    name: str | None,
+    wallet: str,
+    debug: bool,  # noqa: ARG001 - read by the entry
+) -> None:
+    """Print the account of the cluster that a wallet's jobs run as.
+
+    For the script that makes accounts. An account of the template belongs to the wallet from
+    then on.
+    """
+    from dsq.core.model import Address
+    from dsq.supervisor.scheduler.build import account_map
+    from dsq.supervisor.settings import load_settings
+
+    settings = load_settings(chosen_config(config, home, name))
+    click.echo(account_map(settings).account_of(Address.parse(wallet)))
+
+
 def _holding(mode: str, summary: str, said: str) -> click.Command:
     @click.command(mode, help=summary)
     @which_provider

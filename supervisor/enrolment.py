@@ -18,7 +18,7 @@ from dsq.supervisor.benchmark.runner import BenchmarkRunner
 from dsq.supervisor.benchmark.store import ResultStore
 from dsq.supervisor.lock import only_supervisor
 from dsq.supervisor.registration import Registration, wanted
-from dsq.supervisor.run import build_scheduler
+from dsq.supervisor.scheduler.build import build_scheduler
 from dsq.supervisor.scheduler.port import ClusterInfo
 from dsq.supervisor.settings import ProviderSettings
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from dsq.core.errors import NotFoundError, SettingsError
-from dsq.core.model import job_hex_id
+from dsq.core.model import Address, job_hex_id
 from dsq.supervisor.journal_schema import (
     MIGRATIONS,
     NOTE,
@@ -86,6 +86,11 @@ class Journal:
             "SELECT * FROM jobs WHERE job_id = ?", (job_hex_id(job_id),)
         ).fetchone()
         return record_of(row) if row else None
+
+    def customer_of(self, hex_id: str) -> Address | None:
+        """Whose job one is, by its id on chain; None if the journal does not know it."""
+        record = self.get(int(hex_id, 16))
+        return record.customer if record is not None else None
 
     def open_records(self) -> list[JobRecord]:
         """Records with something left to do about the job itself, oldest first."""

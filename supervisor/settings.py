@@ -21,6 +21,7 @@ from dsq.core.errors import SettingsError, UsageError, close_matches
 from dsq.core.model import Address, Label, ProviderPrices
 from dsq.core.units import parse_credits
 from dsq.core.wallet import KeyRef
+from dsq.supervisor.scheduler.users import check_template
 
 Kind = Literal["local", "slurm", "ssh"]
 BenchmarkKind = Literal["compute", "storage", "network", "bandwidth"]
@@ -30,17 +31,25 @@ Port = Annotated[int, Field(gt=0, lt=65536)]
 
 _PATH_FIELDS = {
     "wallet": ("key_file", "passphrase_file"),
-    "cluster": ("identity_file", "known_hosts", "slurm_conf", "root"),
+    "cluster": (
+        *("identity_file", "identity_passphrase_file", "known_hosts", "ssh_config"),
+        *("slurm_conf", "root", "users_file"),
+    ),
 }
 """Paths on this machine; paths on the cluster (``workdir``…) are taken as they are."""
 
 _KIND_FIELDS = {
     **dict.fromkeys(
-        ("host", "user", "port", "identity_file", "known_hosts", "use_ssh_config"), ("ssh",)
+        (
+            *("host", "user", "port", "identity_file", "identity_passphrase_file"),
+            *("known_hosts", "host_key", "use_ssh_config", "ssh_config"),
+        ),
+        ("ssh",),
     ),
     **dict.fromkeys(("root", "cpus", "mem_mb", "gpus", "gpu_type"), ("local",)),
     **dict.fromkeys(("partition", "bin_dir", "slurm_account"), ("slurm", "ssh")),
     "slurm_conf": ("slurm",),
+    **dict.fromkeys(("user_template", "users_file"), ("ssh", "slurm")),
     "job_user": ("local", "slurm"),
 }
 """Fields of ``[cluster]`` that make sense for some kinds only."""
@@ -100,8 +109,13 @@ class ClusterSettings(_Strict):
     user: str = ""
     port: Port | None = None
     use_ssh_config: bool = False
+    ssh_config: Path | None = Field(default=None, strict=False)
     identity_file: Path | None = Field(default=None, strict=False)
+    identity_passphrase_file: Path | None = Field(default=None, strict=False)
     known_hosts: Path | None = Field(default=None, strict=False)
+    host_key: str = ""
+    user_template: str = ""
+    users_file: Path | None = Field(default=None, strict=False)
     partition: str = ""
     workdir: str = ""
     job_path: str = ""
@@ -127,7 +141,30 @@ class ClusterSettings(_Strict):
             if getattr(self, name) and self.kind not in _KIND_FIELDS[name]:
                 kinds = " or ".join(_KIND_FIELDS[name])
                 raise ValueError(f"'{name}' is for kind {kinds}, not for '{self.kind}'")
+        if self.known_hosts and self.host_key:
+            raise ValueError("'known_hosts' and 'host_key' exclude each other")
+        if self.has_accounts and self.job_user:
+            raise ValueError("'job_user' and an account for each wallet exclude each other")
         return self
+
+    @field_validator("user_template")
+    @classmethod
+    def _an_account_each(cls, text: str) -> str:
+        if text:
+            check_template(text)
+        return text
+
+    @field_validator("host_key")
+    @classmethod
+    def _one_key(cls, text: str) -> str:
+        if text and not re.fullmatch(r"[a-z0-9@.-]+ [A-Za-z0-9+/]+=*( [^\n]*)?", text.strip()):
+            raise ValueError("write type and key as in a known_hosts file: 'ssh-ed25519 AAAA…'")
+        return text.strip()
+
+    @property
+    def has_accounts(self) -> bool:
+        """Whether each wallet has an account of its own."""
+        return bool(self.user_template or self.users_file)
 
 
 def _price(value: object) -> str:
@@ -381,6 +418,8 @@ def account_problem(settings: ProviderSettings) -> str:
     """
     me = pwd.getpwuid(os.geteuid()).pw_name
     cluster = settings.cluster
+    if cluster.has_accounts:
+        return ""  # each wallet has its own; this one is never among them
     if cluster.kind == "ssh":
         return _same(cluster.user or me, me) if is_this_host(cluster.host) else ""
     return _same(cluster.job_user or me, me)

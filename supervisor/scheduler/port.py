@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
 
-from dsq.core.errors import DsqError
+from dsq.core.errors import DsqError, UnreachableError
 
 LIVE_STATES = frozenset(
     {"PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "RESIZING"}
@@ -56,6 +56,10 @@ class SchedulerError(DsqError):
 
     code = "scheduler"
     exit_code = 75
+
+
+class LoginRefused(UnreachableError):  # noqa: N818 - an answer
+    """The machine answers, and does not let the account in: nothing was done there."""
 
 
 @dataclass(frozen=True, slots=True)
