@@ -128,6 +128,9 @@ def _loop(path: Path, loop: StepFor) -> Iterator[Conflict]:
     if loop.range is None and loop.items is None:
         message = f"{show_path(path)} has neither 'range' nor 'items', so it would never run"
         yield Conflict((*path, "range"), "required_without", "items", message)
+    if loop.max_parallel is not None and not loop.parallel:
+        message = f"{show_path(path)} has 'maxParallel', but its rounds run one after the other"
+        yield Conflict((*path, "maxParallel"), "required_with", "parallel", message)
 
 
 def _run(path: Path, run: StepRun) -> Iterator[Conflict]:

@@ -132,6 +132,8 @@ class StepFor(Model):
 
     parallel: bool
     """All rounds at once instead of one after the other."""
+    max_parallel: Annotated[Int | None, Gte(1)] = Field(default=None, alias="maxParallel")
+    """With `parallel`: how many rounds run at once. Absent: all."""
     items: list[Text] | None = None
     """Texts, one a round: `$item`."""
     range: ForRange | None = None

@@ -85,7 +85,7 @@ def enroot(
     return Container(
         prepare=_lines(_mount_warning(container), fetch),
         exports=[f"_dsq_enroot_conf {join(_enroot_conf(run, container, job_env))}"],
-        command=f'bash "$_dsq_tasks" _dsq_enroot_task {image} "$_dsq_conf" {words}',
+        command=f'/bin/bash "$_dsq_tasks" _dsq_enroot_task {image} "$_dsq_conf" {words}',
     )
 
 

@@ -62,7 +62,7 @@ class Networks:
         group = "" if run.map_gid is None else str(run.map_gid)
         kind = quote(run.network or "")
         ids = join([user, group])
-        return f'bash "$_dsq_tasks" _dsq_net_task {kind} "$_dsq_net" none {ids}'
+        return f'/bin/bash "$_dsq_tasks" _dsq_net_task {kind} "$_dsq_net" none {ids}'
 
     def _interface(self, index: int, interface: NetworkInterface) -> tuple[list[str], str]:
         """What writes the file of an interface, and what brings the interface up."""

@@ -116,6 +116,7 @@ class StepRenderer:
             where=where,
             number=self._number(),
             parallel=loop.parallel,
+            limit=loop.max_parallel or 0,
             variable="index" if span is not None else "item",
             items=join(loop.items or ()) if span is None else None,
             begin=span.begin if span is not None else 0,

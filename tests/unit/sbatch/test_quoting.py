@@ -209,7 +209,7 @@ def test_templates_hold_no_unquoted_text() -> None:
         *("variable.key", "prefix", "where", "variable", "name", "status"),
         # numbers
         *("number", "begin", "end", "increment", "signal", "attempts", "timeout", "gpus_per_task"),
-        *("patience * 20", "patience", "patience + 5", "hurry"),
+        *("patience * 20", "patience", "patience + 5", "hurry", "limit"),
         *('">=" if increment < 0 else "<="', '"%o" | format(input_mode)'),
         'endings | map(attribute=0) | join(" ")',
     }
