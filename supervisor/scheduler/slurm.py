@@ -421,11 +421,16 @@ class SlurmScheduler:
         if printed.is_denied(stderr):
             raise NotPermitted(
                 f"Slurm does not let this account raise the limit of job {job.id}.",
-                hint="Make it an operator (sacctmgr modify user NAME set adminlevel=operator).",
+                hint=f"Make it an operator: {await self._remedy()}.",
             )
         if printed.is_gone(stderr):
             raise NotFoundError(f"Slurm job {job.id} has ended.")
         raise failure(argv, stderr)
+
+    async def _remedy(self) -> str:
+        """What an administrator of the accounting types."""
+        user = (await self._admin.account()).user
+        return f"sacctmgr modify user {user} set adminlevel=operator"
 
     async def can_raise_limit(self) -> bool:
         """See :meth:`~dsq.supervisor.scheduler.port.Scheduler.can_raise_limit`.
