@@ -49,7 +49,10 @@ class JobStore:
         self._now = now
         self._filter: Filter = NO_FILTER
         self._order = Order()
-        self._wanted = (self._filter, self._order)
+        self.folded = False
+        self._wanted = (self._filter, self._order, self.folded)
+        self._groups: dict[str, Counter[JobStatus]] = {}
+        self._groups_of = -1
         self._stale = False
         self._meanwhile: set[int] | None = None
         self._hot: dict[int, Job] = {}
@@ -166,7 +169,7 @@ class JobStore:
         if self._shown is None:
             return
         passing = self.model.passing(changed, self._filter, now=self._now())
-        if not self._order.is_plain:
+        if self.folded or not self._order.is_plain:
             # Where they belong is known only after sorting; that is done now and then.
             self._stale = True
             return
@@ -214,33 +217,50 @@ class JobStore:
         """The order or a filter by time may have changed since it was last worked out."""
         return self._stale or self._filter.moves
 
-    async def show(self, wanted: Filter | None = None, order: Order | None = None) -> None:
+    def group(self, name: str) -> Counter[JobStatus]:
+        """How many jobs of a group are in each state."""
+        if self._groups_of != self.revision:
+            self._groups, self._groups_of = {}, self.revision
+        if name not in self._groups:
+            self._groups[name] = self.model.group(name)
+        return self._groups[name]
+
+    async def show(
+        self,
+        wanted: Filter | None = None,
+        order: Order | None = None,
+        fold: bool | None = None,
+    ) -> None:
         """Shows the jobs that pass a filter, in an order; None keeps what there is.
+
+        With ``fold`` a group of jobs is one row, that of its newest job.
 
         Many jobs are searched in another thread; of two calls the later one wins.
         """
         self._wanted = (
             wanted if wanted is not None else self._wanted[0],
             order if order is not None else self._wanted[1],
+            fold if fold is not None else self._wanted[2],
         )
         self.flush()
         self._stale = False
         self._request += 1
-        request, (accepted, by) = self._request, self._wanted
+        request, (accepted, by, folded) = self._request, self._wanted
         shown: array[int] | None = None
-        if accepted or not by.is_plain:
+        if accepted or folded or not by.is_plain:
             # Bisection needs rising numbers; the way they are shown is row()'s affair.
             sort = Order("id", descending=False) if by.is_plain else by
             now = self._now()
             if self.total <= AT_ONCE:
-                shown = self.model.ids(accepted, sort, now=now)
+                shown = self.model.ids(accepted, sort, now=now, fold=folded)
             else:
                 self._meanwhile = set()
-                shown = await asyncio.to_thread(_search, self.model, accepted, sort, now)
+                shown = await asyncio.to_thread(_search, self.model, accepted, sort, now, folded)
                 if request != self._request:
                     return
                 self.flush()
-        self._filter, self._order, self._shown, self._places = accepted, by, shown, None
+        self._filter, self._order, self.folded = accepted, by, folded
+        self._shown, self._places = shown, None
         if shown is not None and self._meanwhile:
             self._sift(list(self._meanwhile))
         self._meanwhile = None
@@ -341,6 +361,6 @@ def _read_rest(model: ReadModel) -> tuple[array[int], list[Job]]:
         return second.ids(order=Order("id", descending=False)), second.hot()
 
 
-def _search(model: ReadModel, wanted: Filter, order: Order, now: float) -> array[int]:
+def _search(model: ReadModel, wanted: Filter, order: Order, now: float, fold: bool) -> array[int]:
     with model.second() as second:
-        return second.ids(wanted, order, now=now)
+        return second.ids(wanted, order, now=now, fold=fold)

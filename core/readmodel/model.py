@@ -32,6 +32,8 @@ AT_ONCE = 500
 
 COLUMNS = 19
 
+ONE_EACH = "CASE grp WHEN '' THEN id ELSE grp END"
+
 ORDERS = {
     "id": "id", "name": "name", "status": "status", "provider": "provider", "cost": "cost",
     "locked": "locked", "submitted": "submit", "started": "start", "ended": "end",
@@ -186,12 +188,28 @@ class ReadModel:
         *,
         now: float = 0.0,
         limit: int | None = None,
+        fold: bool = False,
     ) -> array[int]:
-        """Numbers of the jobs that pass a filter, in order."""
+        """Numbers of the jobs that pass a filter, in order.
+
+        Args:
+            now: Unix seconds, for what depends on the time.
+            fold: Of each group of jobs only the newest.
+        """
+        if fold:
+            newest = f"SELECT max(id) FROM jobs WHERE {wanted.where} GROUP BY {ONE_EACH}"  # noqa: S608
+            wanted = Filter(wanted.text, f"id IN ({newest})", wanted.values)
         query = f"SELECT id FROM jobs WHERE {wanted.where} ORDER BY {order.sql}"  # noqa: S608
         if limit is not None:
             query += f" LIMIT {int(limit)}"
         return array("q", (row[0] for row in self._run(query, wanted, now)))
+
+    def group(self, group: str) -> Counter[JobStatus]:
+        """How many jobs of a group there are of each status."""
+        rows = self._sql.execute(
+            "SELECT status, count(*) FROM jobs WHERE grp = ? GROUP BY status", (group,)
+        )
+        return Counter({JobStatus(status): count for status, count in rows})
 
     def passing(self, ids: Sequence[int], wanted: Filter, *, now: float = 0.0) -> set[int]:
         """Those of the jobs that pass a filter."""
