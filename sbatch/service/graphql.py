@@ -36,6 +36,9 @@ MAX_IDEMPOTENCY_KEY = 255
 WORKERS = 4
 """Requests that are checked and rendered at once; the others wait their turn."""
 
+WAITING_WORKERS = 32
+"""The same where some of them wait for other hosts."""
+
 MEDIA_TYPES = ("application/json", "multipart/form-data")
 
 ALLOW = {"allow": "OPTIONS, GET, POST"}
@@ -49,6 +52,7 @@ class GraphQLEndpoint:
         gate: Limits of addresses.
         max_body_bytes: Longest body.
         body_seconds: How long a body may take to come.
+        workers: Requests that are worked on at once.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class GraphQLEndpoint:
         *,
         max_body_bytes: int,
         body_seconds: float = 30.0,
+        workers: int = WORKERS,
     ) -> None:
         self._engine = engine
         self._submissions = submissions
@@ -69,7 +74,7 @@ class GraphQLEndpoint:
         self._gate = gate
         self._max_body_bytes = max_body_bytes
         self._body_seconds = body_seconds
-        self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="graphql")
+        self._workers = ThreadPoolExecutor(workers, thread_name_prefix="graphql")
 
     def close(self) -> None:
         """Lets the workers end."""

@@ -22,7 +22,7 @@ from dsq.sbatch.model import Workflow
 from dsq.sbatch.service import grpcweb
 from dsq.sbatch.service.engine import Engine
 from dsq.sbatch.service.gate import Gate
-from dsq.sbatch.service.graphql import GraphQLEndpoint
+from dsq.sbatch.service.graphql import WAITING_WORKERS, WORKERS, GraphQLEndpoint
 from dsq.sbatch.service.health import HealthService
 from dsq.sbatch.service.http import make_app
 from dsq.sbatch.service.ledger import JobSource, Ledger
@@ -40,6 +40,7 @@ from dsq.sbatch.service.listen import (
 from dsq.sbatch.service.logs import LoggerService
 from dsq.sbatch.service.logstore import LogStore, Quota
 from dsq.sbatch.service.metrics import Metrics
+from dsq.sbatch.service.prepare import Preparation
 from dsq.sbatch.service.rpc import Charge, Method, add_methods, methods_of
 from dsq.sbatch.service.scripts import AuthService, SBatchService
 from dsq.sbatch.service.sealing import Sealer
@@ -190,7 +191,10 @@ class Service:
     async def _start_http(self, sealer: Sealer, methods: list[Method]) -> None:
         settings = self.settings
         render = self._render or _renderer(settings)
-        submissions = Submissions(self._store, settings, self._clock, render, self.metrics)
+        preparation = Preparation(settings, self._clock)
+        submissions = Submissions(
+            self._store, settings, self._clock, render, self.metrics, preparation.complete
+        )
         endpoint = GraphQLEndpoint(
             Engine(),
             submissions,
@@ -199,6 +203,7 @@ class Service:
             self._gate,
             max_body_bytes=settings.max_body_bytes,
             body_seconds=settings.body_seconds,
+            workers=WAITING_WORKERS if settings.outbound_hosts else WORKERS,
         )
         self._stack.callback(endpoint.close)
         listener = listen(settings.http_host, settings.http_port)

@@ -66,7 +66,15 @@ class ServiceSettings(BaseModel):
         cleanup_seconds: How often old scripts and logs are looked for.
         log_end_seconds: A followed log ends when its job has ended and for so long nothing
             came, even if its writer never said that it is complete.
-        outbound_hosts: Hosts that the service may ask (registries); empty asks nobody.
+        outbound_hosts: Hosts that the service may ask (for modules, registries); empty asks
+            nobody.
+        outbound_private_hosts: Those of them that may lie at private addresses, in plain text.
+        outbound_seconds: How long one of them may take.
+        outbound_bytes: Longest answer of a registry.
+        max_modules: Most modules of a workflow.
+        max_module_depth: Most modules inside each other.
+        max_module_bytes: What may come for one module.
+        modules_seconds: How long all modules of a workflow may take.
         registry_lookups: Ask registries whether the images of a workflow are there.
     """
 
@@ -110,6 +118,13 @@ class ServiceSettings(BaseModel):
     cleanup_seconds: float = Field(default=600.0, gt=0)
     log_end_seconds: float = Field(default=15.0, gt=0)
     outbound_hosts: tuple[str, ...] = ()
+    outbound_private_hosts: tuple[str, ...] = ()
+    outbound_seconds: float = Field(default=30.0, gt=0)
+    outbound_bytes: int = Field(default=4 << 20, gt=0)
+    max_modules: int = Field(default=50, ge=0)
+    max_module_depth: int = Field(default=8, gt=0)
+    max_module_bytes: int = Field(default=16 << 20, gt=0)
+    modules_seconds: float = Field(default=60.0, gt=0)
     registry_lookups: bool = False
 
     @model_validator(mode="after")

@@ -31,14 +31,14 @@ from dsq.sbatch.validation import check, validate_module
 
 log = logging.getLogger("dsq.sbatch.service.submit")
 
-STORE_SECONDS = 60.0
-"""How long a worker waits for the store, or for registries."""
+WAIT_SECONDS = 300.0
+"""How long a worker waits at most; the store and other hosts have their own, shorter limits."""
 
 MAX_SECRET_BYTES = 64 << 10
 """What all secrets of a workflow may have together: they travel in one environment."""
 
-LookUp = Callable[[Workflow], Awaitable[list[str]]]
-"""Says which images of a workflow are not there, one sentence each."""
+Complete = Callable[[Workflow], Awaitable[Workflow]]
+"""Puts into a workflow what it needs from elsewhere; raises DomainError."""
 
 T = TypeVar("T")
 
@@ -71,7 +71,7 @@ class Submissions:
 
     Args:
         render: Makes the batch script of a workflow.
-        look_up: Asks about the images of a workflow before it is rendered; None asks nobody.
+        complete: Puts in what the workflow needs from elsewhere; None puts nothing in.
     """
 
     def __init__(
@@ -81,13 +81,13 @@ class Submissions:
         clock: Clock,
         render: Callable[[Workflow], str],
         metrics: Metrics | None = None,
-        look_up: LookUp | None = None,
+        complete: Complete | None = None,
     ) -> None:
         self._store = store
         self._settings = settings
         self._clock = clock
         self._render = render
-        self._look_up = look_up
+        self._complete = complete
         self.metrics = metrics or Metrics()
 
     def of(self, caller: Caller, loop: asyncio.AbstractEventLoop) -> CallerOperations:
@@ -108,14 +108,13 @@ class Submissions:
             )
         return workflow
 
-    async def look_up(self, workflow: Workflow) -> None:
-        """Asks registries about the images of a workflow.
+    async def completed(self, workflow: Workflow) -> Workflow:
+        """The workflow with what it needs from elsewhere.
 
         Raises:
-            DomainError: An image is not there.
+            DomainError: Something is not there.
         """
-        if self._look_up is not None and (missing := await self._look_up(workflow)):
-            raise DomainError([(text, {"type": "internal"}) for text in missing])
+        return await self._complete(workflow) if self._complete else workflow
 
     def script_of(self, workflow: Workflow) -> str:
         """Renders a workflow.
@@ -202,7 +201,7 @@ class CallerOperations:
                     return known, "repeated"
             workflow = on.checked(job)
             values = secret_values(workflow, secrets, is_signed=self._caller.owner is not None)
-            self._wait(on.look_up(workflow))
+            workflow = self._wait(on.completed(workflow))
             script = on.script_of(workflow)
             return self._wait(on.keep(script, values, self._caller, submit)), "kept"
         except IdempotencyError as error:
@@ -219,7 +218,7 @@ class CallerOperations:
 
     def _wait(self, work: Coroutine[Any, Any, T]) -> T:
         future: Future[T] = asyncio.run_coroutine_threadsafe(work, self._loop)
-        return future.result(timeout=STORE_SECONDS)
+        return future.result(timeout=WAIT_SECONDS)
 
 
 def secret_values(
