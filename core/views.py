@@ -7,9 +7,12 @@ times as RFC 3339 in UTC or null. docs/reference/json.md describes every field.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dsq.core.model import Address, Job, Provider, WhyNot, utc
+
+if TYPE_CHECKING:
+    from dsq.core.grid.history import Movement
 
 
 def rfc3339(seconds: int) -> str | None:
@@ -118,4 +121,17 @@ def balance_to_dict(
         "native_wei": str(native_wei),
         "claimable_wei": str(claimable_wei),
         "faucet_wei": str(faucet_wei),
+    }
+
+
+def movement_to_dict(movement: Movement) -> dict[str, Any]:
+    """Credits that came or went; ``change_wei`` is negative for those that went."""
+    return {
+        "at": rfc3339(movement.at),
+        "kind": movement.kind.replace(" ", "_"),
+        "change_wei": str(movement.change_wei),
+        "other": str(movement.other),
+        "job_id": movement.job_id or None,
+        "block_number": movement.block_number,
+        "tx_hash": "0x" + movement.tx_hash.hex(),
     }

@@ -11,14 +11,15 @@ spends or signs does.
 
 from __future__ import annotations
 
+from dsq.core.grid.history import History, Movement
 from dsq.core.grid.many import Many, Submission
 from dsq.core.grid.money import Balance, Money
 from dsq.core.grid.oracle import Oracle, WhyReport
 from dsq.core.grid.output import Output
 from dsq.core.grid.providers import Providers
 
-__all__ = ["Balance", "Grid", "Submission", "WhyReport"]
+__all__ = ["Balance", "Grid", "Movement", "Submission", "WhyReport"]
 
 
-class Grid(Many, Output, Money, Providers, Oracle):
+class Grid(Many, Output, Money, Providers, Oracle, History):
     """One grid, through one wallet. Open with :meth:`open`, use as a context manager."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 from dsq.core.errors import DsqError, NotFoundError
-from dsq.core.grid import Balance, WhyReport
+from dsq.core.grid import Balance, Movement, Submission, WhyReport
 from dsq.core.model import (
     ZERO_ADDRESS,
     Address,
@@ -72,6 +72,7 @@ class GridDouble:
         self.sent: list[tuple[Any, ...]] = []
         self.allowed = 0
         self.waiting: dict[str, int] = {}
+        self.moved: list[Movement] = []
         self.fail: DsqError | None = None
         self.chain = self
 
@@ -111,9 +112,12 @@ class GridDouble:
         customer: Address | None = None,
         limit: int | None = None,
     ) -> list[Job]:
-        found = [one for one in self.known.values() if one.customer == customer]
+        found = [one for one in self.known.values() if one.customer == (customer or self.address)]
         found = [one for one in found if status in (None, one.status)]
         return sorted(found, key=lambda one: -one.id)[:limit]
+
+    async def movements(self, account: Address) -> list[Movement]:
+        return self.moved
 
     async def head(self) -> Any:
         return SimpleNamespace(number=7, hash=b"\x07" * 32)
@@ -136,13 +140,43 @@ class GridDouble:
         uses: Iterable[Label] = (),
         affinity: Iterable[Affinity] = (),
         approve: bool = True,
+        secrets: Mapping[str, str] | None = None,
+        key: str = "",
     ) -> Job:
+        extra = [each for each in (dict(secrets or {}), key) if each]
         self._signed(
             "submit", workflow["steps"][0]["name"], credits, name, list(map(str, uses)),
-            list(map(str, affinity)), approve,
+            list(map(str, affinity)), approve, *extra,
         )  # fmt: skip
         self.add(job(41, name=name))
         return self.known[41]
+
+    async def submit_many(
+        self,
+        submissions: Sequence[Submission],
+        credits: int,  # noqa: A002
+        *,
+        uses: Iterable[Label] = (),
+        affinity: Iterable[Affinity] = (),
+        approve: bool = True,
+        secrets: Mapping[str, str] | None = None,
+        on_job: Callable[[Submission, Job], None] = lambda _submission, _job: None,
+    ) -> list[Job]:
+        made = []
+        for each in submissions:
+            env = {one["key"]: one["value"] for one in each.workflow["env"]}
+            self._signed("submit", each.name, each.key, credits, env, dict(secrets or {}))
+            number = max(self.known, default=40) + 1
+            self.add(job(number, name=each.name))
+            made.append(self.known[number])
+            on_job(each, made[-1])
+        return made
+
+    async def changes(self) -> AsyncIterator[Any]:
+        for number, one in list(self.known.items()):
+            if not one.status.is_final:
+                self.known[number] = dataclasses.replace(one, status=JobStatus.FINISHED)
+            yield None
 
     async def watch(self, job_id: int) -> AsyncIterator[Job]:
         yield self.known[job_id]
