@@ -7,13 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dsq.core.chain.admin_calls import CONSTANT_SETTERS
+from dsq.core.chain.admin_calls import ADDED_LIMITS, CONSTANT_SETTERS
 from dsq.core.chain.roles import OWNED, ROLES, ROLES_OF
 from dsq.core.errors import ContractError, UsageError, WalletError, close_matches
 from dsq.core.model import ZERO_ADDRESS, Address
 
 if TYPE_CHECKING:
     from dsq.core.chain.client import Chain
+
+WORD_MAX = 2**256 - 1
+"""The largest number of a contract."""
 
 OWNER = "owner"
 """The right of who owns a contract, where there are no roles."""
@@ -97,14 +100,20 @@ _PARAMETERS = {
 
 
 async def parameters(chain: Chain) -> list[Parameter]:
-    """Every parameter with the bounds that the contract states.
+    """Every parameter that the contract has, with the bounds that it states.
 
-    Raises:
-        ContractError: The contract states no bounds (the published version).
+    The published version states none, and has no time limits of exits.
     """
     names = ["MAX_MINIMUM_AMOUNT", "MAX_DEEPSQUARE_CUT", "MAX_MINUTES"]
     names += ["MIN_CANCEL_TIMEOUT", "MIN_PROVIDER_TIMEOUT"]
-    answers = await chain.views([("Constants", name, ()) for name in names])
+    try:
+        answers = await chain.views([("Constants", name, ()) for name in names])
+    except ContractError:
+        return [
+            Parameter(name, unit, 0, WORD_MAX, meaning)
+            for name, (unit, meaning) in _PARAMETERS.items()
+            if name not in ADDED_LIMITS
+        ]
     bound = dict(zip(names, answers, strict=True))
     least = {
         "minimum_amount": 1,
@@ -141,14 +150,24 @@ def parameter_named(text: str, known: Sequence[Parameter]) -> Parameter:
 
 
 async def fees(chain: Chain) -> Fees:
-    """What the grid has earned and not paid out."""
-    accrued, held, percent = await chain.views(
+    """What the grid has earned and not paid out.
+
+    Raises:
+        ContractError: The contract does not keep fees apart (the published version).
+    """
+    held, percent = await chain.views(
         [
-            ("MetaScheduler", "accruedFees", ()),
             ("Credit", "balanceOf", (chain.addresses.metascheduler,)),
             ("Constants", "deepsquareCut", ()),
         ]
     )
+    try:
+        accrued = await chain.view("MetaScheduler", "accruedFees")
+    except ContractError as error:
+        raise ContractError(
+            "This MetaScheduler does not keep fees apart from the credits of customers.",
+            hint="It is of the published version: what it pays out may be theirs.",
+        ) from error
     return Fees(int(accrued), int(held), int(percent))
 
 

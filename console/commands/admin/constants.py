@@ -68,7 +68,7 @@ def _value(parameter: Parameter, text: str) -> int:
 @asynchronous
 async def show_constants(call: Session, as_json: bool) -> None:
     """Show every parameter with its unit and its bounds."""
-    from dsq.core.chain.operations import parameters
+    from dsq.core.chain.operations import WORD_MAX, parameters
 
     async with call.open() as grid:
         known = await parameters(grid.chain)
@@ -92,7 +92,7 @@ async def show_constants(call: Session, as_json: bool) -> None:
             one.name,
             in_words(one, getattr(now, one.name)),
             in_words(one, one.least),
-            in_words(one, one.most),
+            "-" if one.most == WORD_MAX else in_words(one, one.most),
             one.meaning,
         )
         for one in known

@@ -22,12 +22,16 @@ from dsq.console.output import put_fields, put_json
 async def show(call: Session, as_json: bool) -> None:
     """Show the grid's contracts, whether it takes jobs, its fees and its faucet."""
     from dsq.core.chain.operations import faucet, fees
+    from dsq.core.errors import ContractError
     from dsq.core.units import format_credits
 
     async with call.open() as grid:
         chain = grid.chain
         enabled = await chain.new_jobs_enabled()
-        earned = await fees(chain)
+        try:
+            earned = await fees(chain)
+        except ContractError:  # The published version does not keep them apart.
+            earned = None
         supply = await chain.total_supply()
         jobs = await chain.job_count()
         tap = await faucet(chain) if grid.has_faucet else None
@@ -39,13 +43,20 @@ async def show(call: Session, as_json: bool) -> None:
                 "takes_jobs": enabled,
                 "jobs": jobs,
                 "supply_wei": str(supply),
-                "held_wei": str(earned.held_wei),
-                "fees_wei": str(earned.accrued_wei),
-                "fee_percent": earned.percent,
+                "held_wei": None if earned is None else str(earned.held_wei),
+                "fees_wei": None if earned is None else str(earned.accrued_wei),
+                "fee_percent": None if earned is None else earned.percent,
                 "faucet_available_wei": None if tap is None else str(tap.available_wei),
             }
         )
         return
+    money = [("fees", "not kept apart from the credits of customers")]
+    if earned is not None:
+        money = [
+            ("in the grid", f"{format_credits(earned.held_wei)} credits, fees included"),
+            ("fees", f"{format_credits(earned.accrued_wei)} credits"),
+            ("fee", f"{earned.percent} % of a job's cost"),
+        ]
     put_fields(
         [
             ("chain", str(chain.chain_id)),
@@ -53,9 +64,7 @@ async def show(call: Session, as_json: bool) -> None:
             ("new jobs", "taken" if enabled else "paused"),
             ("jobs so far", str(jobs)),
             ("supply", f"{format_credits(supply)} credits"),
-            ("in the grid", f"{format_credits(earned.held_wei)} credits, fees included"),
-            ("fees", f"{format_credits(earned.accrued_wei)} credits"),
-            ("fee", f"{earned.percent} % of a job's cost"),
+            *money,
             ("faucet free", "" if tap is None else f"{format_credits(tap.available_wei)} credits"),
         ]
     )
