@@ -16,7 +16,6 @@ from typing import Any, NoReturn
 from urllib.parse import quote
 
 import grpc
-from google.protobuf.message import DecodeError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -141,14 +140,14 @@ class _Endpoint:
             lines += f"grpc-message:{quote(details)}\r\n"
         yield _framed(_TRAILERS, lines.encode())
 
-    def _message(self, body: bytes, as_text: bool) -> Any:
+    def _message(self, body: bytes, as_text: bool) -> bytes:
         try:
             raw = _decoded(body) if as_text else body
             flags, length = _HEAD.unpack_from(raw)
             if flags or len(raw) != _HEAD.size + length:
                 raise malformed("The body is one message without compression.")
-            return self._method.request_type.FromString(raw[_HEAD.size :])
-        except (struct.error, binascii.Error, DecodeError) as error:
+            return raw[_HEAD.size :]
+        except (struct.error, binascii.Error) as error:
             raise malformed("The body is no message of this method.") from error
 
 

@@ -9,13 +9,16 @@ from enum import Enum
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 
 from dsq.sbatch.service.gate import FORWARDED, Gate
 from dsq.sbatch.service.limits import grpc_peer
 from dsq.sbatch.service.metrics import Metrics
+from dsq.sbatch.service.refusal import malformed
 
 TOO_MANY_REQUESTS = "Too many requests from this address; try again in {seconds} s."
+NO_MESSAGE = "The request is no message of this method."
 TOO_MANY_STREAMS = "Too many streams are open; close some, or try again."
 
 
@@ -35,15 +38,13 @@ class Method:
     Attributes:
         service: Full name, as ``logger.v1alpha1.LoggerAPI``.
         name: The method's own.
-        request_type: Class of its requests.
         client_streams: It takes a stream.
         server_streams: It answers with a stream.
-        handler: Takes the request (or their iterator) and the context.
+        handler: Takes the encoded request (or an iterator of them) and the context.
     """
 
     service: str
     name: str
-    request_type: Any
     client_streams: bool
     server_streams: bool
     handler: Callable[[Any, Any], Any]
@@ -70,12 +71,13 @@ def methods_of(
             gate,
             metrics,
             charge.get(method.name, Charge.ALWAYS),
+            GetMessageClass(method.input_type),
+            is_stream=method.client_streaming,
         )
         found.append(
             Method(
                 service=descriptor.full_name,
                 name=method.name,
-                request_type=GetMessageClass(method.input_type),
                 client_streams=method.client_streaming,
                 server_streams=method.server_streaming,
                 handler=guard.stream if method.server_streaming else guard.single,
@@ -101,7 +103,8 @@ def add_methods(server: Any, methods: Iterable[Method]) -> None:
         }[method.client_streams, method.server_streams]
         handlers[method.name] = make(
             method.handler,
-            request_deserializer=method.request_type.FromString,
+            # Parsed behind the gate: gRPC would call what is no message a fault of the service.
+            request_deserializer=None,
             response_serializer=serialise,
         )
     for name, handlers in services.items():
@@ -118,7 +121,12 @@ class _Guard:
         gate: Gate,
         metrics: Metrics,
         charge: Charge,
+        request_type: Any,
+        *,
+        is_stream: bool,
     ) -> None:
+        self._request_type = request_type
+        self._is_stream = is_stream
         self._name = name
         self._handler = handler
         self._gate = gate
@@ -131,7 +139,9 @@ class _Guard:
         await self._admit(address, context)
         began = time.perf_counter()
         try:
-            return await self._handler(request, context)
+            if self._is_stream:
+                return await self._handler(self._messages(request), context)
+            return await self._handler(await self._parse(request, context), context)
         finally:
             await self._settle(address, context)
             self._metrics.grpc_seconds.labels(self._name).observe(time.perf_counter() - began)
@@ -145,10 +155,24 @@ class _Guard:
                 self._count(grpc.StatusCode.RESOURCE_EXHAUSTED)
                 await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, TOO_MANY_STREAMS)
             try:
-                async for answer in self._handler(request, context):
+                parsed = await self._parse(request, context)
+                async for answer in self._handler(parsed, context):
                     yield answer
             finally:
                 await self._settle(address, context)
+
+    async def _parse(self, raw: bytes, context: Any) -> Any:
+        try:
+            return self._request_type.FromString(raw)
+        except DecodeError:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, NO_MESSAGE)
+
+    async def _messages(self, raw: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+        async for each in raw:
+            try:
+                yield self._request_type.FromString(each)
+            except DecodeError as error:
+                raise malformed(NO_MESSAGE) from error
 
     def _address(self, context: Any) -> str:
         metadata = context.invocation_metadata() or ()
