@@ -137,7 +137,10 @@ case $1 in /proc/self/ns/*) echo outer ;; *) echo inner ;; esac
 
 _IP = r"""
 case "$*" in
-  *'address show'*) echo '2: net0    inet 169.254.254.100/24 scope global net0' ;;
+  *'address show'*)
+    compgen -G '@RECORDS@/*.slirp4netns.cwd' || compgen -G '@RECORDS@/*.pasta.cwd' || exit 0
+    echo '2: net0    inet 169.254.254.100/24 scope global net0'
+    ;;
   *'route get'*) echo '1.1.1.1 via 192.0.2.1 dev eth0 src 192.0.2.7 uid 0' ;;
 esac
 """
@@ -305,7 +308,7 @@ class Standins:
 
     def calls(self, name: str) -> list[Call]:
         """The calls of one program, in order."""
-        return [call for call in self._all_calls() if call.name == name]
+        return [call for call in self.all_calls() if call.name == name]
 
     def forget(self) -> None:
         """Drops the notes of all calls."""
@@ -316,7 +319,8 @@ class Standins:
         """What the script left in the storage below the cache; empty after a clean end."""
         return [path.name for path in self.cache.glob("shared/*/*")]
 
-    def _all_calls(self) -> Iterator[Call]:
+    def all_calls(self) -> Iterator[Call]:
+        """The calls of all programs, in order."""
         for path in sorted(self.records.glob("*.args")):
             record = path.with_suffix("")
             env = _split(record.with_name(record.name + ".env"))

@@ -113,6 +113,7 @@ EVERYTHING: dict[str, Any] = {
             "if": "a == b",
             "for": {
                 "parallel": True,
+                "maxParallel": 2,
                 "items": ["a b"],
                 "steps": [
                     {

@@ -95,7 +95,8 @@ def forms(text: str) -> list[bytes]:
     curl = netrc
     for sign, code in (("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t")):
         netrc = netrc.replace(sign, code)
-    words = (text, fstab, netrc, curl, text.replace('"', '""'), shlex.quote(text))
+    read_as_text = text.replace("\r\n", "\n").replace("\r", "\n")  # as Python reads output
+    words = (text, read_as_text, fstab, netrc, curl, text.replace('"', '""'), shlex.quote(text))
     return [each.encode() for each in words]
 
 

@@ -105,6 +105,7 @@ FULL: dict[str, Any] = {
         {
             "for": {
                 "parallel": True,
+                "maxParallel": 2,
                 "range": {"begin": 1, "end": 2, "increment": 1},
                 "steps": [],
             }
