@@ -79,14 +79,11 @@ def _other(address: Address) -> str:
 @asynchronous
 async def spent(call: Session, by: str, as_json: bool) -> None:
     """Add up what ended jobs cost: by the day (UTC) of their end, by job or by provider."""
-    from dsq.console.commands.listing import find_jobs
-    from dsq.core.readmodel import Order, parse_filter
-    from dsq.core.spending import spent_by
+    from dsq.console.commands.listing import up_to_date
+    from dsq.core.readmodel.spending import spent_by
 
-    async with call.open() as grid:
-        wanted = parse_filter("status:ended")
-        ended = await find_jobs(grid, call.account(grid.config), wanted, Order(), None)
-    rows = spent_by(by, ended)
+    async with call.open() as grid, up_to_date(grid, call.account(grid.config)) as model:
+        rows = spent_by(model, by)
     if as_json:
         put_json([{by: each.key, "jobs": each.jobs, "wei": str(each.wei)} for each in rows])
     elif not rows:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dsq.core.grid import Grid
     from dsq.core.model import Address, Job
-    from dsq.core.readmodel import Filter, Order
+    from dsq.core.readmodel import Filter, Order, ReadModel
     from dsq.core.readmodel.sync import HeadLike
 
 
@@ -34,12 +35,9 @@ class AccountJobs:
         return await self.grid.jobs_by_id(ids)
 
 
-async def find_jobs(
-    grid: Grid, account: Address, wanted: Filter, order: Order, limit: int | None
-) -> list[Job]:
-    """Jobs of an account that pass a filter, in order.
-
-    The file of the console is brought up to date first; only new and open jobs are read.
+@contextlib.asynccontextmanager
+async def up_to_date(grid: Grid, account: Address) -> AsyncIterator[ReadModel]:
+    """The console's file of an account's jobs; only new and open jobs are read.
 
     Raises:
         UnreachableError: The chain does not answer.
@@ -51,10 +49,22 @@ async def find_jobs(
     try:
         async for _ in synchronise(AccountJobs(grid, account), model):
             pass
+        yield model
+    finally:
+        model.close()
+
+
+async def find_jobs(
+    grid: Grid, account: Address, wanted: Filter, order: Order, limit: int | None
+) -> list[Job]:
+    """Jobs of an account that pass a filter, in order.
+
+    Raises:
+        UnreachableError: The chain does not answer.
+    """
+    async with up_to_date(grid, account) as model:
         if "providers" in wanted.where:
             model.put_providers(await grid.providers())
         ids = model.ids(wanted, order, now=time.time(), limit=limit)
         known = model.get(ids)
         return [known[job_id] for job_id in ids]
-    finally:
-        model.close()

@@ -30,7 +30,7 @@ from dsq.core.units import CREDIT
 AT_ONCE = 500
 """Values in one SQL list."""
 
-COLUMNS = 19
+COLUMNS = 21
 
 ONE_EACH = "CASE grp WHEN '' THEN id ELSE grp END"
 
@@ -220,6 +220,10 @@ class ReadModel:
             found.update(row[0] for row in self._run(query, wanted, now))
         return found
 
+    def query(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """Rows of a question of another module of this package; never of a user's text."""
+        return self._sql.execute(query, values).fetchall()
+
     def _run(self, query: str, wanted: Filter, now: float) -> sqlite3.Cursor:
         # A number of ours, so it may stand in the text; SQLite does not mix names with '?'.
         return self._sql.execute(query.replace(":now", repr(float(now))), wanted.values)
@@ -294,6 +298,7 @@ def _row(job: Job) -> tuple[Any, ...]:
     numbers = (
         job.exit_code, needs.gpus, needs.cpus, needs.mem,
         job.cost.max_cost / CREDIT, job.cost.final_cost / CREDIT,
+        *divmod(job.cost.final_cost, 10**9),
         time.submit, time.start, time.end, time.block_number_state_change,
     )  # fmt: skip
     return (

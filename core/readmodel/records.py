@@ -25,7 +25,7 @@ from dsq.core.model import (
     StorageType,
 )
 
-VERSION = 1
+VERSION = 2
 """Of the tables and of the texts in them."""
 
 

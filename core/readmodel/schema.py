@@ -25,6 +25,8 @@ CREATE TABLE jobs (
     mem INTEGER NOT NULL,
     locked REAL NOT NULL,        -- credits, near enough to sort and to compare
     cost REAL NOT NULL,
+    cost_high INTEGER NOT NULL,  -- wei by 10**9, and what is left: their sums are exact
+    cost_low INTEGER NOT NULL,
     submit INTEGER NOT NULL,     -- Unix seconds, 0 for not yet
     start INTEGER NOT NULL,
     end INTEGER NOT NULL,
