@@ -283,10 +283,10 @@ class SlurmScheduler:
         self, account: RemoteAccount, name: str, token: str, since: int
     ) -> SlurmJob | None:
         workdir = self._workdir(account)
-        wanted = commands.output_path(workdir, name, token)
+        wanted = commands.output_path(workdir, name, token)[: commands.PATH_WIDTH]
         argv = commands.squeue(self._program("squeue"), user=account.user, name=name, output=True)
         for job in printed.parse_squeue(await self._tools.query(argv)):
-            if job.output == wanted[: commands.PATH_WIDTH]:
+            if job.output == wanted and await self._is_in_queue(job, wanted, account.user):
                 return job
         folder = commands.attempt_dir(workdir, name, token)
         # The chain's or this machine's clock may run ahead of the cluster's: look back further.
@@ -294,9 +294,32 @@ class SlurmScheduler:
         for job in await self._accounting.records(
             name=name, seconds=seconds, user=account.user, output=True
         ):
-            if job.output == folder:
+            if job.output == folder and await self._is_accounted(job, folder, account.user):
                 return job
         return None
+
+    async def _is_in_queue(self, job: SlurmJob, wanted: str, user: str) -> bool:
+        """Whether a row is Slurm's own: a path with line breaks in it can forge others.
+
+        Asked for one id alone, the first row is that job's, whatever stands in its path.
+        """
+        argv = commands.squeue(self._program("squeue"), user=user, jobs=[job.id], output=True)
+        done = await self._tools.run(argv)
+        if done.returncode != 0:
+            stderr = text_of(done.stderr)
+            if printed.is_gone(stderr):
+                return False
+            raise failure(argv, stderr)
+        rows = printed.parse_squeue(text_of(done.stdout))
+        return bool(rows) and (rows[0].job_id, rows[0].output) == (job.job_id, wanted)
+
+    async def _is_accounted(self, job: SlurmJob, folder: str, user: str) -> bool:
+        """The same for a record of the accounting; ids come again there."""
+        plain = await self._accounting.records(jobs=[job.id])
+        if not any(one.job_id == job.job_id and one.user == user for one in plain):
+            return False
+        rows = await self._accounting.records(jobs=[job.id], output=True)
+        return any(one.job_id == job.job_id and one.output == folder for one in rows)
 
     async def poll(self, jobs: Sequence[SlurmJobId]) -> dict[str, SlurmJob]:
         """See :meth:`~dsq.supervisor.scheduler.port.Scheduler.poll`."""

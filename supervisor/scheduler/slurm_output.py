@@ -40,6 +40,8 @@ _LOST_LINE: Final = (
     "protocol authentication error",
     "munge",
     "could not establish a configuration source",
+    "problem talking to the database",
+    "failed to open persistent connection",
     "no such host",
     "unknown host",
 )

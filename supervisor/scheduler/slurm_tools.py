@@ -62,15 +62,23 @@ class SlurmTools:
             )
         return self._account
 
+    async def run_any(self, argv: Sequence[str]) -> Completed:
+        """Runs a program that may be missing; times in its output are unix seconds.
+
+        Raises:
+            UnreachableError: No answer.
+        """
+        account = await self.account()
+        times = [f"{key}={value}" for key, value in commands.TIME_FORMAT.items()]
+        return await self.counted(argv[0], [*account.prefix(), *times, *argv])
+
     async def run(self, argv: Sequence[str]) -> Completed:
         """Runs a program; times in its output are unix seconds.
 
         Raises:
             UnreachableError: No answer, or the program is not there.
         """
-        account = await self.account()
-        times = [f"{key}={value}" for key, value in commands.TIME_FORMAT.items()]
-        done = await self.counted(argv[0], [*account.prefix(), *times, *argv])
+        done = await self.run_any(argv)
         if done.returncode in (126, 127):
             reason = printed.first_line(text_of(done.stderr))
             raise UnreachableError(
@@ -137,7 +145,7 @@ class Accounting:
     ) -> list[SlurmJob]:
         """Looks jobs up; the arguments are those of :func:`slurm_commands.sacct`.
 
-        A cluster that keeps neither has no records.
+        A cluster that keeps neither has no records, nor has one without the program.
 
         Raises:
             UnreachableError: There is accounting, but it does not answer.
@@ -153,7 +161,10 @@ class Accounting:
                 user=user,
                 output=output,
             )
-            done = await self._tools.run(argv)
+            done = await self._tools.run_any(argv)
+            if done.returncode in (126, 127):
+                log.warning("sacct=missing reason=%s", printed.first_line(text_of(done.stderr)))
+                return []
             if done.returncode == 0:
                 self._completion = completion
                 return printed.parse_sacct(text_of(done.stdout))

@@ -301,6 +301,46 @@ async def test_a_controller_that_is_down_is_unreachable_and_comes_back() -> None
     subprocess.run(["rm", "-rf", folder], check=True)
 
 
+async def test_a_row_that_a_path_forges_is_not_believed(folder: Path, slurm: MiniSlurm) -> None:
+    """A job of the same account names an output with a line break and another's row in it: the
+    attempt it claims to be is not found."""
+    cluster, line = listening(folder, slurm)
+    spec = cluster.spec()
+    settings = cluster.scheduler.settings  # type: ignore[attr-defined]
+    wanted = f"{settings.workdir}/{spec.name}/{spec.token}"
+    since = int(time.time())
+    row = f"77|{since}|{job_account()}|COMPLETED|None|{since}|{since}|0|1:00|n1|{wanted}/out.log"
+    log = f"77|{since}|{job_account()}|COMPLETED|{since}|{since}|0:0|60|n1|{wanted}"
+    forger = await line.run(
+        [
+            *("sbatch", "--parsable", "--hold", f"--job-name={spec.name}"),
+            *(f"--output=/tmp/x\n{row}", f"--chdir=/tmp\n{log}", "--wrap=true"),
+        ]
+    )
+    assert forger.returncode == 0, forger.stderr
+    try:
+        assert await cluster.scheduler.find(spec.name, spec.token, since) is None
+    finally:
+        await line.run(["scancel", forger.stdout.decode().strip()])
+
+
+async def test_a_cluster_without_sacct_has_no_records_of_old_jobs(
+    folder: Path, slurm: MiniSlurm, tmp_path: Path
+) -> None:
+    """It is no silent cluster: what left the queue is unknown, the rest goes on."""
+    bin_dir = folder / "few-programs"
+    bin_dir.mkdir(exist_ok=True)
+    for name in ("sbatch", "squeue", "scancel", "scontrol"):
+        found = subprocess.run(["which", name], capture_output=True, text=True, check=True)
+        (bin_dir / name).unlink(missing_ok=True)
+        (bin_dir / name).symlink_to(found.stdout.strip())
+    scheduler = slurm_here(folder, slurm, bin_dir=str(bin_dir))
+    cluster = Cluster(scheduler, "slurm")
+    _, job = await cluster.submit("true")
+    assert (await cluster.ended(job)).state == "COMPLETED"
+    assert await scheduler.poll([SlurmJobId("999999", 5)]) == {}
+
+
 async def scontrol(slurm: MiniSlurm, *words: str) -> None:
     """What a cluster's operator does."""
     done = await LocalTransport(env=slurm.env()).run(["scontrol", "update", *words])
