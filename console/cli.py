@@ -18,22 +18,24 @@ from dsq.core.errors import DsqError, UsageError, WorkflowError, close_matches
 
 SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Jobs": {
-        "submit": ("jobs:submit", "Submit a workflow and lock credits for it."),
+        "submit": ("submit:submit", "Submit a workflow and lock credits for it."),
         "jobs": ("jobs:jobs", "List your jobs, newest first."),
-        "job": ("jobs:job", "Show one job."),
+        "job": ("jobs:job", "Show one job, or release it from its provider."),
         "logs": ("jobs:logs", "Print a job's output."),
         "why": ("jobs:why", "Say why a job waits: its place and each provider's reason."),
-        "cancel": ("jobs:cancel", "Cancel a job."),
+        "cancel": ("jobs:cancel", "Cancel a job, or all jobs of a group."),
         "topup": ("jobs:topup", "Add credits to a job that is scheduled or runs."),
     },
     "Workflows": {
         "validate": ("workflows:validate", "Check a workflow; needs no grid."),
         "render": ("workflows:render", "Print a workflow's batch script; needs no grid."),
         "estimate": ("workflows:estimate", "Say what credits buy at each provider."),
+        "schema": ("workflows:schema", "Print the schema of workflow files, for editors."),
+        "templates": ("workflows:templates", "List workflows to begin with, or print one."),
     },
     "Money and providers": {
-        "credits": ("credits:credits_group", "Show, allow and transfer credits."),
-        "wallet": ("wallet:wallet", "Make, import and show keys."),
+        "credits": ("credits:credits_group", "Show, allow, transfer and collect credits."),
+        "wallet": ("wallet:wallet", "Make, import and show keys; where credits went."),
         "providers": ("providers:providers", "List providers; let them in or keep them out."),
     },
     "A grid of your own": {
@@ -41,6 +43,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "down": ("local:down", "Stop a local grid."),
         "demo": ("local:demo", "Run one job's whole course on a throwaway grid."),
         "deploy": ("deploy:deploy", "Deploy the grid's contracts on a chain."),
+        "admin": ("admin:admin", "Roles, parameters, fees and more (operators)."),
         "sbatch": ("services:sbatch", "Run the sbatch API."),
         "metascheduler": ("services:metascheduler", "Run the meta-scheduler."),
     },

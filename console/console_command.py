@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING
 import click
 
 from dsq.console.entry import run_command
-from dsq.core.errors import UsageError, WalletError
+from dsq.core.errors import SettingsError, UsageError, WalletError
 
 if TYPE_CHECKING:
     from dsq.console.user.port import GridPort
     from dsq.core.config import GridConfig
+    from dsq.core.model import Address
     from dsq.core.wallet import Wallet
 
 
@@ -98,10 +99,18 @@ def run_console(
         open_it = lambda: wallet  # noqa: E731
     _log_to_file(debug=debug)
 
+    from dsq.console.preferences import Preferences, load_preferences
     from dsq.console.user.app import ConsoleApp
+    from dsq.console.user.job_store import JobStore
+    from dsq.core.readmodel import ReadModel, read_model_path
     from dsq.themes.loader import user_themes
 
     themes, problems = user_themes(settings_dir() / "themes")
+    try:
+        preferences, folder = load_preferences(settings_dir()), settings_dir()
+    except SettingsError as error:
+        # What is wrong in the file must not be overwritten by a choice on the screen.
+        problems, preferences, folder = [*problems, error], Preferences(), None
 
     async def connect() -> GridPort:
         return await open_grid(config, open_it)
@@ -112,7 +121,21 @@ def run_console(
         read_only=read_only,
         themes=themes,
         problems=problems,
+        open_store=lambda account: JobStore(ReadModel(read_model_path(config, account))),
+        account=_account(config),
+        preferences=preferences,
+        folder=folder,
     ).run()
+
+
+def _account(config: GridConfig) -> Address | None:
+    """The account that will be shown, as far as it is known without opening the wallet."""
+    from dsq.core.wallet import key_file_address
+
+    ref = config.wallet
+    if ref is None or os.environ.get("ETH_PRIVATE_KEY"):
+        return None
+    return ref.address or (key_file_address(ref.key_file) if ref.key_file else None)
 
 
 def _unattended(config: GridConfig, passphrase_file: Path | None) -> bool:

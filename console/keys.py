@@ -12,11 +12,14 @@ from textual.binding import Binding
 from textual.keys import format_key
 
 from dsq.console.dialogs.base import Dialog
+from dsq.console.dialogs.columns import ChooseColumns
 from dsq.console.dialogs.confirm import Confirm
 from dsq.console.dialogs.confirm_submit import ConfirmSubmit
+from dsq.console.dialogs.help import Help
 from dsq.console.dialogs.paths import PathInput
 from dsq.console.provider.app import ProviderApp
 from dsq.console.provider.screens.jobs import JobsView
+from dsq.console.provider.screens.tables import TableView
 from dsq.console.user.app import ConsoleApp
 from dsq.console.user.screens.job import JobScreen
 from dsq.console.user.screens.jobs import JobsScreen
@@ -33,7 +36,7 @@ SECTIONS: tuple[tuple[str, tuple[type, ...]], ...] = (
     ("Everywhere", (Frame, DsqApp)),
     ("Tables", (LiveTable,)),
     ("Logs", (LogPane, LogKeys)),
-    ("Dialogs", (Dialog, Confirm, ConfirmSubmit, PathInput)),
+    ("Dialogs", (Dialog, Confirm, ConfirmSubmit, PathInput, ChooseColumns, Help)),
     ("dsq-console: views", (ConsoleApp,)),
     ("dsq-console: jobs", (JobsScreen,)),
     ("dsq-console: one job", (JobScreen,)),
@@ -42,7 +45,7 @@ SECTIONS: tuple[tuple[str, tuple[type, ...]], ...] = (
     ("dsq-console: providers", (ProvidersScreen,)),
     ("dsq-console: wallet", (WalletScreen,)),
     ("Notices of both", (NoticesFrame,)),
-    ("dsq-provider", (ProviderApp, JobsView)),
+    ("dsq-provider", (ProviderApp, JobsView, TableView)),
 )
 """Headings of the page, and the classes whose own bindings stand below each."""
 
@@ -53,6 +56,15 @@ Every key of `dsq-console` and `dsq-provider`. In the console `?` shows those th
 you are, and the last line those that matter most; `:` or `ctrl+p` finds them by their words.
 Arrows work wherever vim's letters do, and everything can be clicked.
 
+`keys.toml` in the settings folder gives other keys by the names in the last column:
+
+```toml
+"jobs.submit" = "n"
+"table.down" = "down,j,ctrl+n"
+```
+
+A name that does not exist is told among the notices, with the close match.
+
 This page is made by `python -m dsq.console.keys`; a test compares it.
 """
 
@@ -62,7 +74,7 @@ def reference() -> str:
     parts = [HEAD]
     for title, owners in SECTIONS:
         rows = [row for owner in owners for row in _rows(owner)]
-        parts += [f"\n## {title}\n\n| key | does |\n|---|---|\n", *rows]
+        parts += [f"\n## {title}\n\n| key | does | name |\n|---|---|---|\n", *rows]
     return "".join(parts)
 
 
@@ -70,7 +82,8 @@ def _rows(owner: type) -> Iterable[str]:
     for binding in owner.__dict__.get("BINDINGS", ()):
         if isinstance(binding, Binding) and binding.description:
             keys = " ".join(f"`{_shown(key)}`" for key in binding.key.split(","))
-            yield f"| {keys} | {binding.tooltip or binding.description} |\n"
+            name = f"`{binding.id}`" if binding.id else ""
+            yield f"| {keys} | {binding.tooltip or binding.description} | {name} |\n"
 
 
 def _shown(key: str) -> str:

@@ -12,54 +12,20 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dsq.console.commands.groups import Group
 from dsq.console.entry import run_command
-from dsq.core.errors import SettingsError, UsageError, close_matches
+from dsq.console.provider_config import CONFIG_NAME, find_config
+from dsq.console.provider_tasks import HOLDING, account, register, systemd_unit
 
 if TYPE_CHECKING:
     from dsq.core.wallet import Wallet
     from dsq.supervisor.settings import ProviderSettings
 
-CONFIG_NAME = "provider.toml"
 
-
-def find_config(config: Path | None, home: Path | None, name: str | None) -> Path:
-    """The settings file that the flags mean.
-
-    ``--config`` names it; ``--home`` has one for each provider of a local grid, of which
-    ``--name`` chooses one and the first is the default. Without either it is
-    ``provider.toml`` in the settings folder.
-
-    Raises:
-        UsageError: The flags exclude each other.
-        SettingsError: There is no such provider, or no local grid.
-    """
-    if config is not None and (home is not None or name is not None):
-        raise UsageError("--config excludes --home and --name.", hint="Name the file once.")
-    if config is not None:
-        return config
-    if home is None:
-        if name is not None:
-            raise UsageError("--name chooses a provider of --home DIR.")
-        from dsq.core.config import settings_dir
-
-        return settings_dir() / CONFIG_NAME
-    found = {path.parent.name: path for path in sorted(home.glob(f"providers/*/{CONFIG_NAME}"))}
-    if not found:
-        raise SettingsError(
-            f"There are no providers in {home}.", hint=f"'dsq up --home {home}' makes a grid there."
-        )
-    if name is None:
-        return next(iter(found.values()))
-    if name not in found:
-        raise SettingsError(
-            f"There is no provider '{name}' in {home}.{close_matches(name, found)}",
-            hint=f"It has {', '.join(found)}.",
-        )
-    return found[name]
-
-
-@click.command(
+@click.group(
     "dsq-provider",
+    cls=Group,
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="docs/provider.md describes the settings and what happens on a restart.",
 )
@@ -83,7 +49,10 @@ def find_config(config: Path | None, home: Path | None, name: str | None) -> Pat
 )
 @click.option("--check", is_flag=True, help="Check settings, key and account, and exit.")
 @click.option("--debug", is_flag=True, help="Log more, and show where an error came from.")
+@click.pass_context
 def command(
+    context: click.Context,
+    /,
     headless: bool,
     config: Path | None,
     home: Path | None,
@@ -95,9 +64,11 @@ def command(
 ) -> None:
     """Runs a provider: claims jobs of the grid, runs them on a cluster, reports their cost.
 
-    Without --headless it shows its screen. It ends on ctrl+C or SIGTERM within five
-    seconds; jobs go on running in Slurm and are settled by the next start.
+    Without a command it runs, and without --headless it shows its screen. It ends on ctrl+C or
+    SIGTERM within five seconds; jobs go on in Slurm and are settled by the next start.
     """
+    if context.invoked_subcommand is not None:
+        return
     from dsq.core.wallet import load_wallet
     from dsq.supervisor.logcontext import configure_logging
     from dsq.supervisor.run import check_account
@@ -109,10 +80,14 @@ def command(
     if check:
         click.echo(f"{wallet.address}: settings, key and account are fine.", err=True)
     elif headless:
-        configure_logging(debug=debug)
+        configure_logging(debug=debug, style=settings.log.format, level=settings.log.level)
         _headless(settings, wallet)
     else:
         _screen(settings, wallet)
+
+
+for _task in (register, account, *HOLDING, systemd_unit):
+    command.add_command(_task)
 
 
 def _headless(settings: ProviderSettings, wallet: Wallet) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 ARTIFACTS: tuple[str, ...] = (
     "Constants",
     "Credit",
+    "FaucetCredit",
     "JobRepository",
     "MetaScheduler",
     "ProviderJobQueues",

@@ -13,6 +13,7 @@ const path = require('node:path');
 const CONTRACTS = [
   'Constants',
   'Credit',
+  'FaucetCredit',
   'JobRepository',
   'MetaScheduler',
   'ProviderJobQueues',

@@ -1,7 +1,9 @@
 """What the grid's contract may take from a wallet: exactly what a request needs, for its time.
 
 Several requests of one wallet may be on their way at once. Each has its part of the
-allowance reserved; one that must raise it goes alone, so that no other takes its part.
+allowance reserved; one that needs more goes alone, so that no other takes its part: with a
+permit that travels in its own transaction, or, where the contracts know none, by raising
+the allowance first.
 """
 
 from __future__ import annotations
@@ -11,10 +13,14 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from dsq.core.chain import Call, Chain, Receipt
+from dsq.core.chain.permit import Permit
 from dsq.core.errors import TransactionError, UnreachableError
 from dsq.core.model import Address
 
 Send = Callable[[Call], Awaitable[Receipt]]
+
+Sign = Callable[[], Awaitable[Permit]]
+"""Signs a permit for what a request needs."""
 
 
 class Allowances:
@@ -34,24 +40,37 @@ class Allowances:
         self._idle.set()
 
     @contextlib.asynccontextmanager
-    async def hold(self, owner: Address, wei: int, *, raise_it: bool) -> AsyncIterator[None]:
-        """Keeps ``wei`` of the allowance for the body, raising it by what is missing.
+    async def hold(
+        self, owner: Address, wei: int, *, raise_it: bool, permit: Sign | None = None
+    ) -> AsyncIterator[Permit | None]:
+        """Keeps ``wei`` of the allowance for the body.
 
-        When the body fails, what was added is taken back; not after an unknown outcome,
-        because then the request may still need it.
+        Yields None where the allowance is enough, was raised by what is missing, or may not
+        be raised; else the permit that the body's transaction has to carry. When the body
+        fails, what was added is taken back; not after an unknown outcome, because then the
+        request may still need it.
+
+        Args:
+            owner: Whose credits.
+            wei: How many.
+            raise_it: Add what is missing.
+            permit: Signs a permit; None where the contracts do not take one.
         """
         async with self._entry:
             if await self._chain.allowance(owner) - self._reserved < wei:
                 # What others are about to use is told from what is free once they are done.
                 await self._idle.wait()
                 missing = wei - await self._chain.allowance(owner)
+                if missing > 0 and raise_it and permit is not None:
+                    yield await permit()
+                    return
                 if missing > 0:
                     async with self._added(owner, missing if raise_it else 0):
-                        yield
+                        yield None
                     return
             self._reserve(wei)
         try:
-            yield
+            yield None
         finally:
             self._reserve(-wei)
 

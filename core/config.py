@@ -1,4 +1,4 @@
-"""Settings: named grids in one TOML file, environment, flags.
+"""Settings: named grids in one TOML file and in address books, environment, flags.
 
 Flags win over the environment, the environment over the file. ``--home DIR`` (or
 ``DSQ_HOME``) names a local grid by the ``grid.json`` that ``dsq up`` wrote there.
@@ -10,19 +10,21 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError, model_validator
 
+from dsq.core.addressbook import read_books
 from dsq.core.errors import SettingsError, UsageError, close_matches
 from dsq.core.model import Address
 from dsq.core.wallet import KeyRef
 
 ENVIRONMENT = {
     "DSQ_RPC_URL": "rpc_url",
+    "DSQ_RPC_URLS": "rpc_urls",
     "DSQ_WS_URL": "ws_url",
     "DSQ_CHAIN_ID": "chain_id",
     "DSQ_METASCHEDULER": "metascheduler",
@@ -30,6 +32,7 @@ ENVIRONMENT = {
     "DSQ_SBATCH_GRPC": "sbatch_grpc",
     "DSQ_LOGGER_GRPC": "logger_grpc",
     "DSQ_ORACLE_URL": "oracle_url",
+    "DSQ_FAUCET": "faucet",
 }
 """Variables that replace a field of the chosen grid."""
 
@@ -61,11 +64,18 @@ class GridConfig(_Strict):
         sbatch_url: GraphQL endpoint, with its path.
         sbatch_grpc: ``host:port``, or ``https://host:port`` for TLS.
         logger_grpc: Like ``sbatch_grpc``.
+        faucet: Address of the faucet, which no other contract names.
+        start_block: The block of the grid's first contract: its history begins there.
+        operator: The key that administers the grid, if the settings name one.
         wallet: The user's key, if the settings name one.
+        rpc_urls: Further nodes of the same chain, asked when ``rpc_url`` fails.
+        reorg_depth: Blocks that the chain may go back before services stop.
     """
 
     name: str = ""
     rpc_url: str
+    rpc_urls: tuple[str, ...] = ()
+    reorg_depth: int = Field(default=1_000, ge=1)
     ws_url: str | None = None
     chain_id: int
     metascheduler: str
@@ -73,15 +83,40 @@ class GridConfig(_Strict):
     sbatch_grpc: str = ""
     logger_grpc: str = ""
     oracle_url: str = ""
+    faucet: str | None = None
+    start_block: int = 0
     home: Path | None = None
     user: KeySettings | None = None
     operator: KeySettings | None = None
     providers: tuple[KeySettings, ...] = ()
     wallet: InstanceOf[KeyRef] | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _first_url(cls, values: Any) -> Any:
+        """``rpc_urls`` alone is enough: its first one is preferred."""
+        if isinstance(values, dict) and values.get("rpc_urls"):
+            urls = _split(values["rpc_urls"])
+            return {**values, "rpc_url": values.get("rpc_url") or urls[0], "rpc_urls": urls}
+        return values
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """The chain's nodes, the preferred one first."""
+        return tuple(dict.fromkeys((self.rpc_url, *self.rpc_urls)))
+
     @property
     def metascheduler_address(self) -> Address:
         return Address.parse(self.metascheduler)
+
+    @property
+    def faucet_address(self) -> Address | None:
+        return Address.parse(self.faucet) if self.faucet else None
+
+
+def _split(urls: str | Iterable[str]) -> tuple[str, ...]:
+    """A list, in the environment parted by commas or spaces."""
+    return tuple(urls.replace(",", " ").split() if isinstance(urls, str) else urls)
 
 
 class WalletSettings(_Strict):
@@ -94,6 +129,8 @@ class WalletSettings(_Strict):
 class _GridTable(_Strict):
     home: Path | None = None
     rpc_url: str | None = None
+    rpc_urls: tuple[str, ...] | None = None
+    reorg_depth: int | None = None
     ws_url: str | None = None
     chain_id: int | None = None
     metascheduler: str | None = None
@@ -101,6 +138,9 @@ class _GridTable(_Strict):
     sbatch_grpc: str | None = None
     logger_grpc: str | None = None
     oracle_url: str | None = None
+    faucet: str | None = None
+    start_block: int | None = None
+    operator: KeySettings | None = None
     key_file: Path | None = None
     passphrase_file: Path | None = None
 
@@ -142,7 +182,7 @@ def explain(error: ValidationError, where: str, known: Mapping[str, Any] | None 
 
 
 def load_settings(env: Mapping[str, str] | None = None) -> Settings:
-    """Reads ``config.toml``; a missing file is an empty one.
+    """Reads ``config.toml`` and the address books; a missing file is an empty one.
 
     Raises:
         SettingsError: The file does not parse or has a wrong field.
@@ -151,14 +191,27 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
     try:
         data = tomllib.loads(path.read_text())
     except FileNotFoundError:
-        return Settings()
+        data = {}
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"The settings file {path} cannot be read: {error}.") from error
     try:
-        return Settings.model_validate(data)
+        return Settings.model_validate(_with_books(data, settings_dir(env)))
     except ValidationError as error:
         known = {**Settings.model_fields, **_GridTable.model_fields, **WalletSettings.model_fields}
         raise SettingsError(explain(error, str(path), known)) from None
+
+
+def _with_books(data: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The settings with the grids of the address books; a table's fields win."""
+    tables = data.get("grids", {})
+    if not isinstance(tables, dict):
+        return data
+    grids = dict(tables)
+    for name, values in read_books(folder).items():
+        table = tables.get(name, {})
+        if isinstance(table, dict) and "home" not in table:
+            grids[name] = {**values, **table}
+    return {**data, "grids": grids} if grids else data
 
 
 def grid_json_path(home: Path) -> Path:
@@ -231,7 +284,7 @@ def load_grid(
     table = settings.grids.get(name)
     if table is None:
         raise SettingsError(
-            f"There is no grid named '{name}' in {settings_dir(env) / 'config.toml'}."
+            f"There is no grid named '{name}' in the settings ({settings_dir(env)})."
             f"{close_matches(name, settings.grids)}"
         )
     used_env = {} if by_flag else env
@@ -261,14 +314,20 @@ def _overridden(values: dict[str, Any], env: Mapping[str, str], name: str) -> Gr
     values = {
         key: value for key, value in values.items() if key not in ("key_file", "passphrase_file")
     }
-    for variable, field in ENVIRONMENT.items():
+    if env.get("DSQ_RPC_URL") or env.get("DSQ_RPC_URLS"):
+        # Perhaps of another chain: the nodes of the settings do not belong to it.
+        values = {key: value for key, value in values.items() if key not in ("rpc_url", "rpc_urls")}
+    for variable, replaced in ENVIRONMENT.items():
         if env.get(variable):
-            values[field] = env[variable]
+            values[replaced] = env[variable]
     try:
         config = GridConfig.model_validate({**values, "name": values.get("name") or name})
+        field = "metascheduler"
         Address.parse(config.metascheduler)
+        field = "faucet"
+        _ = config.faucet_address
     except ValidationError as error:
         raise SettingsError(explain(error, f"grid '{name}'", GridConfig.model_fields)) from None
     except UsageError as error:
-        raise SettingsError(f"grid '{name}': field 'metascheduler': {error}") from None
+        raise SettingsError(f"grid '{name}': field '{field}': {error}") from None
     return config

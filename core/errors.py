@@ -10,6 +10,7 @@
     ├── TryAgainError            75  it may work when repeated
     │   └── TransactionError     75  a transaction was not mined in time
     ├── ContractError            75  a contract refused a call
+    ├── ReorgError               74  the chain went back further than is allowed
     ├── WrongChainError          76  the endpoint serves another chain
     ├── WalletError              77  key or passphrase
     ├── SettingsError            78  settings file, environment or flag
@@ -117,6 +118,13 @@ class ContractError(DsqError):
         super().__init__(message, hint=hint)
         self.name = name
         self.args_by_name = dict(args_by_name or {})
+
+
+class ReorgError(DsqError):
+    """The chain went back further than is allowed: its history is another one."""
+
+    code = "reorganisation"
+    exit_code = 74
 
 
 class WrongChainError(DsqError):

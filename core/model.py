@@ -388,7 +388,19 @@ class Provider:
 
 @dataclass(frozen=True, slots=True)
 class Constants:
-    """The grid's parameters, as the Constants contract holds them."""
+    """The grid's parameters, as the Constants contract holds them.
+
+    Attributes:
+        minimum_amount: Least wei that a new job locks.
+        deepsquare_cut: The operator's share of a job's cost, in percent.
+        bill_duration_delta_minute: Kept for old clients; nothing reads it.
+        top_up_slice_duration_min: Minutes that a delegated top-up buys, and at which it is due.
+        cancellation_fee_minute: Kept for old clients; nothing is charged.
+        claim_job_timeout: Minutes until an unclaimed job may be taken back.
+        cancel_timeout: Minutes until a job whose cancel is not answered may be ended; 0 where
+            the contract has no such limit.
+        provider_timeout: Minutes that a silent, removed or banned provider has; 0 likewise.
+    """
 
     minimum_amount: int
     deepsquare_cut: int
@@ -396,6 +408,8 @@ class Constants:
     top_up_slice_duration_min: int
     cancellation_fee_minute: int
     claim_job_timeout: int
+    cancel_timeout: int = 0
+    provider_timeout: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,12 @@ times as RFC 3339 in UTC or null. docs/reference/json.md describes every field.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dsq.core.model import Address, Job, Provider, WhyNot, utc
+
+if TYPE_CHECKING:
+    from dsq.core.grid.history import Movement
 
 
 def rfc3339(seconds: int) -> str | None:
@@ -100,7 +103,14 @@ def why_to_dict(
 
 
 def balance_to_dict(
-    address: Address, *, balance_wei: int, allowance_wei: int, locked_wei: int, native_wei: int
+    address: Address,
+    *,
+    balance_wei: int,
+    allowance_wei: int,
+    locked_wei: int,
+    native_wei: int,
+    claimable_wei: int = 0,
+    faucet_wei: int = 0,
 ) -> dict[str, Any]:
     """Money of an account."""
     return {
@@ -109,4 +119,19 @@ def balance_to_dict(
         "allowance_wei": str(allowance_wei),
         "locked_wei": str(locked_wei),
         "native_wei": str(native_wei),
+        "claimable_wei": str(claimable_wei),
+        "faucet_wei": str(faucet_wei),
+    }
+
+
+def movement_to_dict(movement: Movement) -> dict[str, Any]:
+    """Credits that came or went; ``change_wei`` is negative for those that went."""
+    return {
+        "at": rfc3339(movement.at),
+        "kind": movement.kind.replace(" ", "_"),
+        "change_wei": str(movement.change_wei),
+        "other": str(movement.other),
+        "job_id": movement.job_id or None,
+        "block_number": movement.block_number,
+        "tx_hash": "0x" + movement.tx_hash.hex(),
     }

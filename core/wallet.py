@@ -98,6 +98,13 @@ class Wallet:
 
         return bytes(self._account.sign_message(encode_defunct(primitive=raw)).signature)
 
+    def sign_typed_data(
+        self, domain: Mapping[str, Any], types: Mapping[str, Any], message: Mapping[str, Any]
+    ) -> bytes:
+        """Signs typed data (EIP-712): 65 bytes r, s, v with v 27 or 28."""
+        signed = self._account.sign_typed_data(dict(domain), dict(types), dict(message))
+        return bytes(signed.signature)
+
     def sign_transaction(self, transaction: Mapping[str, Any]) -> tuple[bytes, bytes]:
         """Signs a transaction.
 

@@ -10,18 +10,9 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from dsq.sbatch.jobcheck import Conflict, job_conflicts, use_conflicts
 from dsq.sbatch.model import Model, Step, StepFor, StepRun, Workflow
 from dsq.sbatch.problems import Path, did_you_mean, show_path
-
-
-@dataclass(frozen=True, slots=True)
-class Conflict:
-    """A broken rule between fields; attributes as in ``Problem``."""
-
-    path: Path
-    tag: str
-    param: str
-    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +35,14 @@ def cross_check(root: Model) -> list[Conflict]:
     if isinstance(root, Workflow):
         networks = {network.name for network in root.virtual_networks or ()}
     found: list[Conflict] = []
+    if isinstance(root, Workflow):
+        found += job_conflicts(root)
     for placed in steps:
         found += _bodies(placed)
+        found += _attempts(placed)
         found += _handles(placed, handles)
+        if placed.step.use:
+            found += use_conflicts((*placed.path, "use"), placed.step.use, root)
         if placed.step.for_:
             found += _loop((*placed.path, "for"), placed.step.for_)
         if placed.step.run:
@@ -71,6 +67,8 @@ def _children(placed: PlacedStep) -> list[PlacedStep]:
     for name, body in (("for", step.for_), ("launch", step.launch), ("use", step.use)):
         if body is not None:
             inside += _placed((*path, name), "steps", body.steps)
+    if step.use is not None and step.use.module is not None:
+        inside += _placed((*path, "use", "module"), "steps", step.use.module.steps)
     inside += _placed(path, "catch", step.catch)
     return inside + _placed(path, "finally", step.finally_)
 
@@ -99,6 +97,17 @@ def _bodies(placed: PlacedStep) -> Iterator[Conflict]:
         )
 
 
+def _attempts(placed: PlacedStep) -> Iterator[Conflict]:
+    """Only what does something can be tried again or take too long."""
+    step = placed.step
+    if step.steps or step.run or step.for_ or step.launch or step.use:
+        return
+    for name, value in (("timeout", step.timeout), ("retries", step.retries)):
+        if value is not None:
+            message = f"{show_path(placed.path)} has '{name}' but nothing to do"
+            yield Conflict((*placed.path, name), "required_with", "run", message)
+
+
 def _handles(placed: PlacedStep, handles: dict[str, str]) -> Iterator[Conflict]:
     for index, handle in enumerate(placed.step.depends_on or ()):
         if handle.upper() not in handles:
@@ -119,6 +128,9 @@ def _loop(path: Path, loop: StepFor) -> Iterator[Conflict]:
     if loop.range is None and loop.items is None:
         message = f"{show_path(path)} has neither 'range' nor 'items', so it would never run"
         yield Conflict((*path, "range"), "required_without", "items", message)
+    if loop.max_parallel is not None and not loop.parallel:
+        message = f"{show_path(path)} has 'maxParallel', but its rounds run one after the other"
+        yield Conflict((*path, "maxParallel"), "required_with", "parallel", message)
 
 
 def _run(path: Path, run: StepRun) -> Iterator[Conflict]:

@@ -58,8 +58,8 @@ class CancelSlurm:
 
 
 @dataclass(frozen=True, slots=True)
-class RaiseLimit:
-    """Give the job in Slurm a longer limit, in total minutes."""
+class SetLimit:
+    """Give the job in Slurm another limit, in total minutes."""
 
     minutes: int
 
@@ -90,7 +90,7 @@ Action = (
     | ReportRunning
     | ReportEnd
     | CancelSlurm
-    | RaiseLimit
+    | SetLimit
     | ShipLogs
     | Reopen
     | Finish

@@ -18,19 +18,25 @@ from dsq.core.clock import Clock
 from dsq.core.errors import DsqError
 from dsq.core.model import JobStatus
 from dsq.supervisor.claims import Claims
-from dsq.supervisor.decide import Policy
 from dsq.supervisor.effects import Effects
-from dsq.supervisor.journal import Journal, Phase
+from dsq.supervisor.journal import Journal
+from dsq.supervisor.lock import AnotherSupervisorError
+from dsq.supervisor.logcontext import job_context
 from dsq.supervisor.logship import LogShipper
 from dsq.supervisor.poller import Poller
 from dsq.supervisor.ports import ChainPort, Feed, LogSink, ScriptSource, SenderPort
+from dsq.supervisor.proofs import Proofs
 from dsq.supervisor.reconcile import Reconciler
+from dsq.supervisor.records import Phase
 from dsq.supervisor.registration import Registrar
+from dsq.supervisor.reports import Reporter
 from dsq.supervisor.scheduler.port import Scheduler
 from dsq.supervisor.services import Services, Waker
 from dsq.supervisor.settings import ProviderSettings
 from dsq.supervisor.snapshot import Mode
+from dsq.supervisor.states import Policy
 from dsq.supervisor.stepper import Stepper
+from dsq.supervisor.strays import Strays
 
 if TYPE_CHECKING:
     from dsq.core.chain import Batch
@@ -42,6 +48,7 @@ EVENTS = (
     "ClaimJobEvent",
     "ClaimNextCancellingJobEvent",
     "ClaimNextTopUpJobEvent",
+    "JobCancelRequested",
     "JobTransitionEvent",
     "ProviderApproved",
     "ProviderRemoved",
@@ -51,6 +58,9 @@ EVENTS = (
 
 TICK_SECONDS = 1.0
 FIRST_RETRY, LAST_RETRY = 0.5, 30.0
+
+CHORES_SECONDS = 5.0
+PRUNE_SECONDS = 6 * 3600.0
 
 STOP_SECONDS = 3.5
 """What is in flight gets so long after a stop; the journal covers the rest."""
@@ -72,6 +82,7 @@ class Agent:
         journal: Its journal; this agent is its only writer.
         clock: Time.
         feed: Makes the follower, once the first block to read is known.
+        token_seed: Secret of the attempts' tokens (:mod:`dsq.supervisor.tokens`).
     """
 
     def __init__(
@@ -87,6 +98,7 @@ class Agent:
         clock: Clock,
         *,
         feed: Callable[[int], Feed],
+        token_seed: bytes = b"",
     ) -> None:
         self.settings = settings
         self.mode = Mode.CLAIMING
@@ -101,6 +113,7 @@ class Agent:
             clock=clock,
             env=_job_environment(settings),
             job_path=settings.cluster.job_path or None,
+            token_seed=token_seed,
         )
         timing = settings.timing
         s.policy = self._policy(None)
@@ -112,26 +125,32 @@ class Agent:
             discovered=self._on_discovery,
         )
         self.shipper = LogShipper(s)
+        self.strays = Strays(s, self.wake, lambda: self.poller.is_dark)
         self.claims = Claims(
             s,
             self.poller,
             self.wake,
+            stray=self.strays.add,
             may_claim=lambda: self.mode is Mode.CLAIMING,
             claim_ahead=settings.cluster.claim_ahead,
             idle=timing.poll_slow,
         )
         self.registrar = Registrar(s, settings, self.poller, on_record=self._on_record)
+        self.reporter = Reporter(s, wake=self.wake, failed=self._report_failed)
+        self._proofs = Proofs(s, self.reporter, lambda: self.poller.is_dark, timing.prove_every)
         self._effects = Effects(
             s,
-            wake=self.wake,
+            self.reporter,
             poll_soon=self.poller.soon,
             ship=self.shipper.poke,
             deliver_note=self.shipper.deliver_note,
         )
         self._feed = feed
         self._stepper = Stepper(s, self.poller, self._effects, self._is_stopping)
-        self._reconciler = Reconciler(s, self.claims, self.wake)
+        self._reconciler = Reconciler(s, self.claims, self.strays, self.wake)
         self._tick = Waker()
+        self._chores = Waker()
+        self._pruned_at: float | None = None
         self.head_number = 0
         self.head_timestamp = 0
         self.fee_percent = 0
@@ -202,13 +221,16 @@ class Agent:
                     ("queues", self.claims.run(self._is_stopping)),
                     ("logs", self.shipper.run(self._is_stopping)),
                     ("registration", self.registrar.run(self._is_stopping)),
+                    ("reports", self.reporter.run(self._is_stopping)),
                     ("tick", self._tick_loop()),
+                    ("chores", self._chores_loop()),
                 )
             ]
             await self._until(stop, loops)
             self.mode = Mode.STOPPING
-            for waker in (self._tick, self.shipper.waker, self.registrar.waker):
+            for waker in (self._tick, self._chores, self.shipper.waker, self.registrar.waker):
                 waker.set()
+            self.reporter.stop()
             self.claims.soon()
             self.poller.soon()
             await self._let_go(loops)
@@ -229,7 +251,7 @@ class Agent:
 
     async def _let_go(self, loops: list[asyncio.Task[None]]) -> None:
         loops[0].cancel()
-        pending = {*loops, *self._stepper.tasks, *self.claims.in_flight, *self._effects.in_flight}
+        pending = {*loops, *self._stepper.tasks, *self.claims.in_flight, *self.reporter.in_flight}
         _, pending = await asyncio.wait(pending, timeout=STOP_SECONDS)
         for task in pending:
             task.cancel()
@@ -246,6 +268,8 @@ class Agent:
         async for batch in feed:
             # A batch is committed when all of it was taken in; taking in twice is harmless.
             await self._when_reachable(functools.partial(self._hear, batch))
+            if self.claims.rival is not None:
+                raise self.claims.rival
             now = self.services.clock.monotonic()
             if batch.events or batch.reset or now - committed_at >= COMMIT_SECONDS:
                 await feed.commit(batch)
@@ -260,6 +284,8 @@ class Agent:
         for event in batch.events:
             if event.name == "JobTransitionEvent":
                 self._heard_transition(int(event.args["job_id"]), event.args["to_status"])
+            elif event.name == "JobCancelRequested":
+                self._heard_cancel(int(event.args["job_id"]))
             elif event.name.startswith("Provider"):
                 self.registrar.waker.set()
             else:
@@ -273,6 +299,13 @@ class Agent:
             self.claims.not_offered(job_id)
         record = self.services.journal.get(job_id)
         if record is not None and record.is_open:
+            self.wake(job_id)
+
+    def _heard_cancel(self, job_id: int) -> None:
+        """The request is on the job already; its place in the queue comes later."""
+        record = self.services.journal.get(job_id)
+        if record is not None and record.is_open:
+            self.services.views.forget(job_id)
             self.wake(job_id)
 
     async def _when_reachable(self, work: Callable[[], Awaitable[None]]) -> None:
@@ -289,6 +322,7 @@ class Agent:
 
     async def _reconcile_at_start(self) -> None:
         head = await self._reconciler.at_start()
+        self.claims.first_block = head.number
         self.head_number, self.head_timestamp = head.number, head.timestamp
         self.fee_percent = (await self.services.chain.constants()).deepsquare_cut
 
@@ -320,6 +354,36 @@ class Agent:
                 self._evict_some()
             self._stepper.tick()
             await self._tick.pause(TICK_SECONDS)
+
+    async def _chores_loop(self) -> None:
+        while not self._is_stopping():
+            await self._chores.pause(CHORES_SECONDS)
+            if self._is_stopping():
+                return
+            self._prune()
+            try:
+                self._proofs.look()
+                await self._reconciler.recount()
+                await self.strays.look()
+            except AnotherSupervisorError:
+                raise
+            except DsqError as error:
+                log.info("chores=later reason=%r", str(error))
+            except Exception:
+                log.exception("chores=failed")
+
+    def _prune(self) -> None:
+        """Forgets closed jobs that are older than the settings keep."""
+        clock, days = self.services.clock, self.settings.keep_days
+        is_due = self._pruned_at is None or clock.monotonic() - self._pruned_at >= PRUNE_SECONDS
+        if days and is_due:
+            self._pruned_at = clock.monotonic()
+            if gone := self.services.journal.prune(clock.now() - days * 86_400):
+                log.info("journal=pruned jobs=%d", gone)
+
+    def _report_failed(self, job_id: int, words: str) -> None:
+        with job_context(job_id):
+            self._stepper.failed(job_id, words)
 
     def _evict_some(self) -> None:
         for record in self.services.journal.open_records():

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from dsq.core.model import JobDefinition, ProviderHardware
-from dsq.supervisor.scheduler.port import Free, Node
+from dsq.supervisor.scheduler.port import ClusterInfo, Free, Node
 
 
 @dataclass(slots=True)
@@ -42,6 +42,19 @@ class Room:
     def of_nodes(cls, nodes: Iterable[Node]) -> Room:
         """The cluster when nothing runs on it."""
         return cls((node.cpus, node.mem_mb, node.gpus) for node in nodes)
+
+    @classmethod
+    def of_partition(cls, info: ClusterInfo) -> Room:
+        """The whole partition, also nodes that are down now, below its limits for a node."""
+        cpus, mem = info.max_cpus_per_node, info.max_mem_per_node
+        return cls(
+            (
+                min(node.cpus, cpus or node.cpus),
+                min(node.mem_mb, mem or node.mem_mb),
+                node.gpus,
+            )
+            for node in info.configured or info.nodes
+        )
 
     @classmethod
     def of_hardware(cls, hardware: ProviderHardware) -> Room:
@@ -95,6 +108,30 @@ class Room:
             return f"it needs {job.gpus} GPUs, the cluster has {gpus}"
         return ""
 
+    def least_nodes(self, job: JobDefinition) -> int:
+        """How few nodes could hold the job's tasks and GPUs, were they all idle."""
+        tasks, gpus, count = job.ntasks, job.gpus, 0
+        by_tasks = sorted((place.tasks_of(job) for place in self._places), reverse=True)
+        by_gpus = sorted((place.gpus for place in self._places), reverse=True)
+        for held, devices in zip(by_tasks, by_gpus, strict=True):
+            if tasks <= 0 and gpus <= 0:
+                break
+            tasks, gpus, count = tasks - held, gpus - devices, count + 1
+        return count
+
+
+def never_runs(job: JobDefinition, info: ClusterInfo) -> str:
+    """Why a job could never run in a partition, however idle it is; "" if it could.
+
+    Time is no reason: a job gets the lower of what was bought and what the partition allows.
+    """
+    room = Room.of_partition(info)
+    if why := room.never_fits(job):
+        return why
+    if info.max_nodes and (least := room.least_nodes(job)) > info.max_nodes:
+        return f"it needs {least} nodes, a job can have {info.max_nodes} here"
+    return ""
+
 
 def claimable(
     free: Free,
@@ -109,7 +146,12 @@ def claimable(
         waiting: Jobs claimed already that do not run yet.
         offered: Jobs the chain holds for us, oldest first.
         claim_ahead: How many may wait in Slurm beyond what is free.
+
+    Returns:
+        0 while the cluster starts no jobs at all: then nobody knows how long one would wait.
     """
+    if free.closed:
+        return 0
     room = Room.of_free(free)
     ahead = sum(not room.put(job) for job in waiting)
     count = 0

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dsq.core.errors import ContractError, DsqError
 from dsq.core.model import JobDefinition, JobStatus
-from dsq.supervisor.capacity import Room, claimable
-from dsq.supervisor.journal import JobRecord, Phase
+from dsq.supervisor.capacity import Room, claimable, never_runs
+from dsq.supervisor.lock import AnotherSupervisorError
 from dsq.supervisor.observe import WAITING_STATES
 from dsq.supervisor.poller import Poller
+from dsq.supervisor.records import JobRecord, Phase
+from dsq.supervisor.reports import is_too_large_for_a_block
 from dsq.supervisor.services import Services, Waker, bounded
 
 if TYPE_CHECKING:
@@ -25,8 +27,17 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("dsq.supervisor.claims")
 
-MANY_CLAIMS = 64
-"""Claims in flight at once."""
+MOST_CLAIMS = 256
+"""Jobs claimed with one transaction: 16 million gas for small jobs."""
+
+CLAIMS_UNDER_WAY = 2
+"""Transactions with claims under way at once."""
+
+SINGLE_CLAIMS = 64
+"""The same for contracts that know single claims only."""
+
+MOST_POPS = 16
+"""Transactions under way that take from the queue of cancels, or of top-ups."""
 
 BUSY_SECONDS = 1.0
 """Pause between looks at the queues while jobs are open or offered."""
@@ -41,6 +52,7 @@ class Claims:
         services: Chain, scheduler, journal.
         poller: What is known of the cluster.
         wake: Has a job judged.
+        stray: Told of a claim that nothing here knows of.
         may_claim: False while claiming is paused.
         claim_ahead: Jobs that may wait in Slurm beyond what is free.
         idle: Seconds between looks at the queues while nothing is open.
@@ -52,6 +64,7 @@ class Claims:
         poller: Poller,
         wake: Wake,
         *,
+        stray: Callable[[int], None],
         may_claim: Callable[[], bool],
         claim_ahead: int,
         idle: float,
@@ -59,6 +72,7 @@ class Claims:
         self._s = services
         self._poller = poller
         self._wake = wake
+        self._stray = stray
         self._may_claim = may_claim
         self._ahead = claim_ahead
         self._idle = idle
@@ -69,6 +83,11 @@ class Claims:
         self._tasks: dict[str, set[asyncio.Task[None]]] = {"claim": set(), "cancel": set()}
         self._tasks["top_up"] = set()
         self._taken = 0
+        self._asked = 0
+        self._most = MOST_CLAIMS
+        self._width = {"cancel": 1, "top_up": 1}
+        self.first_block: int | None = None
+        self.rival: AnotherSupervisorError | None = None
         self.registered: Room | None = None
 
     @property
@@ -119,9 +138,9 @@ class Claims:
         self._s.health.good("chain", latency_ms=(self._s.clock.monotonic() - started) * 1000)
         calls = self._s.chain.calls
         if cancels and not self._tasks["cancel"]:
-            self._spawn("cancel", self._pop(calls.claim_next_cancelling_job(), self.cancel))
+            self._pop_some("cancel", calls.claim_next_cancelling_job())
         if top_ups and not self._tasks["top_up"]:
-            self._spawn("top_up", self._pop(calls.claim_next_top_up_job(), self.top_up))
+            self._pop_some("top_up", calls.claim_next_top_up_job())
         await self._read_hinted()
         if self._may_claim() and not self._poller.is_dark and (claims or self._offered):
             await self._claim_some(taken)
@@ -143,8 +162,7 @@ class Claims:
         self._refuse_impossible()
         free = await bounded(self._s.scheduler.free(), "The cluster")
         offered = [d for job_id, d in self._offered.items() if job_id not in self._refusing]
-        in_flight = len(self._tasks["claim"])
-        if not self._offered and not in_flight and taken == self._taken:
+        if not self._offered and not self._asked and taken == self._taken:
             offered = [JobDefinition(1, 1, 1)]  # its event was missed: any room will do
         waiting = [
             record.definition
@@ -152,19 +170,24 @@ class Claims:
             if record.phase in (Phase.CLAIMED, Phase.PLANNED, Phase.SENT)
             or (record.phase is Phase.SEEN and record.slurm_state in WAITING_STATES)
         ]
-        count = claimable(free, waiting, offered, self._ahead)
-        for _ in range(min(count, MANY_CLAIMS) - in_flight):
-            call = self._s.chain.calls.claim_next_job()
-            self._spawn("claim", self._pop(call, self.take))
+        count = claimable(free, waiting, offered, self._ahead) - self._asked
+        if not await self._s.has_batches():
+            for _ in range(min(count, SINGLE_CLAIMS - self._asked)):
+                self._spawn("claim", self._claim(self._s.chain.calls.claim_next_job(), 1))
+        elif count > 0 and len(self._tasks["claim"]) < CLAIMS_UNDER_WAY:
+            count = min(count, self._most)
+            self._spawn("claim", self._claim(self._s.chain.calls.claim_next_jobs(count), count))
 
     def _refuse_impossible(self) -> None:
-        """Hands back at once, unclaimed, what neither the cluster nor our record could hold."""
-        if self._poller.info is None or self.registered is None:
+        """Hands back at once, unclaimed, what the partition could never run."""
+        info = self._poller.info
+        if info is None or self.registered is None:
             return
-        cluster = Room.of_nodes(self._poller.info.nodes)
         for job_id, definition in list(self._offered.items()):
-            why = cluster.never_fits(definition)
-            if job_id in self._refusing or not why or not self.registered.never_fits(definition):
+            why = never_runs(definition, info)
+            # Where the scheduler only tells of nodes that are up, the rest may come back.
+            is_sure = bool(info.configured) or bool(self.registered.never_fits(definition))
+            if job_id in self._refusing or not why or not is_sure:
                 continue
             log.warning("job=%d refused=%r", job_id, why)
             self._refusing.add(job_id)
@@ -195,30 +218,84 @@ class Claims:
         except Exception:
             log.exception("queue=%s failed", kind)
 
-    async def _pop(self, call: Call, take: Callable[[Event], None]) -> None:
-        receipt = await self._s.txs.send(call)
+    async def _claim(self, call: Call, count: int) -> None:
+        """Claims up to ``count`` jobs."""
+        self._asked += count
+        try:
+            receipt = await self._s.txs.send(call)
+        except DsqError as error:
+            if is_too_large_for_a_block(error):
+                self._most = max(1, count // 2)
+            raise
+        finally:
+            self._asked -= count
+        if count == self._most:
+            self._most = min(MOST_CLAIMS, 2 * self._most)
+        at = await self._time_of(receipt.block_number)
+        claims = [event for event in receipt.events if event.name == "ClaimJobEvent"]
+        self.take_all(claims, claim_time=at)
+        self._waker.set()
+
+    async def _time_of(self, block_number: int) -> int:
+        """Seconds of a block; 0 if they cannot be read now: then they are asked for later."""
+        try:
+            return await bounded(self._s.chain.block_timestamp(block_number), "The chain")
+        except DsqError:
+            return 0
+
+    def _pop_some(self, kind: str, call: Call) -> None:
+        """Takes from a queue whose length is not known: twice as much while there is more."""
+        for _ in range(self._width[kind]):
+            self._spawn(kind, self._pop(kind, call))
+
+    async def _pop(self, kind: str, call: Call) -> None:
+        try:
+            receipt = await self._s.txs.send(call)
+        except ContractError:
+            self._width[kind] = 1
+            raise
+        self._width[kind] = min(MOST_POPS, 2 * self._width[kind])
         for event in receipt.events:
-            if event.name in TAKEN:
-                take(event)
+            self.cancel(event)
+            self.top_up(event)
         self._waker.set()
 
     # --- taking events in; from receipts and from the follower ---------------------------
 
     def take(self, event: Event) -> None:
         """A job was claimed for us."""
-        if event.name != "ClaimJobEvent" or event.args["provider"] != self._s.me:
-            return
+        self.take_all([event])
+
+    def take_all(self, events: Sequence[Event], *, claim_time: int = 0) -> None:
+        """Jobs were claimed for us; all go into the journal at once.
+
+        Args:
+            claim_time: When, by the chain's clock; 0 if that is not known.
+        """
+        for event in events:
+            if event.name == "ClaimJobEvent" and event.args["provider"] == self._s.me:
+                if self._is_ours(event):
+                    words = f"claimed for {event.args['max_duration_minute']} min"
+                    self.adopt(_claimed(event, claim_time, self._s.clock.now()), words)
+                else:
+                    self._foreign(event)
+
+    def _is_ours(self, event: Event) -> bool:
+        """The claim was sent from here. The key alone proves nothing: a second supervisor
+        with it would claim as well, and submits what it claims."""
+        record = self._s.journal.get(int(event.args["job_id"]))
+        known = record is not None and record.claim_tx == event.tx_hash
+        return known or self._s.sender.knows(event.tx_hash)
+
+    def _foreign(self, event: Event) -> None:
         job_id = int(event.args["job_id"])
-        self.adopt(
-            JobRecord(
-                job_id=job_id,
-                customer=event.args["customer"],
-                definition=event.args["definition"],
-                claim_tx=event.tx_hash,
-                claimed_at=int(self._s.clock.now()),
-                bought_minutes=int(event.args["max_duration_minute"]),
-            ),
-            f"claimed for {event.args['max_duration_minute']} min",
+        self.not_offered(job_id)
+        if self.first_block is None or event.block_number <= self.first_block:
+            self._stray(job_id)  # before our time
+            return
+        self.rival = AnotherSupervisorError(
+            f"Another supervisor uses the key of {self._s.me}: it claimed job {job_id}.",
+            hint="Stop it first; two would run jobs twice.",
         )
 
     def adopt(self, record: JobRecord, event: str) -> None:
@@ -261,5 +338,13 @@ class Claims:
         self.top_up(event)
 
 
-TAKEN = ("ClaimJobEvent", "ClaimNextCancellingJobEvent", "ClaimNextTopUpJobEvent")
-"""Events that bring something for a provider."""
+def _claimed(event: Event, claim_time: int, now: float) -> JobRecord:
+    return JobRecord(
+        job_id=int(event.args["job_id"]),
+        customer=event.args["customer"],
+        definition=event.args["definition"],
+        claim_tx=event.tx_hash,
+        claimed_at=int(now),
+        claim_time=claim_time,
+        bought_minutes=int(event.args["max_duration_minute"]),
+    )

@@ -7,9 +7,7 @@ starts from there.
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import secrets
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
@@ -20,13 +18,14 @@ from dsq.core.errors import (
     UsageError,
     WalletError,
 )
-from dsq.core.model import Job, JobStatus
+from dsq.core.model import Job
 from dsq.supervisor import actions as do
-from dsq.supervisor.ends import End
-from dsq.supervisor.journal import JobRecord, Phase
 from dsq.supervisor.observe import ChainView, SlurmView, observe
+from dsq.supervisor.records import JobRecord, Phase
+from dsq.supervisor.reports import Reporter
 from dsq.supervisor.scheduler.port import JobSpec, NotPermitted, SlurmJobId, SubmitRefused
-from dsq.supervisor.services import Sent, Services, bounded
+from dsq.supervisor.services import Services, bounded
+from dsq.supervisor.tokens import attempt_token
 
 if TYPE_CHECKING:
     from dsq.core.chain import Call
@@ -58,7 +57,7 @@ class Effects:
 
     Args:
         services: What they act on.
-        wake: Has a job judged.
+        reporter: Brings reports to the chain.
         poll_soon: Called when Slurm has something new to show.
         ship: Called when a job's output should be read now.
         deliver_note: Brings a record's ``log_note`` to the log service, or gives up soon.
@@ -67,24 +66,18 @@ class Effects:
     def __init__(
         self,
         services: Services,
+        reporter: Reporter,
         *,
-        wake: Callable[[int], None],
         poll_soon: Callable[[], None],
         ship: Callable[[int], None],
         deliver_note: Callable[[int], Awaitable[None]],
     ) -> None:
         self._s = services
-        self._wake = wake
+        self.reporter = reporter
         self._poll_soon = poll_soon
         self._ship = ship
         self._deliver_note = deliver_note
         self._scripts: dict[int, Script] = {}
-        self._running_reports: dict[int, asyncio.Task[None]] = {}
-
-    @property
-    def in_flight(self) -> set[asyncio.Task[None]]:
-        """Reports that nobody waits for."""
-        return set(self._running_reports.values())
 
     async def apply(self, job_id: int, action: do.Action, view: ChainView | None) -> bool:
         """Carries out one action."""
@@ -104,14 +97,15 @@ class Effects:
             case do.Refuse(reason):
                 await self._refuse(job_id, reason)
             case do.ReportRunning():
-                await self._report_running(job_id)
+                self.reporter.running(job_id)
                 return False
             case do.ReportEnd(end):
-                await self._report_end(job_id, end)
+                self.reporter.ended(job_id, end)
+                return False
             case do.CancelSlurm(cause):
                 return await self._cancel(job_id, cause)
-            case do.RaiseLimit(minutes):
-                await self._raise_limit(job_id, minutes)
+            case do.SetLimit(minutes):
+                await self._set_limit(job_id, minutes)
             case do.Reopen():
                 self._reopen(job_id)
             case do.Finish(why):
@@ -155,12 +149,15 @@ class Effects:
     async def _submit(self, job_id: int, minutes: int) -> None:
         script = self._scripts[job_id]
         record = self._record(job_id)
-        token = secrets.token_hex(8)
+        if not record.claim_time:
+            record = await self._learn_claim(record)
+        attempt = record.attempt + 1
+        token = attempt_token(self._s.token_seed, job_id, record.claim_time, attempt)
         record = self._s.journal.update(
             job_id,
-            f"submitting, attempt {record.attempt + 1}",
+            f"submitting, attempt {attempt}",
             phase=Phase.PLANNED,
-            attempt=record.attempt + 1,
+            attempt=attempt,
             token=token,
             planned_at=int(self._s.clock.now()),
             limit_minutes=minutes,
@@ -201,6 +198,14 @@ class Effects:
             return
         self._scripts.pop(job_id, None)
         self._sent(job_id, slurm)
+
+    async def _learn_claim(self, record: JobRecord) -> JobRecord:
+        """The chain's time of the claim, which names the attempt."""
+        terms = await bounded(self._s.chain.claim_terms([record.job_id]), "The chain")
+        known = terms.get(record.job_id)
+        if known is None:
+            return self._record(record.job_id)
+        return self._s.journal.update(record.job_id, claim_time=known.claimed_at)
 
     def _sent(self, job_id: int, slurm: SlurmJobId) -> None:
         self._s.journal.update(
@@ -251,42 +256,6 @@ class Effects:
             log_done=True,
         )
 
-    async def _report_running(self, job_id: int) -> None:
-        """Sends the report and does not wait for its block: the end may come before that."""
-        if job_id in self._running_reports:
-            return
-        call = self._s.chain.calls.provider_set_job_status(job_id, JobStatus.RUNNING, 0)
-        try:
-            sent = await self._s.txs.submit(call)
-        except DsqError as error:
-            self._not_sent(job_id, error)
-            raise
-        task = asyncio.create_task(self._confirm_running(job_id, sent), name="dsq-running")
-        self._running_reports[job_id] = task
-
-    async def _confirm_running(self, job_id: int, sent: Sent) -> None:
-        try:
-            await self._s.txs.confirm(sent)
-        except DsqError as error:
-            log.warning("report=RUNNING failed=%r", str(error))
-        else:
-            record = self._record(job_id)
-            if record.reported is None:
-                self._s.journal.update(job_id, "reported RUNNING", reported=JobStatus.RUNNING)
-        finally:
-            self._running_reports.pop(job_id, None)
-            self._s.views.forget(job_id)
-            self._wake(job_id)
-
-    async def _report_end(self, job_id: int, end: End) -> None:
-        words = f"{end.status.name}, {end.minutes} min"
-        self._s.journal.update(job_id, f"reporting {words}", last_error=end.last_error)
-        call = self._s.chain.calls.provider_set_job_status(
-            job_id, end.status, end.minutes, end.last_error, end.exit_status
-        )
-        await self._send(job_id, call)
-        self._s.journal.update(job_id, f"reported {words}", reported=end.status)
-
     async def _send(self, job_id: int, call: Call) -> None:
         """Sends; whatever comes of it, the job is read from the chain again."""
         try:
@@ -326,7 +295,7 @@ class Effects:
         self._poll_soon()
         return False
 
-    async def _raise_limit(self, job_id: int, minutes: int) -> None:
+    async def _set_limit(self, job_id: int, minutes: int) -> None:
         record, journal = self._record(job_id), self._s.journal
         slurm = SlurmJobId(record.slurm_id, record.submit_time)
         try:
@@ -344,7 +313,7 @@ class Effects:
         else:
             journal.update(
                 job_id,
-                f"limit raised to {minutes} min",
+                f"limit set to {minutes} min",
                 limit_minutes=minutes,
                 limit_bought=record.bought_minutes,
             )

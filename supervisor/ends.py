@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from dsq.core.model import JobStatus, exit_code_of
 from dsq.core.units import billed_minutes
-from dsq.supervisor.journal import JobRecord
+from dsq.supervisor.records import JobRecord
 
 PARTITION_LIMIT = "partition limit"
 """``last_error`` of a job that ended at a limit below the one its credits bought."""
@@ -34,19 +34,26 @@ class End:
     """What is reported to the chain.
 
     Attributes:
+        minutes: What is billed.
         exit_status: Wait status, as the contract stores it.
+        start, end: Unix seconds by the cluster's clock; 0 where nothing is billed.
     """
 
     status: JobStatus
     minutes: int
     exit_status: int = 0
     last_error: str = ""
+    start: int = 0
+    end: int = 0
 
 
 def end_of(record: JobRecord) -> End:
     """The end of a job that has run and whose end is on record."""
     status, words = _status(record)
-    return End(status, minutes_of(record), record.exit_status, words)
+    minutes = minutes_of(record)
+    return End(
+        status, minutes, record.exit_status, words, start=record.started_at, end=record.ended_at
+    )
 
 
 def minutes_of(record: JobRecord) -> int:
@@ -89,7 +96,14 @@ def lost_end(record: JobRecord) -> End:
     """The end of a job that Slurm forgot while it was seen running before."""
     seconds = max(0, record.last_alive_at - record.started_at)
     status = JobStatus.CANCELLED if record.cancel_requested else JobStatus.FAILED
-    return End(status, billed_minutes(seconds), 0, LOST)
+    return End(
+        status,
+        billed_minutes(seconds),
+        0,
+        LOST,
+        start=record.started_at,
+        end=record.started_at + seconds,
+    )
 
 
 UNSEEN = End(JobStatus.FAILED, 0, 0, LOST_UNSEEN)

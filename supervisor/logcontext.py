@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
+import re
 import sys
 import time
 from collections import deque
@@ -40,6 +42,33 @@ class LineFormatter(logging.Formatter):
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
+_JOB_WORD = re.compile(r"\bjob=(\d+)\b")
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: ``time``, ``level``, ``logger``, ``job`` (a number), ``message``,
+    and ``error`` with the traceback where there is one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See :class:`logging.Formatter`."""
+        at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        words = record.getMessage()
+        job = _JOB.get()
+        if job is None and (match := _JOB_WORD.search(words)):
+            job = int(match[1])
+        line: dict[str, object] = {
+            "time": f"{at}.{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": words,
+        }
+        if job is not None:
+            line["job"] = job
+        if record.exc_info:
+            line["error"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
+
+
 class RecentLines(logging.Handler):
     """Keeps the last lines for the screen."""
 
@@ -60,13 +89,26 @@ class RecentLines(logging.Handler):
         return tuple(self._rows)
 
 
-def configure_logging(*, debug: bool = False, stream: TextIO | None = None) -> None:
-    """Sends the supervisor's log to a stream (standard error) as structured lines."""
+def configure_logging(
+    *,
+    debug: bool = False,
+    stream: TextIO | None = None,
+    style: str = "text",
+    level: str = "info",
+) -> None:
+    """Sends the supervisor's log to a stream (standard error) as structured lines.
+
+    Args:
+        debug: Write everything, whatever ``level`` says.
+        stream: Where to.
+        style: ``text`` or ``json``.
+        level: The least important that is written.
+    """
     handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(LineFormatter())
+    handler.setFormatter(JsonFormatter() if style == "json" else LineFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
-    logging.getLogger("dsq").setLevel(logging.DEBUG if debug else logging.INFO)
+    logging.getLogger("dsq").setLevel(logging.DEBUG if debug else level.upper())
     # Every command over SSH is a line there.
     logging.getLogger("asyncssh").setLevel(logging.WARNING)

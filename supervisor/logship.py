@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dsq.core.errors import DsqError, UsageError
-from dsq.supervisor.journal import JobRecord, Phase
 from dsq.supervisor.logcontext import job_context
+from dsq.supervisor.records import JobRecord, Phase
 from dsq.supervisor.services import Services, Waker, bounded
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import enum
 from dataclasses import dataclass, replace
 
 from dsq.core.model import Job, JobStatus, wait_status_of
-from dsq.supervisor.journal import JobRecord, Phase
+from dsq.supervisor.records import JobRecord, Phase
 from dsq.supervisor.scheduler.port import ENDED_STATES, FORGOTTEN, SlurmJob
 
 WAITING_STATES = frozenset(

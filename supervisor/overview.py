@@ -5,12 +5,12 @@ from __future__ import annotations
 from dsq.core.model import ProviderPrices, exit_code_of
 from dsq.core.units import billed_minutes, cost_of
 from dsq.supervisor.agent import Agent
-from dsq.supervisor.decide import BodyState, ChainState, body_state, chain_state
-from dsq.supervisor.journal import JobRecord, Phase
 from dsq.supervisor.logcontext import RecentLines
 from dsq.supervisor.observe import ALIVE_STATES, WAITING_STATES, ChainView
+from dsq.supervisor.records import JobRecord, Phase
 from dsq.supervisor.scheduler.port import Free
 from dsq.supervisor.snapshot import AgentSnapshot, Counts, JobRow, NodeRow
+from dsq.supervisor.states import BodyState, ChainState, body_state, chain_state
 
 DAY = 24 * 3600
 CLOSED_ROWS = 100

@@ -6,8 +6,8 @@ import logging
 from collections.abc import Callable
 
 from dsq.core.errors import DsqError
-from dsq.supervisor.journal import JobRecord, Phase
 from dsq.supervisor.observe import ALIVE_STATES, Sight, SlurmView
+from dsq.supervisor.records import JobRecord, Phase
 from dsq.supervisor.scheduler.port import ClusterInfo, SlurmJob, SlurmJobId
 from dsq.supervisor.services import Services, Waker, bounded
 

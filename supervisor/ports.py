@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from dsq.core.chain import Batch, Call, Calls, Event, Head, Receipt
+    from dsq.core.chain.client import ClaimTerms
     from dsq.core.model import Address, Constants, Job, Provider
     from dsq.core.rpc.logger import LogLine
     from dsq.core.rpc.sbatch import Script
@@ -41,6 +42,18 @@ class ChainPort(Protocol):
 
     async def job_count(self) -> int:
         """The highest job id."""
+        ...
+
+    async def has_batches(self) -> bool:
+        """Whether the contract takes claims and reports of many jobs at once."""
+        ...
+
+    async def claim_terms(self, ids: Sequence[int]) -> dict[int, ClaimTerms]:
+        """Time and rate of each claim; of those only that the contract tells."""
+        ...
+
+    async def block_timestamp(self, block_number: int) -> int:
+        """Unix seconds of a block; NotFoundError if there is none."""
         ...
 
     async def queues(self, provider: Address) -> tuple[bool, bool, bool]:
@@ -76,6 +89,10 @@ class ChainPort(Protocol):
 
 class SenderPort(Protocol):
     """The one writer of the provider's wallet."""
+
+    def knows(self, tx_hash: bytes) -> bool:
+        """Whether a transaction was sent by this wallet from here, now or before."""
+        ...
 
     async def send(self, call: Call, *, timeout: float = 60.0) -> Receipt:
         """Sends and waits until it is mined; errors of both methods below."""

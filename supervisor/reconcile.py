@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from dsq.core.model import JobStatus
-from dsq.core.units import minutes_for
 from dsq.supervisor.claims import Claims
-from dsq.supervisor.journal import JobRecord
 from dsq.supervisor.observe import ChainView
 from dsq.supervisor.services import Services, bounded
+from dsq.supervisor.strays import Strays
 
 if TYPE_CHECKING:
     from dsq.core.chain import Head
@@ -23,6 +22,15 @@ REORG_SECONDS = 3600.0
 
 SCAN_CHUNK = 500
 
+RESCAN_JOBS = 1_000
+"""After the chain went back, so many of the newest jobs are looked through; what is older
+was claimed long before, and is in the journal."""
+
+RECOUNT_SECONDS = 30.0
+"""Transactions that were rolled back get so long to be mined again."""
+
+CLAIMED = (JobStatus.SCHEDULED, JobStatus.RUNNING)
+
 
 class Reconciler:
     """Reads contract views where events are missing or void.
@@ -30,13 +38,18 @@ class Reconciler:
     Args:
         services: Chain, views, journal.
         claims: Takes in what is found to be ours.
+        strays: Takes what is ours, but was not claimed by anything we know.
         wake: Has a job judged.
     """
 
-    def __init__(self, services: Services, claims: Claims, wake: Callable[[int], None]) -> None:
+    def __init__(
+        self, services: Services, claims: Claims, strays: Strays, wake: Callable[[int], None]
+    ) -> None:
         self._s = services
         self._claims = claims
+        self._strays = strays
         self._wake = wake
+        self._recount_at: float | None = None
 
     async def at_start(self) -> Head:
         """Reads every open job; without a journal, looks for jobs that are ours on chain.
@@ -59,52 +72,71 @@ class Reconciler:
         s.views.forget_all()
         since = s.clock.now() - REORG_SECONDS
         closed = [record.job_id for record in s.journal.finished_since(since)]
+        s.journal.change_all([(r.job_id, "", {"claim_time": 0}) for r in s.journal.open_records()])
         await self._wake_all([record.job_id for record in s.journal.open_records()] + closed)
-        await self._scan(await s.chain.job_count())
+        self._recount_at = s.clock.monotonic() + RECOUNT_SECONDS
+        count = await s.chain.job_count()
+        await self._scan(count, first=max(1, count - RESCAN_JOBS))
 
     async def _wake_all(self, job_ids: list[int]) -> None:
-        for start in range(0, len(job_ids), SCAN_CHUNK):
-            part = job_ids[start : start + SCAN_CHUNK]
+        for part in _parts(job_ids):
             await self._s.views.read(part)
             for job_id in part:
                 self._wake(job_id)
 
-    async def _scan(self, count: int) -> None:
-        """Looks through all jobs on chain for ones of ours that the journal does not know."""
+    async def _scan(self, count: int, *, first: int = 1) -> None:
+        """Looks through jobs on chain for ones of ours that the journal does not know."""
         s = self._s
-        for high in range(count, 0, -SCAN_CHUNK):
-            ids = range(max(1, high - SCAN_CHUNK + 1), high + 1)
+        for high in range(count, first - 1, -SCAN_CHUNK):
+            ids = range(max(first, high - SCAN_CHUNK + 1), high + 1)
             for job in await bounded(s.chain.jobs(ids), "The chain"):
                 if job.provider != s.me:
                     continue
                 if job.status is JobStatus.META_SCHEDULED:
                     self._claims.hint(job.id)
-                elif job.status is JobStatus.SCHEDULED:
+                elif job.status in CLAIMED:
                     await self._adopt(ChainView(job, True, s.clock.now()))
-                elif job.status is JobStatus.RUNNING and s.journal.get(job.id) is None:
-                    log.error("job=%d runs on chain, but this journal does not know it", job.id)
 
     async def _adopt(self, view: ChainView) -> None:
-        """Takes in a job that was claimed without the journal hearing of it."""
+        """A claimed or running job that the journal does not have open."""
         s, job = self._s, view.job
         record = s.journal.get(job.id)
         if record is not None and record.is_open:
             return
-        block = job.time.block_number_state_change
-        events = await bounded(s.chain.events(block, block, ("ClaimJobEvent",)), "The chain")
-        for event in events:
-            if event.args["job_id"] == job.id and event.args["provider"] == s.me:
-                self._claims.take(event)
+        if job.status is JobStatus.SCHEDULED:
+            block = job.time.block_number_state_change
+            events = await bounded(s.chain.events(block, block, ("ClaimJobEvent",)), "The chain")
+            mine = [e for e in events if e.args["job_id"] == job.id and e.args["provider"] == s.me]
+            if mine and s.sender.knows(mine[-1].tx_hash):
+                self._claims.take(mine[-1])
                 return
-        prices = (await bounded(s.chain.provider(s.me), "The chain")).prices
-        minutes = minutes_for(job.definition, prices, job.cost.max_cost - job.cost.pending_top_up)
-        self._claims.adopt(
-            JobRecord(
-                job_id=job.id,
-                customer=job.customer,
-                definition=job.definition,
-                claimed_at=int(s.clock.now()),
-                bought_minutes=minutes,
-            ),
-            f"found on chain, claimed for {minutes} min",
-        )
+        if record is None or job.status is JobStatus.SCHEDULED:
+            self._strays.add(job.id, job.status)
+
+    async def recount(self) -> None:
+        """Some time after the chain went back: what jobs have bought, as the contract has it.
+
+        A top-up that was rolled back and never came again was counted from its event.
+        """
+        s = self._s
+        if self._recount_at is None or s.clock.monotonic() < self._recount_at:
+            return
+        records = {record.job_id: record for record in s.journal.open_records()}
+        for part in _parts(list(records)):
+            views = await s.views.read(part)
+            terms = await bounded(s.chain.claim_terms(part), "The chain")
+            for job_id, held in terms.items():
+                view = views.get(job_id)
+                if view is None or not view.mine or view.job.status not in CLAIMED or not held.rate:
+                    continue
+                bought = (view.job.cost.max_cost - view.job.cost.pending_top_up) // held.rate
+                if bought != records[job_id].bought_minutes:
+                    words = f"the chain went back: it has bought {bought} min"
+                    s.journal.update(job_id, words, bought_minutes=bought, limit_denied=False)
+                    self._wake(job_id)
+        self._recount_at = None
+
+
+def _parts(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    for start in range(0, len(ids), SCAN_CHUNK):
+        yield ids[start : start + SCAN_CHUNK]

@@ -8,7 +8,6 @@ import logging
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dsq.core.clock import Clock, SystemClock
@@ -16,14 +15,18 @@ from dsq.core.errors import DsqError, SettingsError
 from dsq.core.wallet import Wallet, load_wallet
 from dsq.supervisor.agent import EVENTS, Agent
 from dsq.supervisor.control import ControlFile
+from dsq.supervisor.health import served
 from dsq.supervisor.journal import Journal
 from dsq.supervisor.lock import only_supervisor
 from dsq.supervisor.logcontext import RecentLines
+from dsq.supervisor.metrics import Metrics
 from dsq.supervisor.overview import snapshot
 from dsq.supervisor.ports import Feed
-from dsq.supervisor.scheduler.port import Free, Scheduler
+from dsq.supervisor.scheduler.build import build_scheduler
+from dsq.supervisor.scheduler.port import Free
 from dsq.supervisor.settings import ProviderSettings, account_problem
 from dsq.supervisor.snapshot import AgentSnapshot
+from dsq.supervisor.tokens import seed_of
 
 if TYPE_CHECKING:
     from dsq.core.chain import Chain, Cursor
@@ -34,7 +37,6 @@ LOOK_SECONDS = 0.5
 """Between snapshots, and looks at the control file."""
 
 FREE_SECONDS = 5.0
-JOBS_FOLDER = "~/.dsq/jobs"
 
 
 class JournalCursor:
@@ -70,66 +72,6 @@ def check_account(settings: ProviderSettings, *, shared_account: bool = False) -
             hint="Name another account with cluster.job_user (or cluster.user on another host), "
             "or accept it with --shared-account.",
         )
-
-
-def build_scheduler(settings: ProviderSettings, clock: Clock | None = None) -> Scheduler:
-    """The cluster that the settings name; nothing is contacted yet.
-
-    Raises:
-        SettingsError: This process may not run jobs as ``job_user``.
-    """
-    cluster = settings.cluster
-    if cluster.kind == "local":
-        from dsq.supervisor.scheduler.local.scheduler import LocalScheduler
-
-        return LocalScheduler(
-            cluster.root or settings.state_dir / "cluster",
-            workdir=Path(cluster.workdir) if cluster.workdir else None,
-            cpus=cluster.cpus,
-            mem_mb=cluster.mem_mb,
-            gpus=cluster.gpus,
-            gpu_type=cluster.gpu_type,
-            user=cluster.job_user or None,
-            job_path=cluster.job_path or None,
-            max_minutes=cluster.max_minutes,
-            clock=clock,
-        )
-    return _build_slurm(settings, clock)
-
-
-def _build_slurm(settings: ProviderSettings, clock: Clock | None) -> Scheduler:
-    from dsq.supervisor.scheduler.port import Transport
-    from dsq.supervisor.scheduler.slurm import SlurmScheduler, SlurmSettings
-    from dsq.supervisor.scheduler.transport import LocalTransport
-
-    cluster = settings.cluster
-    slurm = SlurmSettings(
-        partition=cluster.partition,
-        workdir=cluster.workdir or JOBS_FOLDER,
-        bin_dir=cluster.bin_dir,
-        job_path=cluster.job_path or None,
-        account=cluster.slurm_account,
-    )
-    line: Transport
-    admin: Transport | None = None
-    if cluster.kind == "ssh":
-        from dsq.supervisor.scheduler.ssh import SshTransport
-
-        line = SshTransport(
-            cluster.host,
-            user=cluster.user,
-            port=cluster.port or 0,
-            identity_file=cluster.identity_file,
-            known_hosts=cluster.known_hosts,
-            use_ssh_config=cluster.use_ssh_config,
-            clock=clock,
-        )
-    else:
-        env = {"SLURM_CONF": str(cluster.slurm_conf)} if cluster.slurm_conf else {}
-        line = LocalTransport(cluster.job_user or None, env=env)
-        # This process's own account may have the right to raise limits; the jobs' has not.
-        admin = LocalTransport(env=env) if cluster.job_user else None
-    return SlurmScheduler(line, slurm, admin=admin, clock=clock)
 
 
 @contextlib.asynccontextmanager
@@ -169,7 +111,7 @@ async def built_agent(
         sender = Sender(chain, wallet, store=settings.state_dir / "tx.db")
         await sender.start()
         stack.push_async_callback(sender.close)
-        scheduler = build_scheduler(settings, clock)
+        scheduler = build_scheduler(settings, clock, customer_of=journal.customer_of)
         stack.push_async_callback(scheduler.close)
         scripts = SBatchClient(settings.services.sbatch_grpc, wallet)
         stack.push_async_callback(scripts.close)
@@ -188,6 +130,7 @@ async def built_agent(
             journal,
             clock,
             feed=lambda start: _follower(chain, journal, start),
+            token_seed=seed_of(wallet, settings.chain.chain_id, contract),
         )
 
 
@@ -240,7 +183,12 @@ async def run_provider(
     if logger.level == logging.NOTSET:
         logger.setLevel(logging.INFO)
     try:
-        async with built_agent(settings, wallet) as agent:
+        metrics = Metrics()
+        async with (
+            built_agent(settings, wallet) as agent,
+            served(agent, metrics, settings.http.listen),
+        ):
+            metrics.watch(agent)
             control = ControlFile(settings.state_dir)
             control.apply(agent)
             if on_ready is not None:

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from dsq.core.clock import Clock
 from dsq.core.errors import DsqError, NotFoundError, UnreachableError
 from dsq.core.model import Address
-from dsq.supervisor.decide import Policy
 from dsq.supervisor.journal import Journal
 from dsq.supervisor.observe import ChainView
 from dsq.supervisor.ports import ChainPort, LogSink, ScriptSource, SenderPort
 from dsq.supervisor.scheduler.port import Scheduler
 from dsq.supervisor.snapshot import Connection, TxRow
+from dsq.supervisor.states import Policy
 
 if TYPE_CHECKING:
     from dsq.core.chain import Call, Receipt
@@ -201,6 +201,8 @@ class Services:
     policy: Policy = field(default_factory=Policy)
     env: dict[str, str] = field(default_factory=dict)
     job_path: str | None = None
+    token_seed: bytes = field(default=b"", repr=False)
+    _has_batches: bool | None = None
     health: Health = field(init=False)
     txs: Transactions = field(init=False)
     views: ChainViews = field(init=False)
@@ -209,6 +211,13 @@ class Services:
         self.health = Health(self.clock)
         self.txs = Transactions(self.sender, self.clock)
         self.views = ChainViews(self.chain, self.me, self.clock, self.health)
+
+    async def has_batches(self) -> bool:
+        """Whether the grid's contract takes many claims and reports at once; asked once."""
+        if self._has_batches is None:
+            self._has_batches = await bounded(self.chain.has_batches(), "The chain")
+            log.info("batches=%s", "yes" if self._has_batches else "no")
+        return self._has_batches
 
 
 class ChainViews:

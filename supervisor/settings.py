@@ -21,25 +21,35 @@ from dsq.core.errors import SettingsError, UsageError, close_matches
 from dsq.core.model import Address, Label, ProviderPrices
 from dsq.core.units import parse_credits
 from dsq.core.wallet import KeyRef
+from dsq.supervisor.scheduler.users import check_template
 
 Kind = Literal["local", "slurm", "ssh"]
+BenchmarkKind = Literal["compute", "storage", "network", "bandwidth"]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(gt=0)]
 Port = Annotated[int, Field(gt=0, lt=65536)]
 
 _PATH_FIELDS = {
     "wallet": ("key_file", "passphrase_file"),
-    "cluster": ("identity_file", "known_hosts", "slurm_conf", "root"),
+    "cluster": (
+        *("identity_file", "identity_passphrase_file", "known_hosts", "ssh_config"),
+        *("slurm_conf", "root", "users_file"),
+    ),
 }
 """Paths on this machine; paths on the cluster (``workdir``…) are taken as they are."""
 
 _KIND_FIELDS = {
     **dict.fromkeys(
-        ("host", "user", "port", "identity_file", "known_hosts", "use_ssh_config"), ("ssh",)
+        (
+            *("host", "user", "port", "identity_file", "identity_passphrase_file"),
+            *("known_hosts", "host_key", "use_ssh_config", "ssh_config"),
+        ),
+        ("ssh",),
     ),
     **dict.fromkeys(("root", "cpus", "mem_mb", "gpus", "gpu_type"), ("local",)),
     **dict.fromkeys(("partition", "bin_dir", "slurm_account"), ("slurm", "ssh")),
     "slurm_conf": ("slurm",),
+    **dict.fromkeys(("user_template", "users_file"), ("ssh", "slurm")),
     "job_user": ("local", "slurm"),
 }
 """Fields of ``[cluster]`` that make sense for some kinds only."""
@@ -99,8 +109,13 @@ class ClusterSettings(_Strict):
     user: str = ""
     port: Port | None = None
     use_ssh_config: bool = False
+    ssh_config: Path | None = Field(default=None, strict=False)
     identity_file: Path | None = Field(default=None, strict=False)
+    identity_passphrase_file: Path | None = Field(default=None, strict=False)
     known_hosts: Path | None = Field(default=None, strict=False)
+    host_key: str = ""
+    user_template: str = ""
+    users_file: Path | None = Field(default=None, strict=False)
     partition: str = ""
     workdir: str = ""
     job_path: str = ""
@@ -126,7 +141,30 @@ class ClusterSettings(_Strict):
             if getattr(self, name) and self.kind not in _KIND_FIELDS[name]:
                 kinds = " or ".join(_KIND_FIELDS[name])
                 raise ValueError(f"'{name}' is for kind {kinds}, not for '{self.kind}'")
+        if self.known_hosts and self.host_key:
+            raise ValueError("'known_hosts' and 'host_key' exclude each other")
+        if self.has_accounts and self.job_user:
+            raise ValueError("'job_user' and an account for each wallet exclude each other")
         return self
+
+    @field_validator("user_template")
+    @classmethod
+    def _an_account_each(cls, text: str) -> str:
+        if text:
+            check_template(text)
+        return text
+
+    @field_validator("host_key")
+    @classmethod
+    def _one_key(cls, text: str) -> str:
+        if text and not re.fullmatch(r"[a-z0-9@.-]+ [A-Za-z0-9+/]+=*( [^\n]*)?", text.strip()):
+            raise ValueError("write type and key as in a known_hosts file: 'ssh-ed25519 AAAA…'")
+        return text.strip()
+
+    @property
+    def has_accounts(self) -> bool:
+        """Whether each wallet has an account of its own."""
+        return bool(self.user_template or self.users_file)
 
 
 def _price(value: object) -> str:
@@ -177,6 +215,63 @@ class TimingSettings(_Strict):
     lost_grace: float = Field(default=120.0, ge=0, strict=False)
     fetch_patience: float = Field(default=600.0, ge=0, strict=False)
     hand_back_after: float = Field(default=900.0, ge=0, strict=False)
+    prove_every: float = Field(default=1800.0, ge=0, strict=False)
+
+
+class BenchmarkSettings(_Strict):
+    """``[benchmark]``: what is measured with jobs, and how large those may be.
+
+    Attributes:
+        probe: Run the small job of each registration; ``local`` clusters have none.
+        kinds: What to measure by itself; ``dsq-provider register --benchmark`` runs all.
+        max_age_days: Results older than this are measured again.
+        nodes: Most nodes of one benchmark; 0 for all.
+        minutes: Time limit of each.
+        storage_mb: MB that are written and read for each storage.
+        iperf_host: ``host`` or ``host:port`` of an iperf3 server.
+        download_url, upload_url: What curl fetches from and sends to (PUT) without iperf3.
+    """
+
+    probe: bool = True
+    kinds: tuple[BenchmarkKind, ...] = Field(default=(), strict=False)
+    max_age_days: float = Field(default=90.0, gt=0, strict=False)
+    nodes: Count = 0
+    minutes: Positive = 30
+    storage_mb: Annotated[int, Field(ge=16)] = 1024
+    iperf_host: str = ""
+    download_url: str = ""
+    upload_url: str = ""
+
+
+class HttpSettings(_Strict):
+    """``[http]``: metrics and health for the machines that watch this one.
+
+    Attributes:
+        listen: ``host:port``; "" for none. Without it 127.0.0.1:3003, if that is free.
+    """
+
+    listen: str | None = None
+
+    @field_validator("listen")
+    @classmethod
+    def _host_and_port(cls, text: str | None) -> str | None:
+        if text:
+            host, mark, port = text.rpartition(":")
+            if not mark or not host or not port.isdecimal() or int(port) > 65535:
+                raise ValueError("write host:port, as in 127.0.0.1:3003")
+        return text
+
+
+class LogSettings(_Strict):
+    """``[log]``: lines on standard error.
+
+    Attributes:
+        format: ``text`` (key=value words) or ``json`` (one object a line).
+        level: The least important that is written.
+    """
+
+    format: Literal["text", "json"] = "text"
+    level: Literal["debug", "info", "warning", "error"] = "info"
 
 
 class ProviderSettings(_Strict):
@@ -185,6 +280,7 @@ class ProviderSettings(_Strict):
     name: str = ""
     state_dir: Path = Field(strict=False)
     shared_account: bool = False
+    keep_days: Count = 180
     chain: ChainSettings
     services: ServiceSettings
     wallet: WalletSettings = WalletSettings()
@@ -192,6 +288,9 @@ class ProviderSettings(_Strict):
     prices: PriceSettings = PriceSettings()
     labels: dict[str, str] = Field(default_factory=dict)
     timing: TimingSettings = TimingSettings()
+    benchmark: BenchmarkSettings = BenchmarkSettings()
+    http: HttpSettings = HttpSettings()
+    log: LogSettings = LogSettings()
 
     @field_validator("labels")
     @classmethod
@@ -212,6 +311,23 @@ class ProviderSettings(_Strict):
     @property
     def max_minutes(self) -> int | None:
         return self.cluster.max_minutes
+
+    @property
+    def job_environment(self) -> dict[str, str]:
+        """Where scripts keep their storage: below the account's home unless the site says else."""
+        cluster = self.cluster
+        home = f"{self.state_dir}" if cluster.kind == "local" else "~/.dsq"
+        return {
+            "DSQ_CACHE_ROOT": cluster.cache_root or f"{home}/cache",
+            "DSQ_SCRATCH_ROOT": cluster.scratch_root or f"{home}/scratch",
+        }
+
+    @property
+    def probe_settings(self) -> BenchmarkSettings:
+        """``[benchmark]``; a ``local`` cluster has no probe, for all of it is known."""
+        if self.cluster.kind != "local":
+            return self.benchmark
+        return self.benchmark.model_copy(update={"probe": False})
 
 
 def normalise(text: str) -> str:
@@ -302,6 +418,8 @@ def account_problem(settings: ProviderSettings) -> str:
     """
     me = pwd.getpwuid(os.geteuid()).pw_name
     cluster = settings.cluster
+    if cluster.has_accounts:
+        return ""  # each wallet has its own; this one is never among them
     if cluster.kind == "ssh":
         return _same(cluster.user or me, me) if is_this_host(cluster.host) else ""
     return _same(cluster.job_user or me, me)

@@ -17,10 +17,10 @@ from dsq.core.errors import DsqError
 from dsq.supervisor import actions as do
 from dsq.supervisor.decide import decide
 from dsq.supervisor.effects import Effects
-from dsq.supervisor.journal import JobRecord, Phase
 from dsq.supervisor.logcontext import job_context
 from dsq.supervisor.observe import ChainView, observe
 from dsq.supervisor.poller import Poller
+from dsq.supervisor.records import JobRecord, Phase
 from dsq.supervisor.services import Services
 
 log = logging.getLogger("dsq.supervisor.stepper")
@@ -112,17 +112,19 @@ class Stepper:
         try:
             judged = await self._step(job_id)
         except DsqError as error:
-            self._failed(job_id, str(error))
+            self.failed(job_id, str(error))
         except Exception as error:
             log.exception("step=failed")
-            self._failed(job_id, f"{type(error).__name__}: {error}")
+            self.failed(job_id, f"{type(error).__name__}: {error}")
         else:
-            self._failures.pop(job_id, None)
             self._retry_at.pop(job_id, None)
+            if not self._effects.reporter.is_at(job_id):
+                self._failures.pop(job_id, None)
             return judged
         return _Judged.FAILED
 
-    def _failed(self, job_id: int, words: str) -> None:
+    def failed(self, job_id: int, words: str) -> None:
+        """An effect for a job failed: it is judged again after a growing pause."""
         count = self._failures[job_id] = self._failures.get(job_id, 0) + 1
         delay = min(FIRST_RETRY * 2 ** min(count - 1, 10), LAST_RETRY)
         if job_id in self._again:
@@ -191,6 +193,8 @@ class Stepper:
         retry_at = self._retry_at.get(record.job_id)
         if retry_at is not None:
             return now >= retry_at
+        if self._effects.reporter.is_at(record.job_id):
+            return False
         rest = now - self._judged_at.get(record.job_id, 0.0)
         is_quiet = (
             record.phase in (Phase.SENT, Phase.SEEN)

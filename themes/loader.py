@@ -7,6 +7,7 @@ Nothing here knows the screen: a theme is data.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import tomllib
 from collections.abc import Mapping
@@ -139,3 +140,12 @@ def user_themes(folder: Path) -> tuple[list[ThemeFile], list[SettingsError]]:
         except SettingsError as error:
             problems.append(error)
     return themes, problems
+
+
+def stamps(folder: Path) -> dict[Path, int]:
+    """When each theme file of a folder was written last, to see that one has changed."""
+    found: dict[Path, int] = {}
+    for path in folder.glob("*.toml") if folder.is_dir() else ():
+        with contextlib.suppress(OSError):
+            found[path] = path.stat().st_mtime_ns
+    return found

@@ -230,6 +230,18 @@ def _status(text: str) -> Any:
     return JobStatus.parse(text)
 
 
+def _filter(text: str) -> Any:
+    from dsq.core.readmodel import parse_filter
+
+    return parse_filter(text)
+
+
+def _order(text: str) -> Any:
+    from dsq.core.readmodel import Order
+
+    return Order.parse(text)
+
+
 def _endpoint(text: str) -> tuple[str, int]:
     from dsq.core.errors import UsageError
 
@@ -245,6 +257,8 @@ ADDRESS = _Parsed("ADDR", _address)
 LABEL = _Parsed("KEY=VALUE", _label)
 AFFINITY = _Parsed("KEY<op>VALUE", _affinity)
 STATUS = _Parsed("STATUS", _status)
+FILTER = _Parsed("filter", _filter)
+ORDER = _Parsed("order", _order)
 ENDPOINT = _Parsed("HOST:PORT", _endpoint)
 
 

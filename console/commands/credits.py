@@ -1,4 +1,4 @@
-"""``credits``: balance, allowance, transfers."""
+"""``credits``: balance, allowance, transfers, and what waits to be collected."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     "credits",
     cls=DefaultGroup,
     default="balance",
-    short_help="Show, allow and transfer credits.",
+    short_help="Show, allow, transfer and collect credits.",
 )
 def credits_group() -> None:
-    """Show, allow and transfer credits. Without a command: the balance."""
+    """Show, allow, transfer and collect credits. Without a command: the balance."""
 
 
 @credits_group.command()
@@ -55,9 +55,13 @@ async def balance(call: Session, address: Address | None, as_json: bool) -> None
                 allowance_wei=held.allowance_wei,
                 locked_wei=held.locked_wei,
                 native_wei=held.native_wei,
+                claimable_wei=held.claimable_wei,
+                faucet_wei=held.faucet_wei,
             )
         )
         return
+    waiting = f"{format_credits(held.claimable_wei)} credits: 'dsq credits withdraw' collects them"
+    given = f"{format_credits(held.faucet_wei)} credits: 'dsq credits claim' collects them"
     put_fields(
         [
             ("account", str(held.address)),
@@ -65,6 +69,8 @@ async def balance(call: Session, address: Address | None, as_json: bool) -> None
             ("locked", f"{format_credits(held.locked_wei)} credits in jobs that have not ended"),
             ("allowance", f"{format_credits(held.allowance_wei)} credits"),
             ("coins", f"{format_credits(held.native_wei)} for transaction fees"),
+            ("waiting", waiting if held.claimable_wei else ""),
+            ("faucet", given if held.faucet_wei else ""),
         ]
     )
 
@@ -79,8 +85,8 @@ async def balance(call: Session, address: Address | None, as_json: bool) -> None
 async def allowance(call: Session, wei: int | None, as_json: bool) -> None:
     """Show what the grid may take of your credits, or set it to N.
 
-    'dsq submit' and 'dsq topup' approve what they need by themselves; 0 takes back what
-    was allowed.
+    'dsq submit' and 'dsq topup' need none that stands: they permit or approve what they
+    use by themselves. 0 takes back what was allowed.
     """
     from dsq.core.units import format_credits
 
@@ -119,3 +125,45 @@ async def transfer(call: Session, to: Address, wei: int, yes: bool) -> None:
         await grid.transfer(to, wei)
         left = await grid.chain.balance(grid.address)
     say(f"Sent {amount} to {to}; {format_credits(left)} are left.")
+
+
+@credits_group.command()
+@json_option
+@key_options
+@grid_options
+@session
+@asynchronous
+async def claim(call: Session, as_json: bool) -> None:
+    """Collect the credits that the grid's faucet has promised you."""
+    from dsq.core.units import format_credits
+
+    async with call.open(sign=True) as grid:
+        wei = await grid.claim_faucet()
+        account = grid.address
+    if as_json:
+        put_json({"address": str(account), "claimed_wei": str(wei)})
+    else:
+        say(f"Claimed {format_credits(wei)} credits from the grid's faucet.")
+
+
+@credits_group.command()
+@click.option("--to", metavar="ADDR", type=ADDRESS, help="Pay this account instead of yours.")
+@json_option
+@key_options
+@grid_options
+@session
+@asynchronous
+async def withdraw(call: Session, to: Address | None, as_json: bool) -> None:
+    """Collect payments of jobs to you that did not go through.
+
+    The grid keeps a payment that the token refused, such as one to a blocked account.
+    """
+    from dsq.core.units import format_credits
+
+    async with call.open(sign=True) as grid:
+        wei = await grid.withdraw_claimable(to)
+        target = to or grid.address
+    if as_json:
+        put_json({"address": str(target), "withdrawn_wei": str(wei)})
+    else:
+        say(f"Paid {format_credits(wei)} waiting credits to {target}.")

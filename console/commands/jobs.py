@@ -12,6 +12,8 @@ import click
 from dsq.console.commands.common import (
     ADDRESS,
     CREDITS,
+    FILTER,
+    ORDER,
     STATUS,
     Session,
     asynchronous,
@@ -23,12 +25,14 @@ from dsq.console.commands.common import (
     session,
 )
 from dsq.console.commands.groups import Group
+from dsq.console.commands.release import release
 from dsq.console.commands.workflows import label_options, limited, load, put_answers
 from dsq.console.output import put, put_fields, put_json, put_table, say
 
 if TYPE_CHECKING:
     from dsq.core.grid import Grid
     from dsq.core.model import Address, Affinity, Job, JobStatus, Label
+    from dsq.core.readmodel import Filter, Order
 
 NAME_BYTES = 32
 
@@ -39,7 +43,9 @@ NAME_BYTES = 32
 @click.option("--name", metavar="S", help="The job's name, at most 32 bytes; else the file's.")
 @label_options
 @click.option("--watch", is_flag=True, help="Follow the job to its end and exit as it does.")
-@click.option("--no-approve", is_flag=True, help="Refuse instead of raising the allowance.")
+@click.option(
+    "--no-approve", is_flag=True, help="Use the allowance as it is; refuse if it is too small."
+)
 @json_option
 @key_options
 @grid_options
@@ -58,8 +64,9 @@ async def submit(
 ) -> int:
     """Submit a workflow and lock credits for it.
 
-    The workflow is checked first; then exactly what is missing of the allowance is
-    approved, and the job is requested. What the job does not use comes back at its end.
+    The workflow is checked first; then the job is requested, with a permit for exactly
+    these credits in the same transaction unless the allowance covers them already. What
+    the job does not use comes back at its end.
 
     Prints the job's number, with --json its object. With --watch, each status goes to
     standard error, the output of a workflow that logs to standard output, and the exit
@@ -98,6 +105,20 @@ def default_name(file: str) -> str:
 @click.command(short_help="List your jobs, newest first.")
 @click.option("--status", type=STATUS, help="Only jobs with this status, such as RUNNING.")
 @click.option("--customer", type=ADDRESS, help="Jobs of this account instead of yours.")
+@click.option(
+    "--filter",
+    "wanted",
+    type=FILTER,
+    metavar="WORDS",
+    help="Only jobs that pass a filter, such as 'status:running gpu !test'.",
+)
+@click.option(
+    "--sort",
+    "order",
+    type=ORDER,
+    metavar="[-]BY",
+    help="Sort by id, name, status, cost, …; '-' turns the order round.",
+)
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="No more than N jobs.")
 @json_option
 @key_options
@@ -108,21 +129,50 @@ async def jobs(
     call: Session,
     status: JobStatus | None,
     customer: Address | None,
+    wanted: Filter | None,
+    order: Order | None,
     limit: int | None,
     as_json: bool,
 ) -> None:
-    """List your jobs, newest first."""
+    """List your jobs, newest first.
+
+    A filter is made of words: 'status:running gpu !test' keeps running jobs that have gpu
+    but not test in their id, name, provider or error; 'cost>50 age<2d' compares. The words
+    are those of the console's filter. --sort takes id, name, status, provider, cost, locked,
+    submitted, started, ended, elapsed, gpus, cpus or exit.
+    """
     from dsq.core.views import job_to_dict
 
     async with call.open() as grid:
         account = customer or call.account(grid.config)
-        found = await grid.jobs(status=status, customer=account, limit=limit)
+        if wanted is None and order is None:
+            found = await grid.jobs(status=status, customer=account, limit=limit)
+        else:
+            found = await searched(grid, account, status, wanted, order, limit)
     if as_json:
         put_json([job_to_dict(job) for job in found])
     elif not found:
         say("No jobs yet. 'dsq submit FILE --credits N' submits one.")
     else:
         put_jobs(found)
+
+
+async def searched(
+    grid: Grid,
+    account: Address,
+    status: JobStatus | None,
+    wanted: Filter | None,
+    order: Order | None,
+    limit: int | None,
+) -> list[Job]:
+    """Jobs that pass a filter, in the order that is asked for, else newest first."""
+    from dsq.console.commands.listing import find_jobs
+    from dsq.core.readmodel import Order, parse_filter
+
+    text = wanted.text if wanted is not None else ""
+    if status is not None:
+        text = f"status:{status.name} {text}"
+    return await find_jobs(grid, account, parse_filter(text), order or Order(), limit)
 
 
 def put_jobs(found: Sequence[Job]) -> None:
@@ -156,9 +206,9 @@ def moment(seconds: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S") if time is not None else "-"
 
 
-@click.group(cls=Group, short_help="Show one job.")
+@click.group(cls=Group, short_help="Show one job, or release it from its provider.")
 def job() -> None:
-    """Show one job."""
+    """Show one job, or release it from its provider."""
 
 
 @job.command()
@@ -180,6 +230,9 @@ async def show(call: Session, job_id: int, as_json: bool) -> None:
             put_json(job_to_dict(found))
         else:
             put_job(found, await provider_name(grid, found.provider))
+
+
+job.add_command(release)
 
 
 async def provider_name(grid: Grid, address: Address) -> str:
@@ -287,7 +340,8 @@ async def cancel(call: Session, job_id: int, as_json: bool) -> None:
     """Cancel a job.
 
     One that does not run yet ends at once and costs nothing. One that runs is ended by its
-    provider; what it used is paid, the rest comes back.
+    provider; what it used is paid, the rest comes back. If the provider lets its time for
+    that pass, the same command releases the job.
     """
     from dsq.core.units import format_credits
     from dsq.core.views import job_to_dict
@@ -306,12 +360,18 @@ async def cancel(call: Session, job_id: int, as_json: bool) -> None:
                 f"{name} was asked to end job {job_id}; what it has not used of {locked} "
                 "credits comes back when it has ended."
             )
+            due = await grid.expiry(job_id)
+            if due is not None:
+                say(f"If it does not answer, 'dsq job release {job_id}' ends it from "
+                    f"{moment(due)} UTC on.")  # fmt: skip
 
 
 @click.command(short_help="Add credits to a job that is scheduled or runs.")
 @job_argument
 @click.argument("wei", metavar="N", type=CREDITS)
-@click.option("--no-approve", is_flag=True, help="Refuse instead of raising the allowance.")
+@click.option(
+    "--no-approve", is_flag=True, help="Use the allowance as it is; refuse if it is too small."
+)
 @json_option
 @key_options
 @grid_options

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -25,22 +27,25 @@ def sbatch() -> None:
 
 
 @sbatch.command("serve")
+@click.option(
+    "--settings",
+    "settings_file",
+    metavar="FILE",
+    type=FILE,
+    help="All settings and limits, in TOML (docs/reference/settings.md).",
+)
 @click.option("--data-dir", metavar="DIR", type=FILE, help="Scripts, logs and the service's key.")
 @click.option(
-    "--http",
-    type=ENDPOINT,
-    default="127.0.0.1:3000",
-    show_default=True,
-    help="Where GraphQL listens; port 0 takes a free one.",
+    "--data-key",
+    "key_files",
+    metavar="FILE",
+    type=FILE,
+    multiple=True,
+    help="Key that encrypts what is kept; further ones only open what is older.",
 )
-@click.option(
-    "--grpc",
-    type=ENDPOINT,
-    default="127.0.0.1:3001",
-    show_default=True,
-    help="Where gRPC listens.",
-)
-@click.option("--logger-endpoint", metavar="HOST:PORT", default="", help="Log service to tell.")
+@click.option("--http", type=ENDPOINT, help="Where GraphQL listens  [default: 127.0.0.1:3000]")
+@click.option("--grpc", type=ENDPOINT, help="Where gRPC listens  [default: 127.0.0.1:3001]")
+@click.option("--logger-endpoint", metavar="HOST:PORT", help="Log service to tell.")
 @click.option(
     "--pre-hook",
     "pre_hook_file",
@@ -62,47 +67,46 @@ def sbatch() -> None:
 @session
 def sbatch_serve(
     call: Session,
-    data_dir: Path | None,
-    http: tuple[str, int],
-    grpc: tuple[str, int],
-    logger_endpoint: str,
-    pre_hook_file: Path | None,
-    post_hook_file: Path | None,
-    tls_cert: Path | None,
-    tls_key: Path | None,
+    /,
+    settings_file: Path | None,
+    http: tuple[str, int] | None,
+    grpc: tuple[str, int] | None,
+    key_files: tuple[Path, ...],
     allow_unsigned_logs: bool,
+    **chosen: Any,
 ) -> None:
     """Serve the sbatch API and the log service until SIGTERM or ctrl+C.
 
-    The grid's settings need rpc_url, chain_id and metascheduler. Without TLS, listen on
-    loopback only: secrets of jobs pass here.
+    The grid's settings, or the file, need rpc_url, chain_id and metascheduler. Without TLS,
+    listen on loopback only: secrets of jobs pass here. Scripts go to Redis when
+    DSQ_SBATCH_REDIS_URL (or redis_url in the file) says so. Port 0 takes a free one.
     """
     from dsq.core.config import state_dir
     from dsq.core.errors import UsageError
 
-    if (tls_cert is None) != (tls_key is None):
+    if (chosen["tls_cert"] is None) != (chosen["tls_key"] is None):
         raise UsageError("--tls-cert and --tls-key come together.")
     config = call.config()
-    folder = data_dir or state_dir() / "sbatch"
 
     from dsq.sbatch.service.serve import serve as serve_sbatch
-    from dsq.sbatch.service.settings import ServiceSettings
+    from dsq.sbatch.service.settings import read_settings
 
-    settings = ServiceSettings(
-        data_dir=folder,
-        http_host=http[0],
-        http_port=http[1],
-        grpc_host=grpc[0],
-        grpc_port=grpc[1],
-        rpc_url=config.rpc_url,
-        chain_id=config.chain_id,
-        metascheduler=config.metascheduler,
-        logger_endpoint=logger_endpoint,
-        pre_hook_file=pre_hook_file,
-        post_hook_file=post_hook_file,
-        tls_cert=tls_cert,
-        tls_key=tls_key,
-        allow_unsigned_logs=allow_unsigned_logs,
+    settings = read_settings(
+        settings_file,
+        {
+            "data_dir": state_dir() / "sbatch",
+            "rpc_url": config.rpc_url,
+            "chain_id": config.chain_id,
+            "metascheduler": config.metascheduler,
+        },
+        http_host=http and http[0],
+        http_port=http and http[1],
+        grpc_host=grpc and grpc[0],
+        grpc_port=grpc and grpc[1],
+        key_files=key_files or None,
+        redis_url=os.environ.get("DSQ_SBATCH_REDIS_URL"),
+        allow_unsigned_logs=allow_unsigned_logs or None,
+        **chosen,
     )
     serve(lambda stop: serve_sbatch(settings, stop), debug=call.debug)
 

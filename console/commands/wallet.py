@@ -18,15 +18,20 @@ from dsq.console.commands.common import (
     session,
 )
 from dsq.console.commands.groups import DefaultGroup
+from dsq.console.commands.ledger import history, spent
 from dsq.console.output import put, put_json, say
 
 if TYPE_CHECKING:
     from dsq.core.wallet import Wallet
 
 
-@click.group(cls=DefaultGroup, default="address", short_help="Make, import and show keys.")
+@click.group(
+    cls=DefaultGroup,
+    default="address",
+    short_help="Make, import and show keys; where credits went.",
+)
 def wallet() -> None:
-    """Make, import and show keys. Without a command: the address in use."""
+    """Make, import and show keys; where credits went. Without a command: the address in use."""
 
 
 def name_option(function: click.decorators.FC) -> click.decorators.FC:
@@ -114,6 +119,10 @@ def address(call: Session, as_json: bool) -> None:
         put_json({"address": str(found)})
     else:
         put(str(found))
+
+
+wallet.add_command(history)
+wallet.add_command(spent)
 
 
 def _path_for_new(call: Session, name: str) -> Path:

@@ -64,7 +64,7 @@ def _money_lines(plan: SubmitPlan, state: ConsoleState) -> list[Line]:
             )
         )
         if state.balance.allowance_wei < plan.wei:
-            words = f"the grid is allowed to take exactly {exact_credits(plan.wei)} first"
+            words = f"the grid may take exactly {exact_credits(plan.wei)}, for this job only"
             lines.append(labelled("allowance", (words, "foreground")))
     words = "what the job does not use comes back when it ends"
     lines.append(labelled("", (words, "muted")))

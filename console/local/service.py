@@ -41,6 +41,9 @@ async def run_sbatch(home: Home, state: State, stop: asyncio.Event) -> None:
             chain_id=state.options.chain_id,
             metascheduler=state.metascheduler,
             logger_endpoint=grpc,
+            # All callers are this machine's.
+            requests_per_minute=0,
+            max_streams_per_address=4000,
         ),
         stop,
     )

@@ -5,19 +5,26 @@ All I/O runs in workers, which write to the state; the screens read it at their 
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Callable, Hashable, Sequence
 from datetime import tzinfo
+from pathlib import Path
 from typing import Any, ClassVar
 
 from textual.binding import Binding, BindingType
 
 from dsq.console.dialogs.confirm import Confirm
 from dsq.console.dialogs.top_up import TopUp
+from dsq.console.keymap import load_keymap
+from dsq.console.preferences import Preferences, save_preferences
 from dsq.console.user.accounting import account
 from dsq.console.user.details import job_name, settled_line
 from dsq.console.user.feed import Connect, Feed
+from dsq.console.user.job_store import JobStore
 from dsq.console.user.log_session import LogSession
+from dsq.console.user.notify import tell_outside
+from dsq.console.user.port import GridPort
 from dsq.console.user.screens.base import VIEWS
 from dsq.console.user.screens.jobs import JobsScreen
 from dsq.console.user.screens.logs import LogKeys
@@ -26,16 +33,21 @@ from dsq.console.user.screens.providers import ProvidersScreen
 from dsq.console.user.screens.submit import SubmitScreen
 from dsq.console.user.screens.wallet import WalletScreen
 from dsq.console.user.state import ConsoleState
-from dsq.console.widgets.frame import DsqApp, number_keys
+from dsq.console.widgets.frame import TICK, DsqApp, number_keys
 from dsq.console.widgets.lines import Line
 from dsq.console.widgets.notice import Notice
 from dsq.console.widgets.safe import one_line
-from dsq.console.widgets.words import credits_text, duration_text
-from dsq.core.errors import DsqError, SettingsError
-from dsq.core.model import Job, JobStatus
-from dsq.themes.loader import ThemeFile
+from dsq.console.widgets.words import credits_text, duration_text, plural
+from dsq.core.errors import DsqError, SettingsError, UsageError, close_matches
+from dsq.core.model import Address, Job, JobStatus
+from dsq.core.readmodel import Order
+from dsq.themes.loader import ThemeFile, stamps, user_themes
 
 SESSIONS_KEPT = 4
+THEMES_EVERY = 1.0
+"""Seconds between two looks at the user's theme files."""
+LISTED = 8
+"""Jobs that a question names."""
 TOP_UP_STATES = (JobStatus.SCHEDULED, JobStatus.RUNNING)
 
 
@@ -50,6 +62,10 @@ class ConsoleApp(DsqApp):
         zone: Time zone to show times in; the machine's when None.
         themes: The user's own themes.
         problems: What was wrong with settings or themes; shown among the notices.
+        open_store: Opens what was known of an account last time; None keeps nothing.
+        account: The account to show before the grid is connected.
+        preferences: How it looks and what it tells.
+        folder: Where a change of the preferences is kept; None keeps none.
     """
 
     MODES: ClassVar[dict[str, Any]] = {
@@ -83,19 +99,128 @@ class ConsoleApp(DsqApp):
         zone: tzinfo | None = None,
         themes: Sequence[ThemeFile] = (),
         problems: Sequence[SettingsError] = (),
+        open_store: Callable[[Address], JobStore] | None = None,
+        account: Address | None = None,
+        preferences: Preferences | None = None,
+        folder: Path | None = None,
     ) -> None:
         super().__init__(now=now, zone=zone, themes=themes)
         self.read_only = read_only
+        self.preferences = preferences or Preferences()
+        self._folder = folder
+        self._themes_seen: dict[Path, int] = {}
         self.state = ConsoleState(one_line(grid_name, 24))
         self.notices = self.state.notices
-        self.feed = Feed(connect, self.state, now)
+        self._open_store = open_store
+        self.feed = Feed(self._connecting(connect), self.state, now)
         self._sessions: dict[int, LogSession] = {}
-        self._statuses: dict[int, JobStatus] = {}
+        self._open: set[int] = set()
         for problem in problems:
             self.notices.add(Notice.of_error(problem, now(), "settings"))
 
+        self._take_theme()
+        if account is not None:
+            self._use(account)
+
+    def _connecting(self, connect: Connect) -> Connect:
+        """Connects, and takes the account's own file if another one was shown."""
+
+        async def connected() -> GridPort:
+            grid = await connect()
+            if grid.address != self.state.address:
+                self._use(grid.address)
+            return grid
+
+        return connected
+
+    # -- themes and keys ---------------------------------------------------------------------
+
+    def _take_theme(self) -> None:
+        """Uses the preferred theme."""
+        name = self.preferences.theme
+        if name in self.available_themes:
+            self.theme = name
+            return
+        text = f"There is no theme '{name}'.{close_matches(name, self.available_themes)}"
+        self.notices.add(Notice(self.now(), "warning", text, "ctrl+t shows them.", "settings"))
+
+    def _take_keys(self) -> None:
+        """Uses the user's keys, and looks after the user's themes."""
+        if self._folder is None:
+            return
+        keys, problems = load_keymap(self._folder)
+        for problem in problems:
+            self.notices.add(Notice.of_error(problem, self.now(), "keys"))
+        self.user_keys = keys
+        self.set_keymap(keys)
+        self._themes_seen = stamps(self._folder / "themes")
+        self.set_interval(THEMES_EVERY, self._reload_themes)
+
+    def _reload_themes(self) -> None:
+        """Takes changed theme files at once; a mistake in one is told, and the old colours stay."""
+        assert self._folder is not None
+        folder = self._folder / "themes"
+        seen = stamps(folder)
+        if seen == self._themes_seen:
+            return
+        self._themes_seen = seen
+        themes, problems = user_themes(folder)
+        for problem in problems:
+            self.report(problem, "theme")
+        self.offer_themes(themes)
+
+    def theme_chosen(self, name: str) -> None:
+        self.prefer(theme=name)
+
+    # -- preferences -------------------------------------------------------------------------
+
+    def prefer(self, **changes: Any) -> None:
+        """Changes preferences, and keeps them for the next start."""
+        self.preferences = self.preferences.model_copy(update=changes)
+        if self._folder is None:
+            return
+        try:
+            save_preferences(self._folder, self.preferences)
+        except OSError as error:
+            self.report(error, "save the settings")
+
+    def prefer_jobs(self, **changes: Any) -> None:
+        """The same for the table of jobs."""
+        self.prefer(jobs=self.preferences.jobs.model_copy(update=changes))
+
+    def order(self) -> Order:
+        """What the table of jobs is sorted by, by the preferences."""
+        try:
+            return Order.parse(self.preferences.jobs.sort)
+        except UsageError as error:
+            self.notices.add(Notice.of_error(error, self.now(), "settings"))
+            return Order()
+
+    def _use(self, account: Address) -> None:
+        self.state.address = account
+        if self._open_store is None:
+            return
+        try:
+            store = self._open_store(account)
+        except (OSError, sqlite3.Error) as error:
+            text = f"What was known of your jobs cannot be read: {error}."
+            self.notices.add(Notice(self.now(), "warning", text, "It is read anew.", "jobs"))
+            return
+        self.state.jobs.close()
+        self.state.use(store)
+
+    def on_unmount(self) -> None:
+        self.state.jobs.close()
+
     def on_mount(self) -> None:
+        self._take_keys()
+        # Not in the tick: painting and writing together would keep a key waiting.
+        self.set_interval(TICK, lambda: self.state.jobs.idle())
+        self.run_worker(self._complete(), group="store", exit_on_error=False)
         self.run_worker(self._feed(), group="feed", exit_on_error=False)
+
+    async def _complete(self) -> None:
+        await self.state.jobs.complete_load()
 
     async def _feed(self) -> None:
         try:
@@ -107,6 +232,7 @@ class ConsoleApp(DsqApp):
         # A log grows without the state changing.
         if self.is_running and isinstance(self.screen, LogKeys) and self.screen.ready:
             self.screen.sync_log()
+        self.state.jobs.settle()
         super().tick()
 
     def revision(self) -> Hashable:
@@ -117,19 +243,29 @@ class ConsoleApp(DsqApp):
 
     def _tell_ends(self) -> None:
         """Says which jobs have ended since the last look; the first look says nothing."""
-        if not self.state.loaded:
+        if not (self.state.loaded and self.state.jobs.complete):
             return
-        before = self._statuses
-        self._statuses = {job.id: job.status for job in self.state.jobs.hot()}
-        for job_id in before.keys() - self._statuses.keys():
+        before, self._open = self._open, self.state.jobs.hot_ids()
+        for job_id in before - self._open:
             job = self.state.jobs.get(job_id)
             if job is not None and job.status.is_final:
                 bad = job.status is not JobStatus.FINISHED
-                self.tell(
-                    settled_line(job, self.moment()),
-                    f"job {job.id}",
-                    severity="warning" if bad else "information",
-                )
+                words = settled_line(job, self.moment())
+                self.tell(words, f"job {job.id}", severity="warning" if bad else "information")
+                self._tell_outside(words)
+
+    def _tell_outside(self, words: str) -> None:
+        """The same outside the screen, as far as the preferences want it."""
+        if self.is_headless:
+            return
+        driver = self._driver
+
+        def write(text: str) -> None:
+            if driver is not None:
+                driver.write(text)
+
+        telling = tell_outside("dsq", words, self.preferences.notify, bell=self.bell, write=write)
+        self.run_worker(telling, group="tell", exit_on_error=False)
 
     def action_refresh(self) -> None:
         self.run_worker(self._refresh(), group="refresh", exclusive=True, exit_on_error=False)
@@ -200,6 +336,27 @@ class ConsoleApp(DsqApp):
         if after.status.is_hot:
             text = f"Job {job.id} {job_name(job)} was asked to stop; its provider ends it."
             self.tell(text, f"job {job.id}")
+
+    def ask_cancel_all(self, jobs: Sequence[Job]) -> None:
+        """Asks once for several jobs, naming what dies and what comes back, then cancels them."""
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                for job in jobs:
+                    self.run_worker(self._cancel(job), exit_on_error=False)
+
+        now = self.now()
+        back = sum(account(each, self.state.provider_of(each), now).comes_back for each in jobs)
+        running = sum(each.status is JobStatus.RUNNING for each in jobs)
+        names = [f"{each.id} {job_name(each)}" for each in jobs[:LISTED]]
+        more = f" and {len(jobs) - LISTED} more" if len(jobs) > LISTED else ""
+        lines: list[Line] = [
+            [(", ".join(names) + more, "foreground")],
+            [(f"{running} of them run; what they have not saved is lost.", "foreground")],
+            [(f"About {credits_text(back)} credits come back.", "foreground")],
+        ]
+        title = f"Cancel {plural(len(jobs), 'job')}?"
+        self.push_screen(Confirm(title, lines, yes="Cancel them"), answered)
 
     def ask_top_up(self, job: Job) -> None:
         """Asks for credits, showing what they buy, then adds them."""

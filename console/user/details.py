@@ -19,6 +19,7 @@ from dsq.console.widgets.words import (
     settled_credits,
     status_text,
 )
+from dsq.core.groups import membership
 from dsq.core.model import Job, JobStatus, WhyNot
 from dsq.core.units import format_minutes
 
@@ -29,7 +30,11 @@ BLOCKS_FROM = 46
 
 
 def job_name(job: Job) -> str:
-    """A job's name, fit for a screen; its number where it has none."""
+    """A job's name, fit for a screen; its number where it has none; its place in a sweep."""
+    group = membership(job.name)
+    if group is not None:
+        title = one_line(group.title, 48) or group.group
+        return f"{title} [{group.index}/{group.count}]"
     return one_line(job.name, 64) if job.name else f"job {job.id}"
 
 

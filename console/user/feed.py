@@ -16,6 +16,7 @@ from dsq.console.user.state import ConsoleState, Link
 from dsq.console.widgets.notice import Notice
 from dsq.core.errors import DsqError, NotFoundError, UnreachableError
 from dsq.core.model import Job
+from dsq.core.readmodel.sync import synchronise
 
 log = logging.getLogger("dsq.console.feed")
 
@@ -25,8 +26,6 @@ SILENCE_SECONDS = 8.0
 """Without a batch for so long, the feed asks for the head to see whether the link is up."""
 PROBE_TIMEOUT = 6.0
 RETRY_DELAYS = (2.0, 4.0, 8.0, 15.0, 30.0)
-NEWEST_JOBS = 50
-READS_AT_ONCE = 8
 BALANCE_EVERY = 2.0
 
 PROVIDER_EVENTS = frozenset(
@@ -101,16 +100,21 @@ class Feed:
                     await self.grid.close()
 
     async def load(self) -> None:
-        """Reads everything anew."""
+        """Brings everything up to date, the jobs page by page."""
         grid = self.require_grid()
         state = self._state
-        head, jobs, balance, providers, constants = await asyncio.gather(
-            grid.head(), grid.jobs(), grid.balance(), grid.providers(), grid.constants()
+        head, balance, providers, constants = await asyncio.gather(
+            grid.head(), grid.balance(), grid.providers(), grid.constants()
         )
-        state.jobs.replace_all(jobs)
         state.balance, state.constants = balance, constants
         state.providers = {provider.address: provider for provider in providers}
         state.head, state.head_seen_at = head, self._now()
+        state.jobs.model.put_providers(providers)
+        state.jobs.model.put_constants(constants)
+        state.touch()
+        async for to_read in synchronise(grid, state.jobs):
+            state.to_read = to_read
+            state.touch()
         state.loaded = True
         state.touch()
 
@@ -126,7 +130,7 @@ class Feed:
                     await self.load()
                 elif first:
                     # Between load() and the feed's first block something may have happened.
-                    await self._reconcile(grid)
+                    await self.load()
                 else:
                     await self._apply(grid, batch)
                 first = False
@@ -218,13 +222,6 @@ class Feed:
         self._state.link = Link("online", now)
         self._state.touch()
 
-    async def _reconcile(self, grid: GridPort) -> None:
-        known = {job.id for job in self._state.jobs.hot()}
-        newest = await grid.jobs(limit=NEWEST_JOBS)
-        for job in newest:
-            self._state.jobs.put(job)
-        await self.refresh_jobs(known - {job.id for job in newest})
-
     async def _apply(self, grid: GridPort, batch: BatchLike) -> None:
         state, changed, providers = self._state, set[int](), False
         me = grid.address
@@ -248,16 +245,15 @@ class Feed:
             await self.refresh_balance()
 
     async def refresh_jobs(self, ids: Iterable[int]) -> None:
-        """Reads some jobs anew."""
-        grid = self.require_grid()
-        gate = asyncio.Semaphore(READS_AT_ONCE)
-
-        async def read(job_id: int) -> None:
-            async with gate:
-                with contextlib.suppress(NotFoundError):
-                    self.put(await grid.job(job_id))
-
-        await asyncio.gather(*(read(job_id) for job_id in ids))
+        """Reads some jobs anew, in one question."""
+        wanted = sorted(ids)
+        try:
+            found = await self.require_grid().jobs_by_id(wanted)
+        except NotFoundError:
+            # The chain went back over one of them; the feed will say so and read all anew.
+            return
+        for job in found:
+            self.put(job)
 
     def put(self, job: Job) -> None:
         """Takes a job that someone has read."""
@@ -275,6 +271,7 @@ class Feed:
     async def refresh_providers(self) -> None:
         """Reads the providers anew."""
         providers = await self.require_grid().providers()
+        self._state.jobs.model.put_providers(providers)
         self._state.providers = {provider.address: provider for provider in providers}
         self._state.touch()
 

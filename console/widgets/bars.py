@@ -186,7 +186,10 @@ class KeyBar(Widget):
 
 
 def first_key(node: DOMNode, binding: Binding) -> str:
-    """Of all keys of an action the one that its class names first."""
+    """Of all keys of an action the one that the user, else its class, names first."""
+    chosen = getattr(node.app, "user_keys", {}).get(binding.id)
+    if chosen:
+        return str(chosen).partition(",")[0]
     for owner in type(node).__mro__:
         for declared in Binding.make_bindings(owner.__dict__.get("BINDINGS", ())):
             if declared.action == binding.action:

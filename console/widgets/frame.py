@@ -6,7 +6,7 @@ screen of such an app. What is shown in them the apps say.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from datetime import tzinfo
 from typing import Any, ClassVar
 
@@ -20,7 +20,7 @@ from dsq.console.dialogs.choose import Choose
 from dsq.console.dialogs.help import Help, help_lines
 from dsq.console.widgets.bars import Banner, KeyBar, Part, Tabs, TopBar
 from dsq.console.widgets.notice import Notice, NoticeBook
-from dsq.console.widgets.palette import default_variables, register_themes
+from dsq.console.widgets.palette import default_variables, register_themes, to_textual
 from dsq.console.widgets.safe import one_line
 from dsq.console.widgets.words import Moment
 from dsq.themes.loader import ThemeFile
@@ -129,6 +129,7 @@ class DsqApp(App[None]):
 
     Attributes:
         failure: What ended the app; :meth:`run` raises it after the screen has gone.
+        user_keys: The user's own keys by the names of bindings.
     """
 
     TITLE = "dsq"
@@ -172,6 +173,7 @@ class DsqApp(App[None]):
         self.now = now
         self.zone = zone
         self.notices = NoticeBook()
+        self.user_keys: Mapping[str, str] = {}
         self.failure: BaseException | None = None
         self._painted: tuple[Hashable, int] = (None, -1)
 
@@ -268,9 +270,20 @@ class DsqApp(App[None]):
         def chosen(index: int | None) -> None:
             if index is not None:
                 self.theme = names[index]
+                self.theme_chosen(names[index])
 
         choices = [(name, self._theme_words(name)) for name in names]
         self.push_screen(Choose("Theme", choices), chosen)
+
+    def theme_chosen(self, name: str) -> None:
+        """Called when the user has chosen a theme."""
+
+    def offer_themes(self, themes: Sequence[ThemeFile]) -> None:
+        """Offers the user's themes as they are now; the one in use changes at once."""
+        for theme in themes:
+            self.register_theme(to_textual(theme))
+        if self.theme in {theme.name for theme in themes}:
+            self._watch_theme(self.theme)
 
     def _theme_words(self, name: str) -> str:
         kind = "dark" if self.available_themes[name].dark else "light"

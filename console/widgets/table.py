@@ -127,6 +127,7 @@ class LiveTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
         empty: What to say when there are no rows.
         opens: Enter and a double click open a row.
         quiet: Without the focus it shows no cursor.
+        marks: Rows can be marked; ``key_at`` then tells a row's key without reading the row.
     """
 
     DEFAULT_CSS = """
@@ -148,6 +149,15 @@ class LiveTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
         Binding("home,g", "cursor_to(0)", "First row", show=False, id="table.first"),
         Binding("end,G", "cursor_to(-1)", "Last row", show=False, id="table.last"),
         Binding("enter", "open", "Open", tooltip="Open what the cursor is on", id="table.open"),
+        Binding("space", "mark", "Mark", show=False, tooltip="Mark the row", id="table.mark"),
+        Binding(
+            "asterisk",
+            "mark_all",
+            "Mark all",
+            show=False,
+            tooltip="Mark every row that is shown, or none",
+            id="table.mark_all",
+        ),
     ]
 
     class Moved(Message):
@@ -174,6 +184,17 @@ class LiveTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
         def control(self) -> LiveTable[Any]:
             return self.table
 
+    class Marked(Message):
+        """Other rows are marked."""
+
+        def __init__(self, table: LiveTable[Any]) -> None:
+            super().__init__()
+            self.table = table
+
+        @property
+        def control(self) -> LiveTable[Any]:
+            return self.table
+
     def __init__(
         self,
         source: Source[Row],
@@ -184,6 +205,8 @@ class LiveTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
         empty: Sequence[str] = ("Nothing here.",),
         opens: bool = True,
         quiet: bool = False,
+        marks: bool = False,
+        key_at: Callable[[int], Hashable] | None = None,
         id: str | None = None,  # noqa: A002 - Textual's word
     ) -> None:
         super().__init__(id=id)
@@ -193,6 +216,9 @@ class LiveTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
         self.stale = False
         self._opens = opens
         self._quiet = quiet
+        self._marks = marks
+        self._key_at = key_at or (lambda index: key(self.source.row(index)))
+        self.marked: dict[Hashable, None] = {}
         self._key = key
         self._find = index_of or self._scan
         self._cursor = 0
@@ -272,7 +298,32 @@ class LiveTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
         if self._cursor_key is not None:
             self.post_message(self.Opened(self, self._cursor_key))
 
+    def action_mark(self) -> None:
+        if self._cursor_key is None:
+            return
+        if self._cursor_key in self.marked:
+            del self.marked[self._cursor_key]
+        else:
+            self.marked[self._cursor_key] = None
+        self._move(self._cursor + 1)
+        self.post_message(self.Marked(self))
+
+    def action_mark_all(self) -> None:
+        shown = [self._key_at(index) for index in range(len(self.source))]
+        everything = all(key in self.marked for key in shown)
+        self.marked = {} if everything else dict.fromkeys(shown)
+        self.refresh()
+        self.post_message(self.Marked(self))
+
+    def clear_marks(self) -> None:
+        """Marks no row."""
+        self.marked = {}
+        self.refresh()
+        self.post_message(self.Marked(self))
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        if action in ("mark", "mark_all"):
+            return self._marks and len(self.source) > 0
         return action != "open" or (self._opens and len(self.source) > 0)
 
     def on_click(self, event: events.Click) -> None:
@@ -331,7 +382,8 @@ class LiveTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
                 name = "muted"
             return palette.style(f"bold {name}" if cursor else name, ground)
 
-        segments = [Segment("› " if cursor else "  ", style("primary"))]
+        mark = "●" if self._marks and self._key(row) in self.marked else " "
+        segments = [Segment(("›" if cursor else " ") + mark, style("primary"))]
         used = MARK
         for number, (column, size) in enumerate(self._layout):
             if number:

@@ -121,3 +121,8 @@ error ListTooLong(uint256 size, uint256 limit);
 
 /// @notice A job definition or a provider's offer has `size` bytes; `limit` fit.
 error DataTooLarge(uint256 size, uint256 limit);
+
+// ---- Faucet ------------------------------------------------------------------------------------
+
+/// @notice Nothing is promised to `user`.
+error NothingToClaim(address user);

@@ -9,15 +9,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from eth_utils.crypto import keccak
-
 from dsq.core.chain import codec
-from dsq.core.chain.abi import contract
-from dsq.core.chain.addresses import Addresses
-from dsq.core.errors import UsageError, close_matches
+from dsq.core.chain.admin_calls import CONSTANT_SETTERS, AdminCalls
+from dsq.core.chain.call import Call
+from dsq.core.chain.roles import (
+    DEFAULT_ADMIN_ROLE,
+    METASCHEDULER_CONTRACT_ROLE,
+    METASCHEDULER_ROLE,
+    ROLES,
+    role_of,
+)
+from dsq.core.errors import UsageError
 from dsq.core.model import (
     Address,
-    Constants,
     JobDefinition,
     JobStatus,
     Label,
@@ -26,46 +30,19 @@ from dsq.core.model import (
     encode_job_name,
 )
 
-DEFAULT_ADMIN_ROLE = bytes(32)
-METASCHEDULER_ROLE = bytes(keccak(text="METASCHEDULER_ROLE"))
-METASCHEDULER_CONTRACT_ROLE = bytes(keccak(text="METASCHEDULER_CONTRACT_ROLE"))
-
-ROLES = {
-    "DEFAULT_ADMIN_ROLE": DEFAULT_ADMIN_ROLE,
-    "METASCHEDULER_ROLE": METASCHEDULER_ROLE,
-    "METASCHEDULER_CONTRACT_ROLE": METASCHEDULER_CONTRACT_ROLE,
-}
-
-CONSTANT_SETTERS = {
-    "minimum_amount": "setMinimumAmount",
-    "deepsquare_cut": "setDeepsquareCut",
-    "bill_duration_delta_minute": "setBillDurationDeltaMinute",
-    "top_up_slice_duration_min": "setTopUpSliceDurationMin",
-    "cancellation_fee_minute": "setCancellationFeeMinute",
-    "claim_job_timeout": "setClaimJobTimeout",
-}
-"""Field of :class:`~dsq.core.model.Constants` -> setter of the Constants contract."""
-
-
-TIME_LIMIT_SETTERS = {
-    "cancel_timeout": "setCancelTimeout",
-    "provider_timeout": "setProviderTimeout",
-}
-"""Time limits in minutes -> setter of the Constants contract."""
-
-
-def role_of(role: str | bytes) -> bytes:
-    """A role by its name.
-
-    Raises:
-        UsageError: There is no role of that name.
-    """
-    if isinstance(role, bytes):
-        return role
-    if role not in ROLES:
-        raise UsageError(f"There is no role '{role}'.{close_matches(role, ROLES)}")
-    return ROLES[role]
-
+__all__ = [
+    "CONSTANT_SETTERS",
+    "DEFAULT_ADMIN_ROLE",
+    "LAST_ERROR_BYTES",
+    "METASCHEDULER_CONTRACT_ROLE",
+    "METASCHEDULER_ROLE",
+    "ROLES",
+    "Call",
+    "Calls",
+    "Report",
+    "cut",
+    "role_of",
+]
 
 LAST_ERROR_BYTES = 1024
 """What the contract keeps of a job's last error (``Limits.LAST_ERROR``); it refuses more."""
@@ -78,18 +55,6 @@ def cut(text: str) -> str:
         return text
     mark = "…"
     return raw[: LAST_ERROR_BYTES - len(mark.encode())].decode(errors="ignore") + mark
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A transaction to be: whom it calls, with what data.
-
-    ``label`` names it in logs and errors: ``claimNextJob()``, ``refuseJob(41)``.
-    """
-
-    to: Address
-    data: bytes
-    label: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +76,8 @@ class Report:
     exit_status: int = 0
 
 
-class Calls:
+class Calls(AdminCalls):
     """Builds the calls of one grid. Money is wei, durations are whole minutes."""
-
-    def __init__(self, addresses: Addresses) -> None:
-        self._addresses = addresses
-
-    def _call(self, name: str, function: str, *args: Any, shown: object = "") -> Call:
-        data = contract(name).functions[function].encode(*args)
-        return Call(self._addresses.of(name), data, f"{function}({shown})")
 
     # Jobs, by their customer.
 
@@ -286,10 +244,6 @@ class Calls:
     def transfer(self, to: Address, wei: int) -> Call:
         return self._call("Credit", "transfer", to, wei, shown=to.short)
 
-    def mint(self, to: Address, wei: int) -> Call:
-        """Makes new credits; the Credit's owner may."""
-        return self._call("Credit", "mint", to, wei, shown=to.short)
-
     # Providers.
 
     def register(
@@ -324,71 +278,3 @@ class Calls:
 
     def _of_provider(self, function: str, provider: Address) -> Call:
         return self._call("ProviderManager", function, provider, shown=provider.short)
-
-    # The grid's operator.
-
-    def set_enable_request_new_job(self, enabled: bool) -> Call:
-        return self._call("MetaScheduler", "setEnableRequestNewJob", enabled, shown=enabled)
-
-    def withdraw_admin(self, wei: int) -> Call:
-        """Pays accrued fees to the caller."""
-        return self._call("MetaScheduler", "withdrawAdmin", wei)
-
-    def grant_role(self, name: str, role: str | bytes, account: Address) -> Call:
-        """Gives an account a role on a contract, by names: ``METASCHEDULER_ROLE``."""
-        return self._role("grantRole", name, role, account)
-
-    def revoke_role(self, name: str, role: str | bytes, account: Address) -> Call:
-        return self._role("revokeRole", name, role, account)
-
-    def _role(self, function: str, name: str, role: str | bytes, account: Address) -> Call:
-        shown = role if isinstance(role, str) else "0x" + role.hex()
-        return self._call(name, function, role_of(role), account, shown=f"{shown}, {account.short}")
-
-    def transfer_ownership(self, name: str, account: Address) -> Call:
-        """Hands over an owned contract: the queues at once, others once it is accepted."""
-        return self._call(name, "transferOwnership", account, shown=account.short)
-
-    def accept_ownership(self, name: str) -> Call:
-        """Takes over Credit or Constants; the account that was named may."""
-        return self._call(name, "acceptOwnership", shown=name)
-
-    def begin_admin_transfer(self, name: str, account: Address) -> Call:
-        """Names who may take the caller's place as administrator of a contract with roles."""
-        return self._call(name, "beginDefaultAdminTransfer", account, shown=account.short)
-
-    def accept_admin_transfer(self, name: str) -> Call:
-        """Takes the place of the administrator; the account that was named may."""
-        return self._call(name, "acceptDefaultAdminTransfer", shown=name)
-
-    def set_time_limit(self, limit: str, minutes: int) -> Call:
-        """Sets ``cancel_timeout`` or ``provider_timeout``, after which jobs can be taken back.
-
-        Raises:
-            UsageError: There is no such limit.
-        """
-        if limit not in TIME_LIMIT_SETTERS:
-            raise UsageError(
-                f"There is no time limit '{limit}'.{close_matches(limit, TIME_LIMIT_SETTERS)}"
-            )
-        return self._call("Constants", TIME_LIMIT_SETTERS[limit], minutes, shown=minutes)
-
-    def set_constant(self, field: str, value: int) -> Call:
-        """Sets one of the grid's parameters, named as in :class:`~dsq.core.model.Constants`.
-
-        Raises:
-            UsageError: There is no such parameter, or the value does not fit.
-        """
-        if field not in CONSTANT_SETTERS:
-            raise UsageError(
-                f"There is no parameter '{field}'.{close_matches(field, CONSTANT_SETTERS)}"
-            )
-        return self._call("Constants", CONSTANT_SETTERS[field], value, shown=value)
-
-    def set_constants(self, wanted: Constants, current: Constants) -> list[Call]:
-        """The calls that turn ``current`` into ``wanted``; none for what is equal."""
-        return [
-            self.set_constant(field, getattr(wanted, field))
-            for field in CONSTANT_SETTERS
-            if getattr(wanted, field) != getattr(current, field)
-        ]

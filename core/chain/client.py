@@ -6,24 +6,29 @@ One HTTP connection pool carries everything; what belongs together goes as one b
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from dsq.core.chain import codec
 from dsq.core.chain.abi import contract
 from dsq.core.chain.addresses import GETTERS, Addresses
-from dsq.core.chain.calls import CONSTANT_SETTERS, Calls, role_of
+from dsq.core.chain.admin_calls import ADDED_LIMITS, CONSTANT_SETTERS
+from dsq.core.chain.calls import Calls
 from dsq.core.chain.events import Event, EventReader
+from dsq.core.chain.jsonrpc import quiet_libraries
+from dsq.core.chain.listing import ids_of_customer, ids_of_provider, locked_of
 from dsq.core.chain.logs import get_logs
+from dsq.core.chain.pages import HOT, block_timestamps, ids_by_status
 from dsq.core.chain.providers import ProviderDirectory
 from dsq.core.chain.reverts import decode_revert
+from dsq.core.chain.roles import role_of
 from dsq.core.chain.rpc import Head, Request, Rpc, RpcError, hexed, number, raw
 from dsq.core.errors import (
     ContractError,
     NotFoundError,
     SettingsError,
-    WrongChainError,
 )
 from dsq.core.model import Address, Constants, Job, Provider
 
@@ -34,6 +39,19 @@ log = logging.getLogger("dsq.core.chain.client")
 
 CHUNK = 500
 """Jobs fetched at once, so that a long list does not fill the memory twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimTerms:
+    """What holds for a job from its claim on.
+
+    Attributes:
+        claimed_at: Unix seconds of the chain.
+        rate: Wei a minute.
+    """
+
+    claimed_at: int
+    rate: int
 
 
 class Chain:
@@ -68,21 +86,23 @@ class Chain:
     @classmethod
     async def connect(
         cls,
-        rpc_url: str,
+        rpc_url: str | Sequence[str],
         *,
         chain_id: int | None = None,
         metascheduler: Address | None = None,
         ws_url: str | None = None,
         start_block: int = 0,
+        faucet: Address | None = None,
     ) -> Chain:
         """Connects, and makes sure that it is the right chain with the right contracts.
 
         Args:
-            rpc_url: HTTP endpoint of a node.
+            rpc_url: HTTP endpoint of a node; of several, the first ones are preferred.
             chain_id: The chain that is meant; None takes whichever answers.
             metascheduler: The grid; None for calls that need no grid.
             ws_url: WebSocket endpoint of the same node.
             start_block: The block of the grid's deployment.
+            faucet: The grid's faucet, which no contract names.
 
         Raises:
             UnreachableError: The node does not answer.
@@ -91,13 +111,8 @@ class Chain:
         """
         rpc = Rpc(rpc_url)
         try:
-            served = number(await rpc.request("eth_chainId"))
-            if chain_id is not None and served != chain_id:
-                raise WrongChainError(
-                    f"The node {rpc.where} serves chain {served}, not chain {chain_id}.",
-                    hint="Check rpc_url and chain_id.",
-                )
-            addresses = await _resolve(rpc, metascheduler) if metascheduler else None
+            served = await rpc.join(chain_id)
+            addresses = await _resolve(rpc, metascheduler, faucet) if metascheduler else None
         except BaseException:
             await rpc.close()
             raise
@@ -145,6 +160,7 @@ class Chain:
         if self._w3 is None:
             from web3 import AsyncHTTPProvider, AsyncWeb3
 
+            quiet_libraries()
             self._w3 = AsyncWeb3(AsyncHTTPProvider(self.rpc.url))
         return self._w3
 
@@ -169,6 +185,10 @@ class Chain:
         if block is None:
             raise NotFoundError(f"The chain has no block {block_number}.")
         return block.timestamp
+
+    async def block_timestamps(self, numbers: Iterable[int]) -> dict[int, int]:
+        """Unix seconds of blocks by number, in one batch; blocks that are gone are left out."""
+        return await block_timestamps(self, numbers)
 
     # Views.
 
@@ -245,10 +265,28 @@ class Chain:
         """The highest job id; 0 when there is no job yet."""
         return int(await self.view("JobRepository", "jobIdCounter")) - 1
 
-    async def job_ids_of(self, customer: Address) -> list[int]:
-        """A customer's jobs, oldest first."""
-        ids = await self.view("JobRepository", "getByCustomer", customer)
-        return [codec.job_id_from_bytes(job_id) for job_id in ids]
+    async def open_job_ids(self, first: int, last: int) -> list[int]:
+        """Numbers between ``first`` and ``last`` of the jobs that have not ended, sorted.
+
+        Contracts without paged views: every number of the range.
+        """
+        return await ids_by_status(self, HOT, first, last)
+
+    async def job_ids_of(self, customer: Address, after: int = 0) -> list[int]:
+        """A customer's jobs, oldest first, without the first ``after``; read in pages."""
+        return await ids_of_customer(self, customer, after)
+
+    async def job_ids_at(self, provider: Address) -> list[int]:
+        """Jobs that were placed with a provider, in that order, each once.
+
+        Raises:
+            ContractError: The contract has no such list (the published version).
+        """
+        return await ids_of_provider(self, provider)
+
+    async def locked_of(self, customer: Address) -> int:
+        """Wei that are locked in a customer's open jobs; only those are read."""
+        return await locked_of(self, customer)
 
     async def balance(self, account: Address) -> int:
         """Credits of an account in wei."""
@@ -258,6 +296,18 @@ class Chain:
         """Wei that ``spender`` (None: the MetaScheduler) may take from ``owner``."""
         spender = spender or self.addresses.metascheduler
         return int(await self.view("Credit", "allowance", owner, spender))
+
+    async def expiry_of(self, job_id: int) -> int:
+        """Unix seconds from which on anyone may release a job; 2**256 - 1 for never."""
+        return int(await self.view("MetaScheduler", "expiryOf", codec.job_id_to_bytes(job_id)))
+
+    async def claimable_of(self, account: Address) -> int:
+        """Wei of payments to an account that did not go through."""
+        return int(await self.view("MetaScheduler", "claimable", account))
+
+    async def faucet_entitlement(self, account: Address) -> int:
+        """Wei that the faucet has promised to an account."""
+        return int(await self.view("FaucetCredit", "addressToUserCredit", account))
 
     async def total_supply(self) -> int:
         """All credits there are, in wei."""
@@ -272,10 +322,16 @@ class Chain:
         return number(await self.rpc.request("eth_getBalance", [account.lower, "latest"]))
 
     async def constants(self) -> Constants:
-        """The grid's parameters."""
+        """The grid's parameters; a limit that the contract does not have is 0."""
         names = [setter[3].lower() + setter[4:] for setter in CONSTANT_SETTERS.values()]
-        values = await self.views([("Constants", name, ()) for name in names])
-        return Constants(**dict(zip(CONSTANT_SETTERS, values, strict=True)))
+        answers = await self._try_views([("Constants", name, ()) for name in names])
+        values = dict(zip(CONSTANT_SETTERS, answers, strict=True))
+        for field, value in values.items():
+            if isinstance(value, ContractError):
+                if field not in ADDED_LIMITS:
+                    raise value
+                values[field] = 0
+        return Constants(**values)
 
     async def new_jobs_enabled(self) -> bool:
         """False when the grid takes no new jobs."""
@@ -318,6 +374,33 @@ class Chain:
         )
         return bool(claimable), bool(cancelling), bool(top_up)
 
+    async def has_batches(self) -> bool:
+        """Whether a provider can claim and report many jobs in one transaction here.
+
+        Read from the contract's code: the published version has no such functions.
+        """
+        code = raw(
+            await self.rpc.request("eth_getCode", [self.addresses.metascheduler.lower, "latest"])
+        )
+        functions = contract("MetaScheduler").functions
+        return all(functions[name].selector in code for name in ("claimNextJobs", "reportJobs"))
+
+    async def claim_terms(self, ids: Sequence[int]) -> dict[int, ClaimTerms]:
+        """What the contract holds on to for each job that was claimed.
+
+        A contract without ``getJobTerms`` (the published version) tells of none.
+        """
+        answers = await self._try_views(
+            [("MetaScheduler", "getJobTerms", [codec.job_id_to_bytes(i)]) for i in ids]
+        )
+        found: dict[int, ClaimTerms] = {}
+        for job_id, answer in zip(ids, answers, strict=True):
+            if not isinstance(answer, ContractError):
+                _, rate, claimed_at, *_ = answer
+                if claimed_at:
+                    found[job_id] = ClaimTerms(int(claimed_at), int(rate))
+        return found
+
     # Events.
 
     def reader(self, names: Collection[str] | None = None) -> EventReader:
@@ -349,7 +432,7 @@ def refusal(error: RpcError) -> ContractError | RpcError:
     raise error
 
 
-async def _resolve(rpc: Rpc, metascheduler: Address) -> Addresses:
+async def _resolve(rpc: Rpc, metascheduler: Address, faucet: Address | None) -> Addresses:
     functions = contract("MetaScheduler").functions
     getters = [functions[getter] for getter in GETTERS.values()]
     code, *answers = await rpc.batch(
@@ -373,4 +456,4 @@ async def _resolve(rpc: Rpc, metascheduler: Address) -> Addresses:
             f"There is {what} at {metascheduler} on the chain of {rpc.where}.",
             hint="Check the metascheduler's address and the chain.",
         )
-    return Addresses(metascheduler=metascheduler, **found)
+    return Addresses(metascheduler=metascheduler, faucet=faucet, **found)

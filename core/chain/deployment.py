@@ -22,7 +22,6 @@ from eth_utils.crypto import keccak
 from dsq import contracts
 from dsq.core.chain.abi import contract
 from dsq.core.chain.addresses import Addresses
-from dsq.core.chain.calls import Call, Calls
 from dsq.core.chain.client import Chain, refusal
 from dsq.core.chain.failures import no_gas_money
 from dsq.core.chain.fees import read_market
@@ -31,6 +30,7 @@ from dsq.core.chain.published import refuse_published_key
 from dsq.core.chain.record import Record, Step
 from dsq.core.chain.rpc import RpcError, hexed, number
 from dsq.core.chain.wire import Wire
+from dsq.core.chain.wiring import Check, check, ties
 from dsq.core.errors import TransactionError
 from dsq.core.model import Address
 from dsq.core.wallet import Wallet
@@ -48,7 +48,11 @@ CONTRACTS = (
 )
 """What is deployed, in this order."""
 
+FAUCET = "FaucetCredit"
+"""What is deployed behind them, if it is wanted."""
+
 PARTS = {
+    FAUCET: ("Credit",),
     "ProviderJobQueues": ("JobRepository",),
     "MetaScheduler": (
         "Credit",
@@ -74,11 +78,16 @@ class Deployment:
     Attributes:
         block_number: The block of its first contract: its history begins there.
         gas_used: Gas of each step, by its name.
+        fee_wei: Native coins in wei that the deployer paid for it.
+        checks: What was asked of the chain at the end. All of it is so, but for rights of the
+            deployer that it has handed over since.
     """
 
     addresses: Addresses
     block_number: int
     gas_used: Mapping[str, int]
+    fee_wei: int = 0
+    checks: tuple[Check, ...] = ()
 
     @property
     def total_gas(self) -> int:
@@ -93,11 +102,13 @@ async def deploy(
     initial_supply_wei: int,
     record: Path | None = None,
     progress: Progress | None = None,
+    faucet: bool = False,
 ) -> Deployment:
     """Deploys and wires a grid, or completes and checks what a record tells.
 
     The wallet's account becomes the operator: it administers the roles, owns Credit and
-    Constants, gets the initial supply, and may act as the meta-scheduler.
+    Constants, gets the initial supply, and may act as the meta-scheduler. What it has handed
+    over since an earlier run is not taken back.
 
     Args:
         rpc_url: The node.
@@ -106,6 +117,7 @@ async def deploy(
         initial_supply_wei: Credits that exist at first.
         record: JSON file that keeps the progress; None for a deployment that cannot be resumed.
         progress: Is told of each step.
+        faucet: Deploy a faucet too, if the record has none yet.
 
     Raises:
         WrongChainError: The node serves another chain.
@@ -119,11 +131,14 @@ async def deploy(
         wire = Wire(chain.rpc, wallet.address)
         steps = Record(record, await wire.identity(), wallet.address)
         deployer = _Deployer(chain, wallet, wire, steps, progress or (lambda _: None))
-        addresses = await deployer.deploy_contracts(initial_supply_wei)
+        at = await deployer.deploy_contracts(initial_supply_wei, faucet=faucet)
+        addresses = _addresses(at)
         await deployer.wire_contracts(addresses)
-    await _verify(rpc_url, chain_id, wallet.address, addresses)
+    checks = await _verify(rpc_url, chain_id, wallet.address, addresses, at["Tools"])
     deployer.tell("verified")
-    return Deployment(addresses, steps.first_block(), steps.gas_used())
+    return Deployment(
+        addresses, steps.first_block(), steps.gas_used(), steps.fee_wei(), tuple(checks)
+    )
 
 
 def created_address(deployer: Address, nonce: int) -> Address:
@@ -155,13 +170,14 @@ class _Deployer:
         self._record = record
         self.tell = tell
 
-    async def deploy_contracts(self, supply: int) -> Addresses:
-        """All contracts; those that are there already are kept."""
+    async def deploy_contracts(self, supply: int, *, faucet: bool) -> dict[str, Address]:
+        """All contracts; those that are there already are kept, also an earlier faucet."""
         await self._settle_open()
         at: dict[str, Address] = {}
         missing: list[_Plan] = []
         nonce = await self._wire.pending()
-        for name in CONTRACTS:
+        has_faucet = faucet or self._record.get(FAUCET) is not None
+        for name in (*CONTRACTS, FAUCET) if has_faucet else CONTRACTS:
             parts = tuple(at[part] for part in PARTS.get(name, ()))
             found = await self._deployed(name, parts)
             if found is None:
@@ -170,16 +186,22 @@ class _Deployer:
                 missing.append(_Plan(name, None, _creation(name, args), parts))
             at[name] = found
         await self._wave(missing, nonce)
-        return _addresses(at)
+        return at
 
     async def wire_contracts(self, addresses: Addresses) -> None:
         """The roles and the ownership that are not in place yet."""
         chain = Chain(self._chain.rpc, self._chain.chain_id, addresses)
         missing = []
-        for call, is_done in _wiring(chain, self._wallet.address):
-            if not await is_done():
+        for tie in ties(chain, self._wallet.address):
+            call = tie.call
+            if not await tie.is_done() and not (tie.is_own and await self._was_given(call.label)):
                 missing.append(_Plan(call.label, call.to, call.data))
         await self._wave(missing, await self._wire.pending())
+
+    async def _was_given(self, name: str) -> bool:
+        """An earlier run gave this right, and the chain still knows the transaction."""
+        step = self._record.get(name)
+        return step is not None and bool(await self._wire.receipts([step.tx_hash]))
 
     async def _deployed(self, name: str, parts: tuple[Address, ...]) -> Address | None:
         """Where a contract of the record is, if it is on chain and names the same others.
@@ -282,7 +304,9 @@ class _Deployer:
             raise TransactionError(
                 f"{step.name} failed on chain.", hint="Run it again; it may have run out of gas."
             )
-        self._record.mined(step.name, number(receipt["blockNumber"]), number(receipt["gasUsed"]))
+        gas = number(receipt["gasUsed"])
+        price = number(receipt.get("effectiveGasPrice", "0x0"))
+        self._record.mined(step.name, number(receipt["blockNumber"]), gas, gas * price)
         log.info("deployed=%s address=%s", step.name, step.address or "-")
         self.tell(f"mined {step.name}")
 
@@ -301,50 +325,23 @@ def _addresses(at: Mapping[str, Address]) -> Addresses:
         provider_job_queues=at["ProviderJobQueues"],
         jobs=at["JobRepository"],
         constants=at["Constants"],
+        faucet=at.get(FAUCET),
     )
 
 
-def _wiring(chain: Chain, operator: Address) -> list[tuple[Call, Callable[[], Any]]]:
-    """Each call of the wiring, and the question whether it is done already."""
-    calls = Calls(chain.addresses)
-    metascheduler = chain.addresses.metascheduler
-    grants = (
-        ("JobRepository", "METASCHEDULER_ROLE", metascheduler),
-        ("ProviderManager", "METASCHEDULER_CONTRACT_ROLE", metascheduler),
-        ("MetaScheduler", "METASCHEDULER_ROLE", operator),
-        ("ProviderManager", "METASCHEDULER_ROLE", operator),
-    )
-
-    def granted(name: str, role: str, account: Address) -> Callable[[], Any]:
-        return lambda: chain.has_role(name, role, account)
-
-    async def owned() -> bool:
-        return bool(await chain.view("ProviderJobQueues", "owner") == metascheduler)
-
-    wiring: list[tuple[Call, Callable[[], Any]]] = []
-    for name, role, account in grants:
-        call = calls.grant_role(name, role, account)
-        label = f"{name}.{call.label}"
-        wiring.append((Call(call.to, call.data, label), granted(name, role, account)))
-    handover = calls.transfer_ownership("ProviderJobQueues", metascheduler)
-    label = f"ProviderJobQueues.{handover.label}"
-    wiring.append((Call(handover.to, handover.data, label), owned))
-    return wiring
-
-
-async def _verify(rpc_url: str, chain_id: int, operator: Address, wanted: Addresses) -> None:
-    """Asks the chain, as a client would, whether the grid is whole."""
+async def _verify(
+    rpc_url: str, chain_id: int, operator: Address, wanted: Addresses, tools: Address
+) -> list[Check]:
+    """Asks the chain whether the grid is whole, beginning with the MetaScheduler alone."""
     async with await Chain.connect(
-        rpc_url, chain_id=chain_id, metascheduler=wanted.metascheduler
+        rpc_url, chain_id=chain_id, metascheduler=wanted.metascheduler, faucet=wanted.faucet
     ) as chain:
-        wrong = [] if chain.addresses == wanted else ["MetaScheduler"]
-        for call, is_done in _wiring(chain, operator):
-            if not await is_done():
-                wrong.append(call.label)
-        await chain.constants()
+        checks = await check(Chain(chain.rpc, chain.chain_id, wanted), operator, tools)
         if not await chain.new_jobs_enabled():
             log.warning("new_jobs=disabled metascheduler=%s", wanted.metascheduler)
+    wrong = [one.what for one in checks if not one.is_so and not one.is_own]
     if wrong:
         raise TransactionError(
-            f"The deployment is not whole: {', '.join(wrong)}.", hint="Run it again."
+            f"The deployment is not whole: {'; '.join(wrong)}.", hint="Run it again."
         )
+    return checks

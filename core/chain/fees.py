@@ -35,6 +35,20 @@ class Fees:
         priority = None if self.priority is None else _raise(self.priority)
         return Fees(_raise(self.max_fee), priority)
 
+    def capped(self, cap: int | None) -> Fees:
+        """This offer, but no field above ``cap`` wei; None leaves it as it is."""
+        if cap is None:
+            return self
+        priority = None if self.priority is None else min(self.priority, cap)
+        return Fees(min(self.max_fee, cap), priority)
+
+    def replaces(self, other: Fees) -> bool:
+        """Whether nodes take this offer in place of another: a tenth more in every field."""
+        enough = self.max_fee * 10 >= other.max_fee * 11
+        if self.priority is None or other.priority is None:
+            return enough
+        return enough and self.priority * 10 >= other.priority * 11
+
     def at_least(self, other: Fees) -> Fees:
         """The higher of two offers, field by field."""
         if self.priority is None or other.priority is None:

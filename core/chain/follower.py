@@ -25,11 +25,12 @@ from typing import Any
 from dsq.core.chain.client import Chain
 from dsq.core.chain.cursor import START, Cursor, CursorStore
 from dsq.core.chain.events import Event
+from dsq.core.chain.followed import FollowerSnapshot
 from dsq.core.chain.heads import HeadHint
 from dsq.core.chain.logs import get_logs, is_too_many
 from dsq.core.chain.rpc import Head, RpcError, number, raw
 from dsq.core.clock import Clock, SystemClock
-from dsq.core.errors import TryAgainError, UnreachableError
+from dsq.core.errors import ReorgError, TryAgainError, UnreachableError
 
 log = logging.getLogger("dsq.core.chain.follower")
 
@@ -45,6 +46,9 @@ RANGE_BLOCKS = 2_000
 LAG_SECONDS = 1.5
 """A head below the cursor counts as going back only after so long: where several nodes
 answer in turn, one may be a block behind the others."""
+
+MAX_REORG = 1_000
+"""Blocks that a chain may go back; more is another history, and nobody should go on alone."""
 
 MAX_BACKOFF = 15.0
 """Seconds between tries while the node does not answer."""
@@ -76,6 +80,8 @@ class Follower:
         names: Events that are wanted; None for all.
         start_block: Where to begin without a cursor; None for the grid's first block.
         poll_seconds: Pause between looks at the head.
+        max_reorg: Blocks that the chain may go back; beyond that iterating raises
+            :class:`~dsq.core.errors.ReorgError`.
         clock: Time; tests bring their own.
     """
 
@@ -87,6 +93,7 @@ class Follower:
         names: Collection[str] | None = None,
         start_block: int | None = None,
         poll_seconds: float = 0.5,
+        max_reorg: int = MAX_REORG,
         clock: Clock | None = None,
     ) -> None:
         self._chain = chain
@@ -100,16 +107,37 @@ class Follower:
         self._reset_due = False
         self._behind_since: float | None = None
         self._caught_up = False
+        self._max_reorg = max_reorg
+        self._head: Head | None = None
+        self._committed = -1
+        self._resets = 0
+        self._failures = 0
+        self._heard_at: float | None = None
+
+    def snapshot(self) -> FollowerSnapshot:
+        """Where it stands."""
+        quiet = None if self._heard_at is None else self._clock.monotonic() - self._heard_at
+        return FollowerSnapshot(
+            head=self._head.number if self._head else None,
+            head_timestamp=self._head.timestamp if self._head else None,
+            position=self._position.number,
+            committed=self._committed,
+            reorgs=self._resets,
+            failures=self._failures,
+            quiet_seconds=quiet,
+        )
 
     async def commit(self, batch: Batch) -> None:
         """Keeps that the batch was handled."""
         self._store.save(batch.cursor)
+        self._committed = batch.cursor.number
 
     def __aiter__(self) -> AsyncIterator[Batch]:
         return self._run()
 
     async def _run(self) -> AsyncIterator[Batch]:
         self._position = self._store.load() or START
+        self._committed = self._position.number
         last_yield = -TICK_SECONDS
         async with HeadHint(self._chain.ws_url) as hint:
             while True:
@@ -131,6 +159,9 @@ class Follower:
                 batch = await self._step()
             except TRANSIENT as error:
                 failures += 1
+                # The node may have been asked for too much at once.
+                self._range = max(1, self._range // 2)
+                self._failures += 1
                 if failures == 1:
                     log.warning("chain=lost reason=%r", str(error))
                 await self._clock.sleep(min(self._poll * 2**failures, MAX_BACKOFF))
@@ -141,7 +172,8 @@ class Follower:
 
     async def _step(self) -> Batch | None:
         """Reads what comes behind the position; None if there is nothing certain to say."""
-        head = await self._chain.head()
+        self._head = head = await self._chain.head()
+        self._heard_at = self._clock.monotonic()
         self._caught_up = True
         if head.hash == self._position.hash:
             self._behind_since = None
@@ -166,6 +198,7 @@ class Follower:
             self._caught_up = False
             return None
         self._caught_up = last == head.number
+        self._range = min(RANGE_BLOCKS, self._range + max(1, self._range // 8))
         self._position = self._position.advance(end.number, end.hash)
         return self._batch(tuple(self._reader.read_all(logs)), end)
 
@@ -185,13 +218,37 @@ class Follower:
         blocks = await self._chain.rpc.all_of(
             [("eth_getBlockByNumber", [hex(height), False]) for height, _ in marks]
         )
-        common = -1
-        for (height, block_hash), block in zip(marks, blocks, strict=True):
+        common, replaced = -1, limit + 1
+        for (height, block_hash), block in reversed(list(zip(marks, blocks, strict=True))):
             if block is not None and Head.from_json(block).hash == block_hash:
                 common = height
+                break
+            replaced = height
+        self._check_depth(min(replaced, limit + 1), common)
+        self._resets += 1
         log.warning("chain=went_back from=%d to=%d", self._position.number, common)
         self._position = self._position.back_to(common)
         self._reset_due = True
+
+    def _check_depth(self, replaced: int, common: int) -> None:
+        """Stops if the chain surely went back too far: from the lowest block known to be gone."""
+        depth = self._position.number - replaced + 1
+        if depth <= self._max_reorg:
+            return
+        where = self._chain.rpc.where
+        log.critical(
+            "chain=went_back blocks=%d allowed=%d from=%d common=%d node=%s",
+            depth,
+            self._max_reorg,
+            self._position.number,
+            common,
+            where,
+        )
+        raise ReorgError(
+            f"The chain at {where} went back at least {depth} blocks,"
+            f" from {self._position.number}; {self._max_reorg} are allowed.",
+            hint="Find out which history is right. To go on with this one, raise reorg_depth.",
+        )
 
     async def _ask(
         self, first: int, last: int

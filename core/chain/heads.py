@@ -12,7 +12,7 @@ import logging
 from types import TracebackType
 from typing import Self
 
-from dsq.core.chain.rpc import public_url
+from dsq.core.chain.jsonrpc import public_url, quiet_libraries, redact
 from dsq.core.clock import Clock
 
 log = logging.getLogger("dsq.core.chain.heads")
@@ -63,6 +63,7 @@ class HeadHint:
     async def _listen(self, url: str) -> None:
         # In a thread: importing web3 takes a second.
         web3 = await asyncio.to_thread(importlib.import_module, "web3")
+        quiet_libraries()
         while True:
             try:
                 provider = web3.WebSocketProvider(url, max_connection_retries=1)
@@ -72,5 +73,6 @@ class HeadHint:
                         self._news.set()
             except Exception as error:
                 # Whatever it was, polling goes on.
-                log.debug("heads=lost node=%s reason=%r", public_url(url), error)
+                reason = redact(repr(error), url)
+                log.debug("heads=lost node=%s reason=%s", public_url(url), reason)
             await asyncio.sleep(RETRY_SECONDS)

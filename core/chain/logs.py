@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from dsq.core.chain.health import is_overloaded
 from dsq.core.chain.rpc import Rpc, RpcError
 
 TOO_MANY = (
     "too many",
     "too large",
     "too big",
+    "too wide",
     "exceed",
     "limit",
     "more than",
+    "greater than",
+    "larger than",
     "block range",
+    "max range",
+    "maximum",
+    "ranges over",
     "response size",
     "timeout",
     "timed out",
@@ -23,8 +30,13 @@ TOO_MANY = (
 
 
 def is_too_many(error: RpcError) -> bool:
-    """True if a node refused a log query for its size; a smaller range may do."""
+    """True if a node refused a log query for its size; a smaller range may do.
+
+    A refusal for load is none: smaller ranges would be more requests.
+    """
     words = error.rpc_message.lower()
+    if is_overloaded(error.rpc_code, words):
+        return False
     return error.rpc_code == -32005 or any(word in words for word in TOO_MANY)
 
 

@@ -14,6 +14,7 @@ How a transaction can end, and what is certain about it:
 from __future__ import annotations
 
 import enum
+from collections.abc import Collection
 
 
 class Outcome(enum.Enum):
@@ -29,6 +30,7 @@ class Outcome(enum.Enum):
 
 _WORDS: tuple[tuple[str, Outcome], ...] = (
     ("already known", Outcome.ACCEPTED),
+    ("alreadyknown", Outcome.ACCEPTED),
     ("already imported", Outcome.ACCEPTED),
     ("already exists", Outcome.ACCEPTED),
     ("known transaction", Outcome.ACCEPTED),
@@ -47,7 +49,10 @@ _WORDS: tuple[tuple[str, Outcome], ...] = (
     ("gas price too low", Outcome.UNDERPRICED),
     ("less than block base fee", Outcome.UNDERPRICED),
     ("max fee per gas", Outcome.UNDERPRICED),
+    ("gas price below", Outcome.UNDERPRICED),
+    ("maxfeepergas", Outcome.UNDERPRICED),
     ("pool is full", Outcome.UNKNOWN),
+    ("pool overflow", Outcome.UNKNOWN),
     ("pool limit", Outcome.UNKNOWN),
     ("rate limit", Outcome.UNKNOWN),
     ("too many requests", Outcome.UNKNOWN),
@@ -69,6 +74,40 @@ def outcome_of(words: str) -> Outcome:
     return Outcome.REFUSED
 
 
+class Step(enum.Enum):
+    """What becomes of a transaction after its first broadcast."""
+
+    UNDER_WAY = "under way"
+    NEW_NONCE = "new nonce"
+    OFFER_MORE = "offer more"
+    NO_FUNDS = "no funds"
+    REFUSED = "refused"
+
+
+STEPS: dict[Outcome, Step] = {
+    Outcome.ACCEPTED: Step.UNDER_WAY,
+    # It may have arrived: the same bytes are sent again until it is clear.
+    Outcome.UNKNOWN: Step.UNDER_WAY,
+    Outcome.NONCE_TAKEN: Step.NEW_NONCE,
+    Outcome.UNDERPRICED: Step.OFFER_MORE,
+    Outcome.NO_FUNDS: Step.NO_FUNDS,
+    Outcome.REFUSED: Step.REFUSED,
+}
+
+
+def after_broadcast(outcome: Outcome, *, is_known: bool) -> Step:
+    """What becomes of a transaction.
+
+    Args:
+        outcome: The node's answer.
+        is_known: The node knows these very bytes: an earlier answer was lost, and what
+            took the nonce is the transaction itself.
+    """
+    if outcome is Outcome.NONCE_TAKEN and is_known:
+        return Step.UNDER_WAY
+    return STEPS[outcome]
+
+
 class Verdict(enum.Enum):
     """What to do about a transaction under way."""
 
@@ -85,6 +124,9 @@ RESEND_SECONDS = 2.0
 RAISE_SECONDS = 20.0
 """A transaction that waits so long offers more, if gas has become dearer than its offer."""
 
+PASSED_BLOCKS = 10
+"""A transaction that so many blocks passed by offers more, whatever the base fee is."""
+
 RIVAL_SECONDS = 3.0
 """A used nonce without a receipt: nodes may need a moment to show the receipt."""
 
@@ -95,6 +137,7 @@ def judge(
     used: int,
     is_lowest: bool,
     dearer: bool,
+    passed_blocks: int = 0,
     since_broadcast: float,
     since_used: float,
     since_lookup: float,
@@ -106,30 +149,39 @@ def judge(
         used: How many nonces of the account the chain has used.
         is_lowest: No other transaction of ours waits before it.
         dearer: Gas costs more than it offers.
+        passed_blocks: Blocks made since its last attempt.
         since_broadcast: Seconds since its last attempt was made.
         since_used: Seconds since its nonce was first seen used.
         since_lookup: Seconds since the node was last asked whether it knows it.
     """
     if nonce < used:
         return Verdict.RIVAL if since_used >= RIVAL_SECONDS else Verdict.RECEIPT
-    if is_lowest and dearer and since_broadcast >= RAISE_SECONDS:
+    passed = dearer or passed_blocks >= PASSED_BLOCKS
+    if is_lowest and passed and since_broadcast >= RAISE_SECONDS:
         return Verdict.RAISE
     if since_lookup >= RESEND_SECONDS:
         return Verdict.RESEND
     return Verdict.WAIT
 
 
-def next_nonce(pending: int, in_flight: list[int]) -> int:
-    """The nonce of a new transaction: above what the node and we ourselves have used.
+def new_nonces(
+    count: int, pending: int, in_flight: Collection[int], freed: Collection[int] = ()
+) -> list[int]:
+    """Nonces of new transactions, lowest first.
 
     Args:
-        pending: The account's transaction count, with those in the node's pool.
+        count: How many.
+        pending: The account's transaction count, with those in the node's pool; 0 if it
+            was not asked, for ours are above it.
         in_flight: Nonces of our transactions under way.
+        freed: Nonces that we gave and took back: nobody has seen them used.
     """
-    return max([pending, *(nonce + 1 for nonce in in_flight)])
+    top = max([pending, *(nonce + 1 for nonce in in_flight)])
+    again = sorted(n for n in set(freed) if pending <= n < top and n not in in_flight)
+    return (again + list(range(top, top + count)))[:count]
 
 
-def gaps(used: int, in_flight: list[int]) -> list[int]:
+def gaps(used: int, in_flight: Collection[int]) -> list[int]:
     """Nonces below our highest one that nothing of ours will use: they hold back the rest."""
     ours = set(in_flight)
     return [nonce for nonce in range(used, max(in_flight, default=used)) if nonce not in ours]

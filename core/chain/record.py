@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dsq.core.errors import SettingsError
+from dsq.core.errors import SettingsError, UsageError
 from dsq.core.model import Address
 
 VERSION = 1
@@ -26,6 +26,7 @@ class Step:
         raw: Its signed bytes; b"" once it is mined.
         address: The contract that it creates, or None.
         parts: The contracts that its constructor takes.
+        fee_wei: Native coins in wei that it cost; 0 in records of earlier versions.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Step:
     parts: tuple[Address, ...] = ()
     block_number: int = -1
     gas_used: int = 0
+    fee_wei: int = 0
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -46,6 +48,7 @@ class Step:
             "parts": [str(part) for part in self.parts],
             "block_number": self.block_number if self.block_number >= 0 else None,
             "gas_used": self.gas_used,
+            "fee_wei": str(self.fee_wei),
         }
 
     @classmethod
@@ -60,6 +63,7 @@ class Step:
             parts=tuple(Address.parse(part) for part in data["parts"]),
             block_number=-1 if block is None else int(block),
             gas_used=int(data["gas_used"]),
+            fee_wei=int(data.get("fee_wei", 0)),
         )
 
 
@@ -95,10 +99,12 @@ class Record:
         """Adds a step; :meth:`save` writes it."""
         self._steps[step.name] = step
 
-    def mined(self, name: str, block_number: int, gas_used: int) -> None:
+    def mined(self, name: str, block_number: int, gas_used: int, fee_wei: int) -> None:
         """Notes that a step is done."""
         step = self._steps[name]
-        self._steps[name] = replace(step, raw=b"", block_number=block_number, gas_used=gas_used)
+        self._steps[name] = replace(
+            step, raw=b"", block_number=block_number, gas_used=gas_used, fee_wei=fee_wei
+        )
         self.save()
 
     def drop(self, name: str) -> None:
@@ -118,6 +124,10 @@ class Record:
     def gas_used(self) -> dict[str, int]:
         """Gas of each step that is done."""
         return {name: step.gas_used for name, step in self._steps.items() if not step.raw}
+
+    def fee_wei(self) -> int:
+        """Native coins in wei that the steps cost together."""
+        return sum(step.fee_wei for step in self._steps.values())
 
     def save(self) -> None:
         """Writes the file."""
@@ -168,3 +178,12 @@ class Record:
         else:
             # A development chain made anew: what was deployed on the old one is gone.
             path.replace(path.with_name(path.name + ".old"))
+
+
+def recorded_address(path: Path, name: str) -> Address | None:
+    """Where a record says that a contract is; None where it does not, or cannot be read."""
+    try:
+        address = json.loads(path.read_text())["steps"][name]["address"]
+        return Address.parse(address) if address else None
+    except (OSError, ValueError, KeyError, TypeError, UsageError):
+        return None

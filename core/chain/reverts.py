@@ -13,25 +13,15 @@ from typing import Any
 
 from eth_utils.crypto import keccak
 
+from dsq.contracts import ARTIFACTS
 from dsq.core.chain.abi import ErrorType, contract, decode
 from dsq.core.chain.calls import ROLES
 from dsq.core.errors import ContractError, DsqError
-from dsq.core.model import Address, JobStatus
+from dsq.core.model import Address, JobStatus, utc
 from dsq.core.units import format_credits
 
 ERROR_STRING = bytes.fromhex("08c379a0")
 PANIC = bytes.fromhex("4e487b71")
-
-SOURCES = (
-    "MetaScheduler",
-    "JobRepository",
-    "ProviderManager",
-    "ProviderJobQueues",
-    "Tools",
-    "Constants",
-    "Credit",
-)
-"""Contracts whose custom errors are known."""
 
 PANICS = {
     0x00: "an internal error of the compiler",
@@ -60,7 +50,15 @@ def _status(value: object) -> str:
         return f"status {value}"
 
 
+def _moment(seconds: int) -> str:
+    # Datetime ends long before the contract's numbers do.
+    time = utc(seconds) if seconds < 1 << 32 else None
+    return f"{time:%Y-%m-%d %H:%M:%S} UTC" if time is not None else f"{seconds} (Unix seconds)"
+
+
 def _insufficient_funds(args: Mapping[str, Any]) -> tuple[str, str]:
+    if (args["available"], args["required"]) == (0, 1):
+        return "There is nothing to pay: the amount is 0 credits.", ""
     have, need = (format_credits(args[key]) for key in ("available", "required"))
     return f"{have} credits are not enough: at least {need} credits are needed.", ""
 
@@ -73,6 +71,26 @@ def _amount_too_large(args: Mapping[str, Any]) -> tuple[str, str]:
 def _invalid_transition(args: Mapping[str, Any]) -> tuple[str, str]:
     before, after = (_status(value) for value in args.values())
     return f"A job cannot go from {before} to {after}.", ""
+
+
+def _not_expired(args: Mapping[str, Any]) -> tuple[str, str]:
+    if args["due"] >= 1 << 32:
+        return "The job cannot be taken from its provider: nothing is overdue.", ""
+    minutes = max(1, -(-(args["due"] - args["current"]) // 60))
+    left = "1 minute" if minutes == 1 else f"{minutes} minutes"
+    return (
+        f"The provider has {left} left: the job may be released at {_moment(args['due'])}.",
+        "",
+    )
+
+
+def _report_times(args: Mapping[str, Any]) -> tuple[str, str]:
+    claim, start, end = (_moment(args[key]) for key in ("claimedAt", "start", "end"))
+    return (
+        f"The times of job {int.from_bytes(args['jobId'], 'big')} are not possible:"
+        f" claimed {claim}, start {start}, end {end}.",
+        "They stand as claim <= start <= end <= the time of the block.",
+    )
 
 
 def _remaining_time(args: Mapping[str, Any]) -> tuple[str, str]:
@@ -128,11 +146,7 @@ WORDS: dict[str, Words] = {
         "Tasks, CPUs a task and memory a CPU must be at least 1.",
     ),
     "InvalidNodesCount": _fixed("A provider needs at least one node."),
-    "InvalidReportTimes": lambda args: (
-        f"The times of job {int.from_bytes(args['jobId'], 'big')} are not possible:"
-        f" claimed {args['claimedAt']}, start {args['start']}, end {args['end']} (Unix seconds).",
-        "They stand as claim <= start <= end <= the time of the block.",
-    ),
+    "InvalidReportTimes": _report_times,
     "InvalidShortString": _fixed("The token's name is damaged."),
     "InvalidTotalCpus": _fixed("The provider's nodes have no CPUs."),
     "InvalidTotalMem": _fixed("The provider's nodes have no memory."),
@@ -155,14 +169,10 @@ WORDS: dict[str, Words] = {
     "NoSpendingAuthority": _fixed(
         "The job's customer did not allow others to top it up.",
     ),
-    "NotExpired": lambda args: (
-        "The provider still has its time: the job can be taken from it"
-        + (
-            " by nobody."
-            if args["due"] >= 2**63
-            else f" in {max(1, -(-(args['due'] - args['current']) // 60))} minutes."
-        ),
-        "",
+    "NotExpired": _not_expired,
+    "NothingToClaim": lambda args: (
+        f"The faucet has promised nothing to {args['user']}.",
+        "The grid's operator promises credits with 'dsq admin faucet credit'.",
     ),
     "OutOfBounds": _fixed("The index is outside the queue."),
     "PendingAdminOnly": _wrong_caller("the account that was named as the next administrator"),
@@ -212,7 +222,7 @@ STRINGS = {
 def known_errors() -> dict[bytes, ErrorType]:
     """Every custom error of the grid's contracts by its selector."""
     return {
-        selector: error for name in SOURCES for selector, error in contract(name).errors.items()
+        selector: error for name in ARTIFACTS for selector, error in contract(name).errors.items()
     }
 
 

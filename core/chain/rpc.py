@@ -1,191 +1,167 @@
-"""JSON-RPC over one kept HTTP connection, singly and in batches.
+"""JSON-RPC to a chain's nodes: one, or several of which any may fail.
 
-Every failure is an error of dsq: :class:`~dsq.core.errors.UnreachableError` when the node
-does not answer, :class:`RpcError` when it answers no. Addresses of nodes are shown
-without what may be secret in them (user, path, query).
+Every failure is an error of dsq: :class:`~dsq.core.errors.UnreachableError` when no node
+answers, :class:`RpcError` when one answers no. Requests go to the first healthy node; one
+that does not answer goes on to the next, a signed transaction with the same bytes, which
+can be mined once only. Every few seconds all nodes are asked for chain id and head.
+Addresses of nodes are shown without what may be secret in them (user, path, query).
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import itertools
-import json
 import logging
-import ssl
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
-from urllib.parse import urlsplit
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
 
-import aiohttp
+from dsq.core.chain.endpoint import PARALLEL, Endpoint
+from dsq.core.chain.health import EndpointSnapshot, EndpointState, Health, is_overloaded, order
+from dsq.core.chain.jsonrpc import (
+    BATCH_BYTES,
+    BATCH_CALLS,
+    Head,
+    Request,
+    RpcError,
+    hexed,
+    number,
+    public_url,
+    raw,
+    redact,
+)
+from dsq.core.errors import SettingsError, UnreachableError, WrongChainError
 
-from dsq.core.errors import SettingsError, TryAgainError, UnreachableError
+__all__ = [
+    "BATCH_BYTES",
+    "BATCH_CALLS",
+    "PARALLEL",
+    "EndpointSnapshot",
+    "EndpointState",
+    "Head",
+    "Request",
+    "Rpc",
+    "RpcError",
+    "hexed",
+    "number",
+    "public_url",
+    "raw",
+    "redact",
+]
 
 log = logging.getLogger("dsq.core.chain.rpc")
 
-BATCH_CALLS = 100
-"""Calls in one request. Public nodes refuse more."""
+CHECK_SECONDS = 5.0
+"""Pause between two looks at the heads of several nodes."""
 
-BATCH_BYTES = 1_000_000
-"""Bytes of one request; anvil refuses more than 2 MB."""
+CHECK_TIMEOUT = 5.0
 
-PARALLEL = 8
-"""Requests under way at once on one connection pool."""
+TIMEOUT = 30.0
+"""Seconds until a request counts as unanswered, with one node."""
 
-Request = tuple[str, Sequence[Any]]
-"""A method and its parameters."""
+FAILOVER_TIMEOUT = 10.0
+"""The same with several: the next one may know."""
 
-
-class RpcError(TryAgainError):
-    """The node answered a request with an error.
-
-    Attributes:
-        method: The request's method.
-        rpc_code: The JSON-RPC error code.
-        rpc_message: The node's words.
-        data: Revert data, or b"".
-    """
-
-    code = "rpc"
-
-    def __init__(self, method: str, rpc_code: int, rpc_message: str, data: bytes = b"") -> None:
-        super().__init__(f"The node refused {method}: {rpc_message}")
-        self.method = method
-        self.rpc_code = rpc_code
-        self.rpc_message = rpc_message
-        self.data = data
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """A block: its number, hash, and time in Unix seconds."""
-
-    number: int
-    hash: bytes
-    timestamp: int
-
-    @classmethod
-    def from_json(cls, block: Mapping[str, Any]) -> Head:
-        """Reads a block of the node."""
-        return cls(number(block["number"]), raw(block["hash"]), number(block["timestamp"]))
-
-
-def number(text: str) -> int:
-    """A JSON-RPC quantity as an integer."""
-    return int(text, 16)
-
-
-def raw(text: str) -> bytes:
-    """JSON-RPC data as bytes."""
-    return bytes.fromhex(text[2:])
-
-
-def hexed(value: int | bytes) -> str:
-    """A quantity or data as JSON-RPC writes it."""
-    return "0x" + value.hex() if isinstance(value, bytes) else hex(value)
-
-
-def public_url(url: str) -> str:
-    """A node's URL without what may be secret: user, path and query are left out."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    host = f"[{host}]" if ":" in host else host
-    try:
-        port = f":{parts.port}" if parts.port else ""
-    except ValueError:
-        port = ""
-    rest = "/…" if parts.path.strip("/") or parts.query else ""
-    return f"{parts.scheme}://{host}{port}{rest}"
-
-
-def _revert_data(error: Mapping[str, Any]) -> bytes:
-    """Nodes put revert data at several places of an error."""
-    data = error.get("data")
-    for _ in range(3):
-        if not isinstance(data, dict):
-            break
-        data = data.get("data") or data.get("result") or data.get("originalError")
-    if isinstance(data, str):
-        with contextlib.suppress(ValueError):
-            return bytes.fromhex(data[data.find("0x") + 2 :] if "0x" in data else "")
-    return b""
-
-
-def _error_of(method: str, error: Any) -> RpcError:
-    if not isinstance(error, dict):
-        return RpcError(method, 0, str(error))
-    try:
-        code = int(error.get("code", 0))
-    except (TypeError, ValueError):
-        code = 0
-    return RpcError(method, code, str(error.get("message", "")), _revert_data(error))
+T = TypeVar("T")
 
 
 class Rpc:
-    """A JSON-RPC endpoint over HTTP.
+    """The nodes of a chain.
 
     Args:
-        url: ``http://`` or ``https://``.
+        urls: ``http://`` or ``https://``; of several, the first ones are preferred.
         timeout: Seconds until a request counts as unanswered.
 
     Raises:
-        SettingsError: The URL is of no use.
+        SettingsError: A URL is of no use, or there is none.
     """
 
-    def __init__(self, url: str, *, timeout: float = 30.0) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise SettingsError(
-                f"'{public_url(url)}' is not the address of a node.",
-                hint="rpc_url begins with http:// or https://.",
-            )
-        self.url = url
-        self.where = public_url(url)
-        self._local = parts.hostname in ("localhost", "127.0.0.1", "::1")
-        self._timeout = aiohttp.ClientTimeout(total=timeout, sock_connect=min(timeout, 10.0))
-        self._session: aiohttp.ClientSession | None = None
-        self._ids = itertools.count(1)
-        self._slots = asyncio.Semaphore(PARALLEL)
-        self._no_batches = False
+    def __init__(self, urls: str | Sequence[str], *, timeout: float | None = None) -> None:
+        listed = [urls] if isinstance(urls, str) else list(dict.fromkeys(urls))
+        if not listed:
+            raise SettingsError("No node of the chain is named.", hint="Set rpc_url.")
+        patience = timeout or (TIMEOUT if len(listed) == 1 else FAILOVER_TIMEOUT)
+        self._endpoints = [Endpoint(url, timeout=patience) for url in listed]
+        self._nodes = [Health(endpoint.where) for endpoint in self._endpoints]
+        self._current = 0
+        self._chain_id: int | None = None
+        self._checked_at = 0.0
+        self._checking: asyncio.Task[None] | None = None
 
-    def session(self) -> aiohttp.ClientSession:
-        """The HTTP session with its kept connections."""
-        if self._session is None or self._session.closed:
-            self._session = aiohttp.ClientSession(
-                timeout=self._timeout,
-                connector=aiohttp.TCPConnector(limit=PARALLEL),
-                trust_env=not self._local,
-            )
-        return self._session
+    @property
+    def url(self) -> str:
+        """The whole URL of the node that is asked now; it may hold a secret."""
+        return self._endpoints[self._current].url
+
+    @property
+    def where(self) -> str:
+        """The node that is asked now, as it may be shown."""
+        return self._endpoints[self._current].where
+
+    def endpoints(self) -> tuple[EndpointSnapshot, ...]:
+        """How each node does, in the order of the settings."""
+        now = time.monotonic()
+        return tuple(
+            node.snapshot(now, is_current=place == self._current)
+            for place, node in enumerate(self._nodes)
+        )
 
     async def close(self) -> None:
         """Closes the connections."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        if self._checking is not None:
+            self._checking.cancel()
+            await asyncio.gather(self._checking, return_exceptions=True)
+            self._checking = None
+        for endpoint in self._endpoints:
+            await endpoint.close()
+
+    async def join(self, chain_id: int | None) -> int:
+        """Agrees on the chain: nodes that serve another one are not asked from now on.
+
+        Args:
+            chain_id: The chain that is meant; None takes that of the first node that answers.
+
+        Raises:
+            UnreachableError: No node answers.
+            WrongChainError: All that answer serve another chain.
+        """
+        if chain_id is None:
+            chain_id = number(await self.request("eth_chainId"))
+        self._chain_id = chain_id
+        await self._ask(_nothing, ())
+        return chain_id
 
     async def request(self, method: str, params: Sequence[Any] = ()) -> Any:
         """One request.
 
         Raises:
-            UnreachableError: The node does not answer.
-            RpcError: It answered with an error.
+            UnreachableError: No node answers.
+            WrongChainError: All that answer serve another chain.
+            RpcError: A node answered with an error.
         """
-        answer = await self._post(self._call(method, params))
-        return self._result(method, answer)
+
+        async def ask(endpoint: Endpoint) -> list[Any]:
+            try:
+                return [await endpoint.request(method, params)]
+            except RpcError as error:
+                return [error]
+
+        (result,) = await self._ask(ask, [(method, params)])
+        if isinstance(result, RpcError):
+            raise result
+        return result
 
     async def batch(self, calls: Sequence[Request]) -> list[Any]:
         """Many requests in few; an entry that the node refused is its :class:`RpcError`.
 
+        All entries are answered by the same node.
+
         Raises:
-            UnreachableError: The node does not answer.
+            UnreachableError: No node answers.
+            WrongChainError: All that answer serve another chain.
         """
-        if len(calls) < 2 or self._no_batches:
-            return list(await asyncio.gather(*(self._single(*call) for call in calls)))
-        chunks = list(_chunks(calls))
-        answers = await asyncio.gather(*(self._chunk(chunk) for chunk in chunks))
-        return [result for answer in answers for result in answer]
+        if not calls:
+            return []
+        return await self._ask(lambda endpoint: endpoint.batch(calls), calls)
 
     async def all_of(self, calls: Sequence[Request]) -> list[Any]:
         """Like :meth:`batch`, but the first refused entry is raised."""
@@ -195,105 +171,152 @@ class Rpc:
                 raise result
         return results
 
-    def _call(self, method: str, params: Sequence[Any]) -> dict[str, Any]:
-        return {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": list(params)}
+    # Which node.
 
-    async def _single(self, method: str, params: Sequence[Any]) -> Any:
-        try:
-            return await self.request(method, params)
-        except RpcError as error:
-            return error
-
-    async def _chunk(self, calls: Sequence[Request]) -> list[Any]:
-        bodies = [self._call(method, params) for method, params in calls]
-        answer = await self._post(bodies)
-        if not isinstance(answer, list):
-            # The node knows no batches, or not of this size: one by one from now on.
-            log.info("batches=off node=%s", self.where)
-            self._no_batches = True
-            return list(await asyncio.gather(*(self._single(*call) for call in calls)))
-        by_id = {entry.get("id"): entry for entry in answer if isinstance(entry, dict)}
-        results: list[Any] = []
-        for (method, _), body in zip(calls, bodies, strict=True):
+    async def _ask(
+        self, ask: Callable[[Endpoint], Awaitable[list[Any]]], calls: Sequence[Request]
+    ) -> list[Any]:
+        """Asks one node after the other until one answers."""
+        self._check_soon()
+        errors: list[UnreachableError | WrongChainError] = []
+        overloaded: list[Any] | None = None
+        for place in order(self._nodes, time.monotonic()):
+            node, begun = self._nodes[place], time.monotonic()
             try:
-                results.append(self._result(method, by_id.get(body["id"])))
-            except RpcError as error:
-                results.append(error)
-        return results
+                await self._verify(place)
+                results = await ask(self._endpoints[place])
+            except UnreachableError as error:
+                self._note(place, error.message)
+                errors.append(error)
+                continue
+            except WrongChainError as error:
+                errors.append(error)
+                continue
+            if busy := self._overload(results):
+                self._note(place, busy)
+                overloaded = results
+                continue
+            now = time.monotonic()
+            node.answered(now, now - begun)
+            for (method, params), result in zip(calls, results, strict=False):
+                node.saw(_newest_block(method, params, result))
+            self._turn_to(place)
+            return results
+        if overloaded is not None:
+            return overloaded
+        raise self._worst(errors)
 
-    def _result(self, method: str, answer: Any) -> Any:
-        if not isinstance(answer, dict):
-            raise RpcError(method, 0, "no answer to this request")
-        if answer.get("error") is not None:
-            raise _error_of(method, answer["error"])
-        if "result" not in answer:
-            raise RpcError(method, 0, "an answer without a result")
-        return answer["result"]
+    def _overload(self, results: Sequence[Any]) -> str:
+        """Why another node should be asked instead, or ""."""
+        if len(self._nodes) == 1:
+            return ""
+        for result in results:
+            if isinstance(result, RpcError) and is_overloaded(result.rpc_code, result.rpc_message):
+                return result.message
+        return ""
 
-    async def _post(self, body: Any) -> Any:
-        data = json.dumps(body, separators=(",", ":")).encode()
-        async with self._slots:
-            for attempt in (1, 2):
-                try:
-                    return await self._exchange(data)
-                except (aiohttp.ServerDisconnectedError, ConnectionResetError) as error:
-                    # A kept connection that the node closed meanwhile. Every request
-                    # may be repeated: a known transaction is known.
-                    if attempt == 2:
-                        raise self._unreachable("it closed the connection") from error
-        raise AssertionError("unreachable")
-
-    async def _exchange(self, data: bytes) -> Any:
+    async def _verify(self, place: int) -> None:
+        """A node that is new, or was away, says its chain first."""
+        node = self._nodes[place]
+        if self._chain_id is None or node.is_verified:
+            return
         try:
-            async with self.session().post(
-                self.url, data=data, headers={"Content-Type": "application/json"}
-            ) as response:
-                status, text = response.status, await response.read()
-        except (aiohttp.ServerDisconnectedError, ConnectionResetError):
-            raise
-        except TimeoutError as error:
-            raise self._unreachable("no answer in time") from error
-        except aiohttp.ClientError as error:
-            raise self._unreachable(_cause(error)) from None
-        try:
-            answer = json.loads(text)
-        except ValueError:
-            answer = None
-        if not isinstance(answer, (dict, list)) or (status >= 400 and "error" not in answer):
-            reason = f"HTTP {status}" if status != 200 else "the answer is no JSON-RPC"
-            raise self._unreachable(reason)
-        return answer
+            served = number(await self._endpoints[place].request("eth_chainId"))
+        except (RpcError, ValueError, TypeError) as error:
+            raise UnreachableError(
+                f"The chain's node {node.url} does not say its chain."
+            ) from error
+        self._compare(place, served)
 
-    def _unreachable(self, reason: str) -> UnreachableError:
+    def _compare(self, place: int, served: int) -> None:
+        node = self._nodes[place]
+        if served == self._chain_id:
+            node.is_verified = True
+            return
+        words = f"The node {node.url} serves chain {served}, not chain {self._chain_id}."
+        if node.last_error != words:
+            log.error("node=%s state=wrong_chain serves=%d", node.url, served)
+        node.is_wrong(time.monotonic(), words)
+        raise WrongChainError(words, hint="Check rpc_url and chain_id.")
+
+    def _note(self, place: int, words: str) -> None:
+        node = self._nodes[place]
+        if node.state is not EndpointState.DOWN and len(self._nodes) > 1:
+            log.warning("node=%s state=down reason=%r", node.url, words)
+        node.failed(time.monotonic(), words)
+
+    def _turn_to(self, place: int) -> None:
+        if place != self._current:
+            log.warning("node=%s asked=yes instead_of=%s", self._nodes[place].url, self.where)
+            self._current = place
+
+    def _worst(self, errors: Sequence[UnreachableError | WrongChainError]) -> Exception:
+        """What to say when no node is of use; a node that is silent may be the right one."""
+        silent = [error for error in errors if isinstance(error, UnreachableError)]
+        if len(self._nodes) == 1 or not silent:
+            return errors[0]
         return UnreachableError(
-            f"The chain's node {self.where} does not answer: {reason}.",
-            hint="Is it running, and is rpc_url right?",
+            f"None of the chain's {len(self._nodes)} nodes answers: {silent[0].message}",
+            hint="Are they running, and are the addresses right?",
         )
 
+    # Looking after all of them.
 
-def _cause(error: aiohttp.ClientError) -> str:
-    """Why a connection failed, without the URL that libraries put into their words."""
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return "its certificate is not trusted"
-    if isinstance(error, aiohttp.ClientConnectorError):
-        os_error = error.os_error
-        if isinstance(os_error, ConnectionRefusedError):
-            return "connection refused"
-        if isinstance(os_error, ssl.SSLError):
-            return "TLS failed"
-        return (os_error.strerror or type(os_error).__name__).lower()
-    return type(error).__name__
+    def _check_soon(self) -> None:
+        now = time.monotonic()
+        due = now - self._checked_at >= CHECK_SECONDS and self._chain_id is not None
+        if len(self._nodes) > 1 and due and (self._checking is None or self._checking.done()):
+            self._checked_at = now
+            self._checking = asyncio.create_task(self.check(), name="chain-nodes")
+
+    async def check(self) -> None:
+        """Asks all nodes at once for their chain and head; those that pause are left alone."""
+        now = time.monotonic()
+        places = [place for place, node in enumerate(self._nodes) if node.retry_at <= now]
+        answered = await asyncio.gather(*(self._check(place) for place in places))
+        asked = [self._nodes[place] for place, well in zip(places, answered, strict=True) if well]
+        best = max((node.head for node in asked if node.head is not None), default=0)
+        for node in asked:
+            before = node.state
+            node.compared(best)
+            if node.state is not before:
+                log.warning("node=%s state=%s lag=%d", node.url, node.state, node.lag)
+
+    async def _check(self, place: int) -> bool:
+        node, begun = self._nodes[place], time.monotonic()
+        try:
+            async with asyncio.timeout(CHECK_TIMEOUT):
+                chain, head = await self._endpoints[place].batch(
+                    [("eth_chainId", []), ("eth_blockNumber", [])]
+                )
+            if isinstance(chain, RpcError):
+                raise chain
+            if node.state is EndpointState.WRONG_CHAIN and number(chain) == self._chain_id:
+                node.state = EndpointState.UNKNOWN
+            self._compare(place, number(chain))
+        except WrongChainError:
+            return False
+        except (UnreachableError, RpcError, TimeoutError, ValueError, TypeError) as error:
+            self._note(place, str(error) or "no answer in time")
+            return False
+        if node.state is EndpointState.DOWN:
+            log.warning("node=%s state=back", node.url)
+        now = time.monotonic()
+        node.answered(now, now - begun)
+        node.saw(_newest_block("eth_blockNumber", (), head))
+        return True
 
 
-def _chunks(calls: Sequence[Request]) -> Iterable[list[Request]]:
-    chunk: list[Request] = []
-    size = 0
-    for call in calls:
-        length = 100 + sum(len(str(parameter)) for parameter in call[1])
-        if chunk and (len(chunk) >= BATCH_CALLS or size + length > BATCH_BYTES):
-            yield chunk
-            chunk, size = [], 0
-        chunk.append(call)
-        size += length
-    if chunk:
-        yield chunk
+def _newest_block(method: str, params: Sequence[Any], result: Any) -> int | None:
+    """The newest block that an answer tells of, or None."""
+    if method == "eth_blockNumber" and isinstance(result, str):
+        return number(result)
+    latest = method == "eth_getBlockByNumber" and params[0] == "latest"
+    if latest and isinstance(result, dict) and result.get("number"):
+        return number(result["number"])
+    return None
+
+
+async def _nothing(_endpoint: Endpoint) -> list[Any]:
+    """For its side effect: the node is one of the right chain."""
+    return []

@@ -12,8 +12,10 @@ States: ``sent`` -> ``mined`` | ``failed`` (mined, but the contract refused) | `
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,6 +72,7 @@ class Pending:
 
     Attributes:
         first_block: The chain's head when it was signed; it is in no block before.
+        raised_in: The chain's head when it was replaced last.
         wanted: It was asked for in this process, by somebody who has not given up.
         result: What callers wait for.
     """
@@ -83,6 +86,7 @@ class Pending:
     attempts: list[Attempt] = field(default_factory=list)
     wanted: bool = False
     made_at: float = 0.0
+    raised_in: int | None = None
     used_since: float | None = None
     looked_up_at: float = 0.0
     result: asyncio.Future[Receipt] | None = None
@@ -123,27 +127,48 @@ class TxStore:
     def close(self) -> None:
         self._db.close()
 
+    @contextlib.contextmanager
+    def together(self, *, durable: bool = True) -> Iterator[None]:
+        """What is written in the ``with`` is kept as a whole, or not at all.
+
+        Args:
+            durable: It is on the disk at the end of the ``with``. What the chain can tell
+                again need not be: after a power failure it is found out anew.
+        """
+        if self._db.in_transaction:
+            yield
+            return
+        self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            self._db.rollback()
+            raise
+        finally:
+            self._db.execute("PRAGMA synchronous = FULL")
+
     def add(self, tx: Pending) -> None:
         """Saves a transaction with its first attempt; it gets its id."""
-        self._db.execute("BEGIN IMMEDIATE")
-        cursor = self._db.execute(
-            "INSERT INTO chain_transactions (chain, account, nonce, target, data, value, gas,"
-            " label, first_block, state, changed_at) VALUES (?,?,?,?,?,?,?,?,?,'sent',?)",
-            (
-                *self._key,
-                tx.nonce,
-                bytes(tx.call.to),
-                tx.call.data,
-                str(tx.value),
-                tx.gas,
-                tx.call.label,
-                tx.first_block,
-                time.time(),
-            ),
-        )
-        tx.id = int(cursor.lastrowid or 0)
-        self._add_attempt(tx)
-        self._db.execute("COMMIT")
+        with self.together():
+            cursor = self._db.execute(
+                "INSERT INTO chain_transactions (chain, account, nonce, target, data, value, gas,"
+                " label, first_block, state, changed_at) VALUES (?,?,?,?,?,?,?,?,?,'sent',?)",
+                (
+                    *self._key,
+                    tx.nonce,
+                    bytes(tx.call.to),
+                    tx.call.data,
+                    str(tx.value),
+                    tx.gas,
+                    tx.call.label,
+                    tx.first_block,
+                    time.time(),
+                ),
+            )
+            tx.id = int(cursor.lastrowid or 0)
+            self._add_attempt(tx)
 
     def add_attempt(self, tx: Pending) -> None:
         """Saves a transaction's newest attempt."""

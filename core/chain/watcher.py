@@ -1,6 +1,7 @@
-"""Transactions under way: launching them with the right nonce, and watching them.
+"""Watching transactions until they are ended: one task looks after all of them.
 
-One lock guards the order of nonces; one task looks after everything that was sent.
+A round asks for the account's counts; only if something was mined, or waits for long,
+there is more to ask.
 """
 
 from __future__ import annotations
@@ -9,27 +10,21 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import deque
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dsq.core.chain.calls import Call
 from dsq.core.chain.client import Chain
-from dsq.core.chain.failures import explain, no_gas_money
-from dsq.core.chain.fees import Fees, Market, read_market
-from dsq.core.chain.nonces import RAISE_SECONDS, Outcome, Verdict, gaps, judge, next_nonce
+from dsq.core.chain.failures import explain
+from dsq.core.chain.fees import read_market
+from dsq.core.chain.flight import Flight
+from dsq.core.chain.gasbook import GasBook
+from dsq.core.chain.launcher import Launcher
+from dsq.core.chain.nonces import RAISE_SECONDS, Outcome, Verdict, gaps, judge
 from dsq.core.chain.receipts import Receipt
 from dsq.core.chain.rpc import number
-from dsq.core.chain.txstore import Attempt, Pending, TxStore
+from dsq.core.chain.txstore import Pending
 from dsq.core.chain.wire import Wire
-from dsq.core.errors import (
-    DsqError,
-    TransactionError,
-    TryAgainError,
-    UnreachableError,
-)
-from dsq.core.wallet import Wallet
+from dsq.core.errors import DsqError, TransactionError, TryAgainError, UnreachableError
 
 log = logging.getLogger("dsq.core.chain.sender")
 
@@ -47,177 +42,67 @@ GAP_SECONDS = 6.0
 LOOKUPS = 100
 """Transactions looked up in one round, lowest nonces first."""
 
-RESULTS = 1_000
-"""Results kept for those who ask late."""
+BLOCKWISE = 20
+"""So many due transactions have their receipts read by whole blocks."""
 
-TRIES = 5
-"""Attempts to get a new transaction into the pool."""
+BLOCKS = 8
+"""Blocks whose receipts are read at most; what is in older ones is asked for singly."""
 
 
 class Watcher:
-    """The transactions of one wallet that are not ended."""
+    """Looks after what is under way.
 
-    def __init__(self, chain: Chain, wallet: Wallet, store: Path | None) -> None:
+    Args:
+        chain: The connection.
+        flight: What is under way.
+        launcher: Sends again, and anew.
+        wire: The account's line to the node.
+        gas: Learns what calls needed.
+        fee_cap: The most that a unit of gas may cost, in wei.
+    """
+
+    def __init__(
+        self,
+        chain: Chain,
+        flight: Flight,
+        launcher: Launcher,
+        wire: Wire,
+        gas: GasBook,
+        fee_cap: int | None,
+    ) -> None:
         self._chain = chain
-        self._wallet = wallet
-        self._path = store
-        self._store: TxStore | None = None
-        self._lock = asyncio.Lock()
+        self._flight = flight
+        self._launcher = launcher
+        self._wire = wire
+        self._gas = gas
+        self._fee_cap = fee_cap
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._gap_since: float | None = None
-        self._ended = -1
-        self._results: deque[Pending] = deque()
-        self.address = wallet.address
-        self.wire = Wire(chain.rpc, wallet.address)
-        self.in_flight: dict[int, Pending] = {}
-        self.by_hash: dict[bytes, Pending] = {}
+        self._read_to = -1
+        self._capped: set[int] = set()
 
-    @property
-    def store(self) -> TxStore:
-        assert self._store is not None
-        return self._store
-
-    async def start(self) -> None:
-        """Opens the store and sends again what is in it; a second call does nothing."""
-        if self._task is not None:
-            return
-        if self._store is None:
-            self._store = TxStore(self._path, await self.wire.identity(), self.address)
-            self._ended = self._store.highest_ended()
-            for tx in self._store.sent():
-                self._adopt(tx)
-            if self.in_flight:
-                log.info("tx=resumed count=%d account=%s", len(self.in_flight), self.address)
-        async with self._lock:
-            await self._resend(sorted(self.in_flight.values(), key=lambda tx: tx.nonce))
-        self._task = asyncio.create_task(self._watch(), name="chain-sender")
+    def start(self) -> None:
+        """Begins to watch; a second call does nothing."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._watch(), name="chain-sender")
 
     async def close(self) -> None:
-        """Stops the task and closes the store."""
+        """Stops."""
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
             self._task = None
-        if self._store is not None:
-            self._store.close()
-            self._store = None
-        for tx in self.in_flight.values():
-            error = TransactionError(
-                f"{tx.call.label} is not mined yet, and its sender was closed.",
-                hint="It may still be; look before you repeat it.",
-            )
-            self._settle(tx, error)
-        self.in_flight.clear()
-        self.by_hash.clear()
 
-    # Launching.
-
-    async def launch(self, call: Call, value: int, gas: int, market: Market) -> Pending:
-        """Signs, saves and sends a new transaction.
-
-        Raises:
-            CreditsError: The account cannot pay for the gas.
-            TransactionError: The node does not take it.
-        """
-        async with self._lock:
-            tx = Pending(0, 0, call, value, gas, market.block)
-            tx.wanted = True
-            await self._place(tx, market.fees)
+    def wake(self) -> None:
+        """There is something to watch."""
         self._wake.set()
-        return tx
-
-    async def _place(self, tx: Pending, fees: Fees) -> None:
-        """Gives a transaction a nonce that is free and gets it into the pool."""
-        refusal = ""
-        fresh = False
-        for _ in range(TRIES):
-            tx.nonce = await self._free_nonce(ask=fresh)
-            self._sign(tx, fees)
-            outcome, refusal = await self._broadcast(tx)
-            if outcome in (Outcome.ACCEPTED, Outcome.UNKNOWN):
-                return
-            if outcome is Outcome.NONCE_TAKEN and await self.wire.known([tx.hash]):
-                # Taken by itself: the first answer was lost with its connection.
-                return
-            # Nobody has seen it: the nonce is free again.
-            self._drop(tx)
-            if outcome is Outcome.NO_FUNDS:
-                raise no_gas_money(self.address, tx.call.label)
-            if outcome is Outcome.REFUSED:
-                break
-            if outcome is Outcome.UNDERPRICED:
-                fees = (await read_market(self._chain.rpc)).fees.at_least(fees.raised())
-            fresh = True
-        raise TransactionError(f"The node does not take {tx.call.label}: {refusal}.")
-
-    async def _free_nonce(self, *, ask: bool) -> int:
-        if self.in_flight and not ask:
-            return next_nonce(0, list(self.in_flight))
-        pending = await self.wire.pending()
-        if pending <= self._ended:
-            await self._restore(await self.wire.used())
-        return next_nonce(pending, list(self.in_flight))
-
-    def _sign(self, tx: Pending, fees: Fees) -> None:
-        fields: dict[str, Any] = {
-            "chainId": self._chain.chain_id,
-            "nonce": tx.nonce,
-            "to": bytes(tx.call.to),
-            "data": tx.call.data,
-            "value": tx.value,
-            "gas": tx.gas,
-            **fees.fields(),
-        }
-        signed, tx_hash = self._wallet.sign_transaction(fields)
-        tx.attempts.append(Attempt(tx_hash, signed, fees))
-        if tx.id:
-            self.store.add_attempt(tx)
-        else:
-            self.store.add(tx)
-        tx.made_at = tx.looked_up_at = time.monotonic()
-        self._adopt(tx)
-
-    async def _broadcast(self, tx: Pending) -> tuple[Outcome, str]:
-        outcome, words = await self.wire.broadcast(tx.attempts[-1].raw)
-        level = logging.DEBUG if outcome is Outcome.ACCEPTED else logging.INFO
-        log.log(
-            level,
-            "tx=sent call=%s nonce=%d hash=0x%s answer=%s %s",
-            tx.call.label,
-            tx.nonce,
-            tx.hash.hex(),
-            outcome.name,
-            words,
-        )
-        return outcome, words
-
-    def _adopt(self, tx: Pending) -> None:
-        if tx.result is None:
-            tx.result = _future()
-        self.in_flight[tx.nonce] = tx
-        for attempt in tx.attempts:
-            self.by_hash[attempt.hash] = tx
-
-    def _leave(self, tx: Pending) -> None:
-        if self.in_flight.get(tx.nonce) is tx:
-            del self.in_flight[tx.nonce]
-
-    def _drop(self, tx: Pending) -> None:
-        self._leave(tx)
-        self.store.forget(tx)
-        for attempt in tx.attempts:
-            self.by_hash.pop(attempt.hash, None)
-        tx.attempts.clear()
-        tx.id = 0
-
-    # Watching.
 
     async def _watch(self) -> None:
         failures = 0
         while True:
-            pause = BUSY_SECONDS if self.in_flight else IDLE_SECONDS
+            pause = BUSY_SECONDS if self._flight.in_flight else IDLE_SECONDS
             pause = min(pause * 2**failures, MAX_BACKOFF)
             # Not wait_for: before Python 3.12 it may swallow a cancellation.
             with contextlib.suppress(TimeoutError):
@@ -234,93 +119,106 @@ class Watcher:
                     log.warning("chain=lost reason=%r", str(error))
             except Exception:
                 failures += 1
-                log.exception("round=failed account=%s", self.address)
+                log.exception("round=failed account=%s", self._flight.account)
 
     async def round(self) -> None:
         """Looks once after everything that is under way."""
-        if not self.in_flight and self._ended < 0:
+        flight = self._flight
+        if not flight.in_flight and flight.ended < 0:
             return
-        used = await self.wire.used()
-        if used <= self._ended:
-            async with self._lock:
-                await self._restore(used)
+        used, pending = await self._wire.counts()
+        flight.counted = used
+        if used <= flight.ended:
+            async with flight.lock:
+                await self._launcher.restore(used)
         await self._collect(used)
-        await self._look_after(used)
+        await self._look_after(used, pending)
         await self._fill_gaps(used)
 
-    async def _restore(self, used: int) -> None:
-        """Takes up again what was mined, after the chain went back."""
-        lost = self.store.ended_from(used)
-        log.warning("chain=went_back account=%s transactions=%d", self.address, len(lost))
-        self._ended = used - 1
-        for tx in lost:
-            if tx.nonce not in self.in_flight:
-                self.store.set_state(tx, "sent")
-                self._adopt(tx)
-        await self._resend([tx for tx in lost if self.in_flight.get(tx.nonce) is tx])
+    # What was mined.
 
     async def _collect(self, used: int) -> None:
         """Ends transactions that have a receipt."""
-        due = [tx for tx in self.in_flight.values() if tx.nonce < used]
+        due = [tx for tx in self._flight.in_flight.values() if tx.nonce < used]
         if not due:
             return
-        hashes = [attempt.hash for tx in due for attempt in tx.attempts]
-        receipts = await self.wire.receipts(hashes)
-        for tx in sorted(due, key=lambda tx: tx.nonce):
-            found = [receipts[a.hash] for a in tx.attempts if a.hash in receipts]
-            if found:
-                await self._end(tx, found[0])
+        due.sort(key=lambda tx: tx.nonce)
+        receipts = await self._receipts(due)
+        found = [
+            (tx, receipts[attempt.hash])
+            for tx in due
+            for attempt in tx.attempts
+            if attempt.hash in receipts
+        ]
+        await self._end(found)
 
-    async def _end(self, tx: Pending, receipt: Mapping[str, Any]) -> None:
-        succeeded = number(receipt["status"]) == 1
-        error: DsqError | None = None
-        if not succeeded:
-            error = await explain(
-                self._chain.rpc,
-                receipt,
-                sender=self.address,
-                to=tx.call.to,
-                data=tx.call.data,
-                value=tx.value,
-                gas=tx.gas,
-                label=tx.call.label,
-            )
-        self._leave(tx)
-        self._ended = max(self._ended, tx.nonce)
-        self.store.set_state(tx, "mined" if succeeded else "failed")
-        self.store.prune()
+    async def _receipts(self, due: Sequence[Pending]) -> dict[bytes, dict[str, Any]]:
+        """Receipts of transactions, by whole blocks if there are many of them."""
+        receipts: dict[bytes, dict[str, Any]] = {}
+        if len(due) >= BLOCKWISE:
+            head = await self._wire.head()
+            first = max(self._read_to + 1, due[0].first_block, head - BLOCKS + 1)
+            receipts = await self._wire.receipts_by_block(first, head)
+            self._read_to = head
+        missing = [
+            attempt.hash
+            for tx in due
+            if not any(attempt.hash in receipts for attempt in tx.attempts)
+            for attempt in tx.attempts
+        ]
+        return {**receipts, **await self._wire.receipts(missing)}
+
+    async def _end(self, found: Sequence[tuple[Pending, Mapping[str, Any]]]) -> None:
+        errors = await asyncio.gather(*(self._failure(tx, receipt) for tx, receipt in found))
+        flight, reader = self._flight, self._chain.reader()
+        with flight.store.together(durable=False):
+            for (tx, _), error in zip(found, errors, strict=True):
+                flight.leave(tx)
+                flight.ended = max(flight.ended, tx.nonce)
+                flight.store.set_state(tx, "failed" if error else "mined")
+            flight.store.prune()
+        for (tx, receipt), error in zip(found, errors, strict=True):
+            if error is None:
+                flight.counters.mined += 1
+            else:
+                flight.counters.failed += 1
+            self._log_end(tx, receipt, error)
+            self._gas.learn(tx.call, number(receipt["gasUsed"]))
+            flight.settle(tx, error or Receipt.from_json(receipt, reader))
+            flight.remember(tx)
+
+    async def _failure(self, tx: Pending, receipt: Mapping[str, Any]) -> DsqError | None:
+        """Why a mined transaction failed; None if it did not."""
+        if number(receipt["status"]) == 1:
+            return None
+        return await explain(
+            self._chain.rpc,
+            receipt,
+            sender=self._flight.account,
+            to=tx.call.to,
+            data=tx.call.data,
+            value=tx.value,
+            gas=tx.gas,
+            label=tx.call.label,
+        )
+
+    @staticmethod
+    def _log_end(tx: Pending, receipt: Mapping[str, Any], error: DsqError | None) -> None:
         log.info(
             "tx=%s call=%s nonce=%d block=%d gas=%d",
-            "mined" if succeeded else "failed",
+            "failed" if error else "mined",
             tx.call.label,
             tx.nonce,
             number(receipt["blockNumber"]),
             number(receipt["gasUsed"]),
         )
-        self._settle(tx, error or Receipt.from_json(receipt, self._chain.reader()))
-        self._remember(tx)
 
-    def _remember(self, tx: Pending) -> None:
-        """Keeps the newest results for those who ask late."""
-        self._results.append(tx)
-        while len(self._results) > RESULTS:
-            for attempt in self._results.popleft().attempts:
-                self.by_hash.pop(attempt.hash, None)
+    # What waits.
 
-    def _settle(self, tx: Pending, result: Receipt | DsqError) -> None:
-        """Tells those who wait."""
-        assert tx.result is not None
-        if tx.result.done():
-            return
-        if isinstance(result, Receipt):
-            tx.result.set_result(result)
-        else:
-            tx.result.set_exception(result)
-
-    async def _look_after(self, used: int) -> None:
+    async def _look_after(self, used: int, pending: int) -> None:
         now = time.monotonic()
-        waiting = sorted(self.in_flight.values(), key=lambda tx: tx.nonce)[:LOOKUPS]
-        base_fee = await self._base_fee(waiting, now)
+        waiting = sorted(self._flight.in_flight.values(), key=lambda tx: tx.nonce)[:LOOKUPS]
+        base_fee, head = await self._market(waiting, now)
         resend: list[Pending] = []
         for tx in waiting:
             if tx.nonce < used and tx.used_since is None:
@@ -332,6 +230,7 @@ class Watcher:
                 used=used,
                 is_lowest=tx is waiting[0],
                 dearer=base_fee > tx.attempts[-1].fees.max_fee,
+                passed_blocks=head - (tx.raised_in or tx.first_block),
                 since_broadcast=now - tx.made_at,
                 since_used=now - (tx.used_since or now),
                 since_lookup=now - tx.looked_up_at,
@@ -342,51 +241,66 @@ class Watcher:
                 await self._raise(tx)
             elif verdict is Verdict.RIVAL:
                 await self._find_rival(tx)
-        await self._look_up(resend)
+        await self._look_up(resend, pending)
 
-    async def _base_fee(self, waiting: list[Pending], now: float) -> int:
-        """What gas costs; asked only if something waits so long that it matters."""
+    async def _market(self, waiting: Sequence[Pending], now: float) -> tuple[int, int]:
+        """What gas costs, and the head; asked only if something waits so long that it matters."""
         if not waiting or now - waiting[0].made_at < RAISE_SECONDS:
-            return 0
-        return (await read_market(self._chain.rpc)).base_fee
+            return 0, 0
+        market = await read_market(self._chain.rpc)
+        return market.base_fee, market.block
 
-    async def _look_up(self, waiting: list[Pending]) -> None:
-        if not waiting:
-            return
-        known = await self.wire.known([tx.hash for tx in waiting])
+    async def _look_up(self, waiting: Sequence[Pending], pending: int) -> None:
+        """Sends again what the node does not know.
+
+        Its count with the pool covers those below it; the others are looked up, and those
+        that were replaced: it may have refused the replacement.
+        """
+        now = time.monotonic()
         for tx in waiting:
-            tx.looked_up_at = time.monotonic()
-        async with self._lock:
-            await self._resend(
-                [
-                    tx
-                    for tx in waiting
-                    if tx.hash not in known and self.in_flight.get(tx.nonce) is tx
-                ]
+            tx.looked_up_at = now
+        unsure = [tx for tx in waiting if tx.nonce >= pending or len(tx.attempts) > 1]
+        if not unsure:
+            return
+        known = await self._wire.known([tx.hash for tx in unsure])
+        async with self._flight.lock:
+            await self._launcher.resend(
+                [tx for tx in unsure if tx.hash not in known and self._flight.holds(tx)]
             )
 
-    async def _resend(self, transactions: list[Pending]) -> None:
-        for tx in transactions:
-            tx.looked_up_at = time.monotonic()
-            await self._broadcast(tx)
-
     async def _raise(self, tx: Pending) -> None:
+        """Replaces a transaction by one that offers more, as far as the cap allows."""
         market = await read_market(self._chain.rpc)
-        async with self._lock:
-            if self.in_flight.get(tx.nonce) is tx:
-                self._sign(tx, market.fees.at_least(tx.attempts[-1].fees.raised()))
-                await self._broadcast(tx)
+        before = tx.attempts[-1].fees
+        fees = market.fees.at_least(before.raised()).capped(self._fee_cap)
+        if not fees.replaces(before):
+            if tx.nonce not in self._capped:
+                self._capped.add(tx.nonce)
+                log.warning("tx=fee_capped call=%s nonce=%d", tx.call.label, tx.nonce)
+            tx.made_at = time.monotonic()
+            return
+        async with self._flight.lock:
+            if not self._flight.holds(tx):
+                return
+            self._launcher.sign(tx, fees)
+            tx.raised_in = market.block
+            ((outcome, _),) = await self._launcher.broadcast([tx])
+        if outcome is Outcome.ACCEPTED:
+            self._flight.counters.replaced += 1
+            log.info("tx=replaced call=%s nonce=%d", tx.call.label, tx.nonce)
 
     async def _find_rival(self, tx: Pending) -> None:
         """The nonce is used, but not by what we know: did another transaction take it?"""
         tx.used_since = None
-        rival = await self.wire.who_used(tx.nonce, tx.first_block)
+        rival = await self._wire.who_used(tx.nonce, tx.first_block)
         if rival in {attempt.hash for attempt in tx.attempts}:
             return
-        self._leave(tx)
+        flight = self._flight
+        flight.leave(tx)
         if rival is None:
-            self.store.set_state(tx, "lost")
-            self._settle(
+            flight.counters.lost += 1
+            flight.store.set_state(tx, "lost")
+            flight.settle(
                 tx,
                 TransactionError(
                     f"The chain has no record of {tx.call.label}, but it used its nonce.",
@@ -394,8 +308,9 @@ class Watcher:
                 ),
             )
             return
+        flight.counters.displaced += 1
         log.warning("tx=displaced call=%s by=0x%s", tx.call.label, rival.hex())
-        self.store.set_state(tx, "displaced")
+        flight.store.set_state(tx, "displaced")
         await self._again(tx)
 
     async def _again(self, tx: Pending) -> None:
@@ -404,19 +319,18 @@ class Watcher:
         if old is None or old.done() or not tx.wanted:
             return
         market = await read_market(self._chain.rpc)
-        async with self._lock:
-            anew = Pending(0, 0, tx.call, tx.value, tx.gas, market.block)
-            anew.result, anew.wanted = old, True
-            try:
-                await self._place(anew, market.fees)
-            except DsqError as error:
-                self._settle(anew, error)
+        anew = Pending(0, 0, tx.call, tx.value, tx.gas, market.block)
+        anew.result, anew.wanted = old, True
+        try:
+            await self._launcher.again(anew, market)
+        except DsqError as error:
+            self._flight.settle(anew, error)
         for attempt in tx.attempts:
-            self.by_hash[attempt.hash] = anew
+            self._flight.by_hash[attempt.hash] = anew
 
     async def _fill_gaps(self, used: int) -> None:
         """Uses up nonces that hold back what we sent, once it is clear that nobody will."""
-        missing = gaps(used, list(self.in_flight))
+        missing = gaps(used, list(self._flight.in_flight))
         if not missing:
             self._gap_since = None
             return
@@ -425,20 +339,4 @@ class Watcher:
         if now - self._gap_since < GAP_SECONDS:
             return
         self._gap_since = None
-        taken = await self.wire.pending()
-        market = await read_market(self._chain.rpc)
-        async with self._lock:
-            for nonce in missing:
-                if nonce >= taken and nonce not in self.in_flight:
-                    log.warning("nonce=%d filled=yes account=%s", nonce, self.address)
-                    filler = Call(self.address, b"", "nothing()")
-                    tx = Pending(0, nonce, filler, 0, 21_000, market.block)
-                    self._sign(tx, market.fees)
-                    await self._broadcast(tx)
-
-
-def _future() -> asyncio.Future[Receipt]:
-    future: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
-    # Not everyone who submits waits; an error that nobody asks for is logged already.
-    future.add_done_callback(lambda done: done.cancelled() or done.exception())
-    return future
+        await self._launcher.fill(missing, await self._wire.pending())

@@ -8,7 +8,7 @@ from typing import Any
 
 from dsq.core.chain.nonces import Outcome, outcome_of
 from dsq.core.chain.rpc import Rpc, RpcError, hexed, number, raw
-from dsq.core.errors import UnreachableError
+from dsq.core.errors import DsqError
 from dsq.core.model import Address
 
 SCAN_BLOCKS = 2_000
@@ -21,6 +21,7 @@ class Wire:
     def __init__(self, rpc: Rpc, account: Address) -> None:
         self._rpc = rpc
         self._account = account.lower
+        self._no_block_receipts = False
 
     async def identity(self) -> str:
         """The chain's id and first block: a chain made anew with the same id is another."""
@@ -35,23 +36,36 @@ class Wire:
 
     async def pending(self) -> int:
         """Nonces used by the chain and the node's pool."""
+        return max(await self.counts())
+
+    async def counts(self) -> tuple[int, int]:
+        """Nonces used by the chain, and by the chain and the node's pool."""
         latest, pending = await self._rpc.all_of(
             [
                 ("eth_getTransactionCount", [self._account, "latest"]),
                 ("eth_getTransactionCount", [self._account, "pending"]),
             ]
         )
-        return max(number(latest), number(pending))
+        return number(latest), number(pending)
 
     async def broadcast(self, signed: bytes) -> tuple[Outcome, str]:
-        """Sends signed bytes; never raises, for a broadcast may have arrived unanswered."""
+        """Sends signed bytes; never raises, as :meth:`broadcast_all`."""
+        return (await self.broadcast_all([signed]))[0]
+
+    async def broadcast_all(self, signed: Sequence[bytes]) -> list[tuple[Outcome, str]]:
+        """Sends signed bytes; never raises, for what went out may have arrived unanswered."""
         try:
-            await self._rpc.request("eth_sendRawTransaction", [hexed(signed)])
-        except RpcError as error:
-            return outcome_of(error.rpc_message), error.rpc_message
-        except UnreachableError as error:
-            return Outcome.UNKNOWN, error.message
-        return Outcome.ACCEPTED, ""
+            answers = await self._rpc.batch(
+                [("eth_sendRawTransaction", [hexed(raw_bytes)]) for raw_bytes in signed]
+            )
+        except DsqError as error:
+            return [(Outcome.UNKNOWN, error.message)] * len(signed)
+        return [
+            (outcome_of(answer.rpc_message), answer.rpc_message)
+            if isinstance(answer, RpcError)
+            else (Outcome.ACCEPTED, "")
+            for answer in answers
+        ]
 
     async def receipts(self, hashes: Sequence[bytes]) -> dict[bytes, dict[str, Any]]:
         """The receipts that there are."""
@@ -63,6 +77,27 @@ class Wire:
             for tx_hash, answer in zip(hashes, answers, strict=True)
             if isinstance(answer, dict)
         }
+
+    async def receipts_by_block(self, first: int, last: int) -> dict[bytes, dict[str, Any]]:
+        """The account's receipts in some blocks; nothing if the node cannot tell."""
+        if self._no_block_receipts or last < first:
+            return {}
+        answers = await self._rpc.batch(
+            [("eth_getBlockReceipts", [hex(block)]) for block in range(first, last + 1)]
+        )
+        found: dict[bytes, dict[str, Any]] = {}
+        for answer in answers:
+            if isinstance(answer, RpcError):
+                self._no_block_receipts = True
+                return {}
+            for receipt in answer or ():
+                if str(receipt.get("from", "")).lower() == self._account:
+                    found[raw(receipt["transactionHash"])] = receipt
+        return found
+
+    async def head(self) -> int:
+        """The number of the newest block."""
+        return number(await self._rpc.request("eth_blockNumber"))
 
     async def known(self, hashes: Sequence[bytes]) -> set[bytes]:
         """Those transactions that the node knows, mined or in its pool."""

@@ -11,20 +11,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 
-from dsq.core.chain import Batch, Call, Chain, Event, Follower, Head, MemoryCursor, Sender
+from dsq.core.chain import Batch, Chain, Event, Follower, Head, MemoryCursor, Sender
 from dsq.core.clock import Clock, SystemClock
-from dsq.core.errors import (
-    ContractError,
-    DsqError,
-    NotFoundError,
-    TryAgainError,
-    UnreachableError,
-)
+from dsq.core.errors import DsqError, NotFoundError, TryAgainError, UnreachableError
 from dsq.core.metascheduler.memory import Memory
 from dsq.core.metascheduler.picture import Picture
+from dsq.core.metascheduler.placing import Placer, Sent, batches
 from dsq.core.metascheduler.policy import Placement, decide
 from dsq.core.metascheduler.state import GridState, Tracked
 from dsq.core.model import Address, JobStatus
@@ -42,10 +37,8 @@ EVENTS = (
     "ProviderRemoved",
     "ProviderBanChanged",
 )
-TOLERATED = ("SameStatusError", "InvalidTransition", "JobHotStatusOnly")
-"""Answers of the contract that only mean: the job has moved on."""
 
-MAX_IN_FLIGHT = 256
+MAX_IN_FLIGHT = 1_024
 """Placements on their way at once."""
 
 POLL_SECONDS = 0.2
@@ -62,14 +55,6 @@ LOST_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Sent:
-    """Outcome of a placement's transaction."""
-
-    placement: Placement
-    error: DsqError | None
-
-
-@dataclass(frozen=True, slots=True)
 class _TimedOut:
     """Outcome of a ``timeoutJob``."""
 
@@ -77,7 +62,7 @@ class _TimedOut:
     error: DsqError | None
 
 
-_Item = Batch | _Sent | _TimedOut | BaseException | None
+_Item = Batch | Sent | _TimedOut | BaseException | None
 
 
 class MetaScheduler:
@@ -100,7 +85,7 @@ class MetaScheduler:
     ) -> None:
         self.heard_at: float | None = None
         self._chain = chain
-        self._sender = sender
+        self._placer = Placer(chain, sender)
         self._clock = clock or SystemClock()
         self._picture = Picture(chain, self._clock, memory)
         self._inbox: asyncio.Queue[_Item] = asyncio.Queue()
@@ -205,7 +190,7 @@ class MetaScheduler:
                 self._heard(item)
                 for event in item.events:
                     self._take(event, item.head.timestamp, jobs, providers)
-            elif isinstance(item, _Sent):
+            elif isinstance(item, Sent):
                 self._settle(item, jobs, providers)
             elif isinstance(item, _TimedOut):
                 self._after_time_out(item, jobs)
@@ -286,7 +271,7 @@ class MetaScheduler:
             self.state.backoff.claimed(self.state.tracked[job_id].provider)
         return known
 
-    def _settle(self, sent: _Sent, jobs: set[int], providers: set[Address]) -> None:
+    def _settle(self, sent: Sent, jobs: set[int], providers: set[Address]) -> None:
         job_id = sent.placement.job_id
         placing = self.state.placing.get(job_id)
         if sent.error is None:
@@ -298,7 +283,7 @@ class MetaScheduler:
         if placing is not None:
             self.state.abandon(job_id)
             self.state.backoff.failed(job_id, self.now())
-        if isinstance(sent.error, ContractError) and sent.error.name == "ProviderNotJoined":
+        if sent.provider_at_fault:
             providers.add(sent.placement.provider)
 
     def _after_time_out(self, outcome: _TimedOut, jobs: set[int]) -> None:
@@ -332,9 +317,10 @@ class MetaScheduler:
             return
         room = MAX_IN_FLIGHT - len(self.state.placing)
         placements = decide(self.state, now, limit=max(room, 0))
-        for placement in placements:
-            self.state.begin(placement)
-            self._spawn(self._place(placement))
+        for batch in batches(placements, self.state.pending):
+            for placement in batch:
+                self.state.begin(placement)
+            self._spawn(self._place(batch))
         # With the limit reached, the next outcome looks again.
         self._dirty = len(placements) == room
         self._wake = self.state.backoff.next_end(now)
@@ -352,31 +338,18 @@ class MetaScheduler:
                 found.append(tracked)
         return found
 
-    async def _place(self, placement: Placement) -> None:
-        call = self._chain.calls.meta_schedule(placement.job_id, placement.provider)
-        error = await self._send(call, placement.job_id)
-        if error is None:
-            log.info("placed job=%d provider=%s", placement.job_id, placement.provider)
-        self._inbox.put_nowait(_Sent(placement, error))
+    async def _place(self, batch: Sequence[Placement]) -> None:
+        for sent in await self._placer.place(batch):
+            if sent.error is None:
+                job_id, provider = sent.placement.job_id, sent.placement.provider
+                log.info("placed job=%d provider=%s", job_id, provider)
+            self._inbox.put_nowait(sent)
 
     async def _time_out(self, tracked: Tracked) -> None:
         job_id = tracked.job.id
         log.warning("not claimed in time job=%d provider=%s", job_id, tracked.provider)
-        error = await self._send(self._chain.calls.timeout_job(job_id), job_id)
+        _, error = await self._placer.send(self._chain.calls.timeout_job(job_id))
         self._inbox.put_nowait(_TimedOut(job_id, error))
-
-    async def _send(self, call: Call, job_id: int) -> DsqError | None:
-        """Sends and waits; says what went wrong instead of raising it."""
-        try:
-            await self._sender.send(call)
-        except ContractError as error:
-            level = logging.INFO if error.name in TOLERATED else logging.ERROR
-            log.log(level, "refused call=%s job=%d reason=%r", call.label, job_id, str(error))
-            return error
-        except DsqError as error:
-            log.warning("not sent call=%s job=%d reason=%r", call.label, job_id, str(error))
-            return error
-        return None
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)

@@ -74,12 +74,12 @@ class Picture:
         newest = await self._chain.job_count()
         providers = await self._chain.providers()
         if self.is_lost or newest < self._seen:
-            ids = list(range(1, newest + 1))
+            ids = await self._chain.open_job_ids(1, newest)
         else:
-            new = range(self._seen + 1, newest + 1)
+            new = await self._chain.open_job_ids(self._seen + 1, newest)
             ids = sorted({*self.state.hot_ids(), *self._ended, *new})
         jobs = [job for job in await self._chain.jobs(ids) if job.status.is_hot]
-        since = {job.id: await self._since(job, head) for job in jobs}
+        since = await self._since(jobs, head)
         self.state.clear()
         for provider in providers:
             self.state.set_provider(provider)
@@ -96,11 +96,15 @@ class Picture:
             len(self.state.providers),
         )
 
-    async def _since(self, job: Job, head: Head) -> float:
-        """When a job came to its status; exact where a claim is waited for."""
-        if job.status is not JobStatus.META_SCHEDULED:
-            return float(head.timestamp)
-        return float(await self._chain.block_timestamp(job.time.block_number_state_change))
+    async def _since(self, jobs: Collection[Job], head: Head) -> dict[int, float]:
+        """When jobs came to their status; exact where a claim is waited for."""
+        placed = {
+            job.id: job.time.block_number_state_change
+            for job in jobs
+            if job.status is JobStatus.META_SCHEDULED
+        }
+        times = await self._chain.block_timestamps(placed.values())
+        return {job.id: float(times.get(placed.get(job.id, -1), head.timestamp)) for job in jobs}
 
     async def _read_constants(self) -> None:
         constants = await self._chain.constants()

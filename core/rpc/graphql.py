@@ -31,6 +31,10 @@ from dsq.core.wallet import Wallet
 
 SUBMIT = "mutation Submit($job: Job!) { submit(job: $job) }"
 
+SUBMIT_WITH_SECRETS = (
+    "mutation Submit($job: Job!, $secrets: [SecretValue!]) { submit(job: $job, secrets: $secrets) }"
+)
+
 
 def system_trust() -> ssl.SSLContext | bool:
     """The certificates to trust: the system's or ``SSL_CERT_FILE``'s, else httpx's own."""
@@ -69,7 +73,11 @@ class GraphQLClient:
         await self._http.aclose()
 
     async def submit(
-        self, workflow: Mapping[str, Any], *, idempotency_key: str | None = None
+        self,
+        workflow: Mapping[str, Any],
+        *,
+        idempotency_key: str | None = None,
+        secrets: Mapping[str, str] | None = None,
     ) -> str:
         """Submits a workflow.
 
@@ -77,6 +85,8 @@ class GraphQLClient:
             workflow: The job with the field names of the API; unset fields left out.
             idempotency_key: Any text that names this submit: a repeat with the same key
                 and workflow within 24 hours gets the same answer.
+            secrets: Values of the secrets that the workflow names. They are sent over TLS, or
+                within this machine, only.
 
         Returns:
             The key of the script: the job's ``batch_location_hash`` on chain.
@@ -84,10 +94,18 @@ class GraphQLClient:
         Raises:
             WorkflowError: The service refuses the workflow; ``problems`` says why.
             UsageError: ``idempotency_key`` was used for another workflow.
+            SettingsError: Secrets would travel in plain text.
+            TryAgainError: Too many requests, or the service cannot work now.
             WalletError: The signature was refused.
             UnreachableError: The service does not answer.
         """
-        payload = {"query": SUBMIT, "variables": {"job": workflow}}
+        payload: dict[str, Any] = {"query": SUBMIT, "variables": {"job": workflow}}
+        if secrets:
+            self._refuse_plain_text()
+            payload["query"] = SUBMIT_WITH_SECRETS
+            payload["variables"]["secrets"] = [
+                {"name": name, "value": value} for name, value in secrets.items()
+            ]
         body = json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
         headers = {"content-type": "application/json"}
         if idempotency_key is not None:
@@ -107,6 +125,14 @@ class GraphQLClient:
                 hint="Check the endpoint and that the service runs.",
             ) from error
         return self._key_of(response)
+
+    def _refuse_plain_text(self) -> None:
+        parts = urlsplit(self._url)
+        if parts.scheme != "https" and not is_loopback(parts.hostname or ""):
+            raise SettingsError(
+                f"Secrets are not sent in plain text to {parts.hostname}.",
+                hint="Use an sbatch_url that begins with https://.",
+            )
 
     def _key_of(self, response: httpx.Response) -> str:
         try:
@@ -135,6 +161,10 @@ def _refusal(status: int, errors: list[Mapping[str, Any]]) -> DsqError:
         return WalletError(f"The sbatch API refused the signature: {problems[0]}")
     if kind == "idempotency":
         return UsageError(problems[0])
+    if status == httpx.codes.TOO_MANY_REQUESTS:
+        return TryAgainError(f"The sbatch API takes no more now: {problems[0]}")
+    if extensions.get("code") == "UNAVAILABLE":
+        return TryAgainError(f"The sbatch API cannot take the workflow now: {problems[0]}")
     if status >= httpx.codes.INTERNAL_SERVER_ERROR:
         return TryAgainError(f"The sbatch API cannot take the workflow now: {problems[0]}")
     return WorkflowError(

@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from dsq.core.errors import UnreachableError
 from dsq.core.model import Address
@@ -27,28 +27,63 @@ from dsq.core.wallet import Wallet
 
 SERVICE = "the log service"
 
+MESSAGE_BYTES = 512 << 10
+"""How much one message carries of several lines."""
+
 RECONNECT_ATTEMPTS = 5
 """How often in a row a broken read is taken up again before the reader gives up."""
 
 
-@dataclass(frozen=True, slots=True)
-class LogLine:
+class LogLine(NamedTuple):
     """One line of a job's output.
 
     Attributes:
         data: The line without its end.
         timestamp_ns: When it was written, in Unix nanoseconds.
         line: Its number in the log, from 0 (set by readers; writers need not).
+        dropped: Not a line of the job: so many lines up to this number are not kept any
+            more, and ``data`` says so.
     """
 
     data: bytes
     timestamp_ns: int = 0
     line: int = -1
+    dropped: int = 0
 
     @property
     def text(self) -> str:
         """The line as text; bytes that are no UTF-8 are replaced."""
         return self.data.decode(errors="replace")
+
+
+@dataclass(frozen=True, slots=True)
+class LogBatch:
+    """Consecutive lines as one message brought them; iterating gives a :class:`LogLine` each.
+
+    Attributes:
+        first: Number of the first line.
+        data: The lines without their ends.
+        timestamps: Unix nanoseconds of each.
+        dropped: As of :class:`LogLine`; ``data`` is then one sentence.
+    """
+
+    first: int
+    data: Sequence[bytes]
+    timestamps: Sequence[int]
+    dropped: int = 0
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __iter__(self) -> Iterator[LogLine]:
+        if self.dropped:
+            return iter([LogLine(self.data[0], self.timestamps[0], self.first, self.dropped)])
+        return map(LogLine, self.data, self.timestamps, range(self.first, self.end))
+
+    @property
+    def end(self) -> int:
+        """Number of the line after the last one."""
+        return self.first + len(self.data)
 
 
 class _Client:
@@ -83,6 +118,8 @@ class LogWriter(_Client):
     def __init__(self, endpoint: str, wallet: Wallet, *, timeout: float = 30.0) -> None:
         super().__init__(endpoint, wallet)
         self._timeout = timeout
+        # None before the first append: a service that does not know of batches loses them.
+        self._takes_batches: bool | None = None
 
     async def append(
         self,
@@ -113,10 +150,25 @@ class LogWriter(_Client):
             WalletError: The job is not this provider's, or not that customer's.
             UsageError: The log's name is malformed, a line is too long, or the log is complete.
         """
-        import grpc.aio
-
         if not lines and not end:
             return first_index
+        if len(lines) > 1 and self._takes_batches is None:
+            # One line asks whether the service takes several in a message.
+            await self._append(customer, log_name, lines[:1], first_index, end=False)
+            lines, first_index = lines[1:], first_index + 1
+        return await self._append(customer, log_name, lines, first_index, end=end)
+
+    async def _append(
+        self,
+        customer: Address,
+        log_name: str,
+        lines: Sequence[LogLine],
+        first_index: int,
+        *,
+        end: bool,
+    ) -> int:
+        import grpc.aio
+
         milliseconds = time.time_ns() // 10**6
         signature = self._wallet.sign_text(write_text(customer, log_name, milliseconds))
         metadata = (
@@ -124,11 +176,13 @@ class LogWriter(_Client):
             (TIMESTAMP_HEADER, str(milliseconds)),
             (SIGNATURE_METADATA, signature),
         )
-        requests = _write_requests(customer.lower, log_name, lines, first_index, end)
+        make = _batches if self._takes_batches else _write_requests
+        requests = make(customer.lower, log_name, lines, first_index, end)
         try:
             reply = await self._stub().Write(requests, metadata=metadata, timeout=self._timeout)
         except grpc.aio.AioRpcError as error:
             raise as_dsq_error(error, SERVICE, self._endpoint.target) from error
+        self._takes_batches = reply.takes_batches
         return int(reply.next_index)
 
 
@@ -146,6 +200,31 @@ def _write_requests(
             line_index=first_index + offset,
         )
     if end:
+        yield WriteRequest(log_name=log_name, user=user, end=True)
+
+
+def _batches(
+    user: str, log_name: str, lines: Sequence[LogLine], first_index: int, end: bool
+) -> Iterator[Any]:
+    """The same with several lines in a message."""
+    from dsq.core.rpc.gen.logger.v1alpha1.logger_pb2 import WriteRequest
+
+    begin = size = 0
+    for place, line in enumerate(lines, 1):
+        size += len(line.data)
+        if size < MESSAGE_BYTES and place < len(lines):
+            continue
+        part = lines[begin:place]
+        yield WriteRequest(
+            log_name=log_name,
+            user=user,
+            lines=[line.data for line in part],
+            timestamps=[line.timestamp_ns for line in part],
+            line_index=first_index + begin,
+            end=end and place == len(lines),
+        )
+        begin, size = place, 0
+    if end and not lines:
         yield WriteRequest(log_name=log_name, user=user, end=True)
 
 
@@ -176,12 +255,20 @@ class LogReader(_Client):
             WalletError: The log is not this wallet's.
             UsageError: The log's name is malformed.
         """
+        async for batch in self.read_batches(log_name, follow=follow, from_line=from_line):
+            for line in batch:
+                yield line
+
+    async def read_batches(
+        self, log_name: str, *, follow: bool = True, from_line: int = 0
+    ) -> AsyncIterator[LogBatch]:
+        """The same, several lines at a time: as many as one message brings."""
         failures = 0
         while True:
             try:
-                async for line in self._read_once(log_name, follow, from_line):
-                    failures, from_line = 0, line.line + 1
-                    yield line
+                async for batch in self._read_once(log_name, follow, from_line):
+                    failures, from_line = 0, batch.end
+                    yield batch
                 return
             except UnreachableError:
                 failures += 1
@@ -191,7 +278,7 @@ class LogReader(_Client):
 
     async def _read_once(
         self, log_name: str, follow: bool, from_line: int
-    ) -> AsyncIterator[LogLine]:
+    ) -> AsyncIterator[LogBatch]:
         import grpc.aio
 
         from dsq.core.rpc.gen.logger.v1alpha1.logger_pb2 import ReadRequest
@@ -205,11 +292,12 @@ class LogReader(_Client):
             signed_hash=self._wallet.sign_text(read_text(address, log_name, milliseconds)),
             from_line=from_line,
             no_follow=not follow,
+            batches=True,
         )
         call = self._stub().Read(request)
         try:
             async for reply in call:
-                yield LogLine(reply.data, reply.timestamp, reply.line)
+                yield _batch_of(reply)
         except grpc.aio.AioRpcError as error:
             raise as_dsq_error(error, SERVICE, self._endpoint.target) from error
         finally:
@@ -241,3 +329,10 @@ class LogReader(_Client):
             raise as_dsq_error(error, SERVICE, self._endpoint.target) from error
         finally:
             call.cancel()
+
+
+def _batch_of(reply: Any) -> LogBatch:
+    data = list(reply.lines)
+    if not data:
+        return LogBatch(reply.line, [reply.data], [reply.timestamp], reply.dropped)
+    return LogBatch(reply.line, data, list(reply.timestamps))

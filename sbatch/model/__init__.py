@@ -9,9 +9,15 @@ from dsq.sbatch.model.base import (
     describe,
     describe_type,
 )
-from dsq.sbatch.model.data import EnvVar, HTTPData, JobResources, S3Data, TransportData
+from dsq.sbatch.model.data import (
+    EnvVar,
+    HTTPData,
+    JobResources,
+    JobSecret,
+    S3Data,
+    TransportData,
+)
 from dsq.sbatch.model.job import Workflow
-from dsq.sbatch.model.module import Module, ModuleInput, ModuleOutput
 from dsq.sbatch.model.network import (
     Bore,
     NetworkInterface,
@@ -23,6 +29,9 @@ from dsq.sbatch.model.network import (
 from dsq.sbatch.model.steps import (
     ContainerRun,
     ForRange,
+    Module,
+    ModuleInput,
+    ModuleOutput,
     Mount,
     Step,
     StepAsyncLaunch,
@@ -31,6 +40,7 @@ from dsq.sbatch.model.steps import (
     StepRunResources,
     StepUse,
 )
+from dsq.sbatch.model.sweep import Sweep, SweepParameter
 
 __all__ = [
     "Bore",
@@ -40,6 +50,7 @@ __all__ = [
     "ForRange",
     "HTTPData",
     "JobResources",
+    "JobSecret",
     "Model",
     "Module",
     "ModuleInput",
@@ -53,6 +64,8 @@ __all__ = [
     "StepRun",
     "StepRunResources",
     "StepUse",
+    "Sweep",
+    "SweepParameter",
     "TransportData",
     "TypeDescription",
     "VNet",

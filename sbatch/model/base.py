@@ -6,6 +6,7 @@ the tables of docs/workflow.md are made from them (:func:`describe`).
 
 from __future__ import annotations
 
+import dataclasses
 import types
 import typing
 from dataclasses import dataclass
@@ -28,6 +29,11 @@ class Go:
 @dataclass(frozen=True, slots=True)
 class Secret:
     """The value may be a secret: no message ever shows it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientOnly:
+    """The client reads the field and takes it away; the service's API does not have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +86,7 @@ class FieldDescription:
         required: True when the field must be there and not null (GraphQL ``!``).
         rules: Rules of the value, or of each element of a list.
         secret: The value is never shown.
+        client_only: The client takes the field away; the service's API does not have it.
         deprecated: What to use instead, empty while the field is current.
         text: What the field means.
         model: The class behind ``type_name`` when that is a type of the language.
@@ -93,6 +100,7 @@ class FieldDescription:
     required: bool
     rules: tuple[Rule, ...]
     secret: bool
+    client_only: bool
     deprecated: str
     text: str
     model: type[Model] | None
@@ -128,16 +136,24 @@ def describe_type(model: type[Model]) -> TypeDescription:
     return TypeDescription(model.graphql_name, (model.__doc__ or "").strip(), fields, model)
 
 
-def describe(root: type[Model]) -> tuple[TypeDescription, ...]:
-    """Describes ``root`` and every type that it reaches, each once, in order of first use."""
+def describe(root: type[Model], *, service: bool = False) -> tuple[TypeDescription, ...]:
+    """Describes ``root`` and every type that it reaches, each once, in order of first use.
+
+    Args:
+        service: Only what the service's API has: without fields that the client takes away.
+    """
     found: dict[str, TypeDescription] = {}
     queue = [root]
     while queue:
         model = queue.pop(0)
         if model.graphql_name in found:
             continue
-        found[model.graphql_name] = describe_type(model)
-        queue += [field.model for field in found[model.graphql_name].fields if field.model]
+        kind = describe_type(model)
+        if service:
+            fields = tuple(field for field in kind.fields if not field.client_only)
+            kind = dataclasses.replace(kind, fields=fields)
+        found[model.graphql_name] = kind
+        queue += [field.model for field in kind.fields if field.model]
     return tuple(found.values())
 
 
@@ -154,6 +170,7 @@ def _describe_field(name: str, info: FieldInfo) -> FieldDescription:
         required=info.is_required(),
         rules=tuple(mark for mark in metadata if isinstance(mark, Rule)),
         secret=any(isinstance(mark, Secret) for mark in metadata),
+        client_only=any(isinstance(mark, ClientOnly) for mark in metadata),
         deprecated=next((mark.reason for mark in metadata if isinstance(mark, Deprecated)), ""),
         text=" ".join((info.description or "").split()),
         model=kind if isinstance(kind, type) and issubclass(kind, Model) else None,

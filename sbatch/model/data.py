@@ -14,6 +14,7 @@ from dsq.sbatch.model.rules import (
     NotEqual,
     NotReserved,
     Required,
+    Sha256,
     StartsWith,
     Url,
 )
@@ -48,11 +49,32 @@ class EnvVar(Model):
     """Its value: any text, also empty or of several lines."""
 
 
+Checksum = Annotated[Text | None, Sha256()]
+"""What a file must be."""
+
+
+class JobSecret(Model):
+    """A secret: the workflow names it, the client gives its value at submit.
+
+    The value travels beside the workflow and is in the job's environment only: never in the
+    script, in arguments or logs. Where the client takes it from is said at submit and never in
+    the workflow, as a workflow of somebody else could name files of yours.
+    """
+
+    name: VariableName
+    """Name of its variable in all steps."""
+    description: Text | None = None
+    """What it is for; shown when the value is asked for."""
+
+
 class HTTPData(Model):
     """Files at an HTTP address."""
 
     url: Annotated[Text, Url(), Go("URL"), Secret()]
     """Address of the file."""
+    checksum: Checksum = None
+    """Input only: SHA-256 of the file as it comes; the job fails before its first step when it
+    has another."""
 
 
 class S3Data(Model):
@@ -74,6 +96,9 @@ class S3Data(Model):
     """Address of the S3 service."""
     delete_sync: bool | None = Field(default=None, alias="deleteSync")
     """Output only: files that are not there any more are removed from the bucket too."""
+    checksum: Checksum = None
+    """Input only: SHA-256 of the file, which then must be the only one that `path` names; the
+    job fails before its first step when it has another."""
 
 
 class TransportData(Model):

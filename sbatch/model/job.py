@@ -8,11 +8,12 @@ from typing import Annotated, Any
 from pydantic import Field, PrivateAttr
 
 from dsq.core.model import Affinity, JobDefinition, Label, StorageType
-from dsq.sbatch.model.base import Int, Model
-from dsq.sbatch.model.data import EnvVar, JobResources, TransportData
+from dsq.sbatch.model.base import ClientOnly, Int, Model
+from dsq.sbatch.model.data import EnvVar, JobResources, JobSecret, TransportData
 from dsq.sbatch.model.network import VirtualNetwork
 from dsq.sbatch.model.rules import Gte, Lt
 from dsq.sbatch.model.steps import Step
+from dsq.sbatch.model.sweep import Sweep
 
 
 class Workflow(Model):
@@ -39,6 +40,10 @@ class Workflow(Model):
     """With S3: the output is brought there all the time, not only at the end."""
     virtual_networks: list[VirtualNetwork] | None = Field(default=None, alias="virtualNetworks")
     """Networks between steps."""
+    secrets: list[JobSecret] | None = None
+    """Names of secrets that the job needs; their values are given at submit."""
+    sweep: Annotated[Sweep | None, ClientOnly()] = None
+    """Makes many jobs of this one, one for each value of its parameters."""
 
     # Where each field stands in the user's file (a yaml_source.Node), for later complaints.
     _source: Any = PrivateAttr(default=None)

@@ -17,6 +17,9 @@ from urllib.parse import urlsplit
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from dsq.core.errors import WorkflowError
+from dsq.sbatch.modules.source import parse_source
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -61,6 +64,26 @@ class Required(Rule):
 
     def words(self) -> str:
         return "not be empty"
+
+    def holds(self, value: Any) -> bool:
+        return bool(value)
+
+
+@dataclass(frozen=True, slots=True)
+class NotEmpty(Rule):
+    """The list must have an element.
+
+    It stands outside the list's type: rules of elements stand inside.
+    """
+
+    tag = "min"
+
+    @property
+    def param(self) -> str:
+        return "1"
+
+    def words(self) -> str:
+        return "have at least one element"
 
     def holds(self, value: Any) -> bool:
         return bool(value)
@@ -260,12 +283,41 @@ class AlphanumUnderscore(_Pattern):
 
 
 @dataclass(frozen=True, slots=True)
+class Sha256(_Pattern):
+    """A SHA-256 as image registries write it."""
+
+    tag = "sha256"
+    pattern = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
+    what = "'sha256:' and 64 digits of 0-9 and a-f"
+
+
+@dataclass(frozen=True, slots=True)
 class Image(_Pattern):
     """``name[:tag]``, or an absolute path."""
 
     tag = "valid_container_image_url"
     pattern = re.compile(r"/.*|[a-z0-9/._-]+(?::[A-Za-z0-9._:-]+)?", re.ASCII | re.DOTALL)
     what = "an image such as 'debian:12' (the registry has its own field) or an absolute path"
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleSource(Rule):
+    """Where a module comes from: a repository, or a path."""
+
+    tag = "module_source"
+
+    def words(self) -> str:
+        return (
+            "be a source of a module: 'host/owner/repository[/folder]@commit', or a path that "
+            "begins with './'"
+        )
+
+    def holds(self, value: Any) -> bool:
+        try:
+            parse_source(value)
+        except WorkflowError:
+            return False
+        return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Steps: what runs, in which container, under which conditions."""
+"""Steps: what runs, in which container, under which conditions; and modules, made of steps."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from dsq.sbatch.model.base import Go, Int, Model, Secret, Text
-from dsq.sbatch.model.data import EnvVar, VariableName
+from dsq.sbatch.model.data import EnvVar, JobResources, VariableName
 from dsq.sbatch.model.network import NetworkInterface
 from dsq.sbatch.model.rules import (
     AlphanumUnderscore,
@@ -16,6 +16,7 @@ from dsq.sbatch.model.rules import (
     Image,
     Ip,
     Lt,
+    ModuleSource,
     OneOf,
     StartsWith,
 )
@@ -131,6 +132,8 @@ class StepFor(Model):
 
     parallel: bool
     """All rounds at once instead of one after the other."""
+    max_parallel: Annotated[Int | None, Gte(1)] = Field(default=None, alias="maxParallel")
+    """With `parallel`: how many rounds run at once. Absent: all."""
     items: list[Text] | None = None
     """Texts, one a round: `$item`."""
     range: ForRange | None = None
@@ -157,8 +160,9 @@ class StepAsyncLaunch(Model):
 class StepUse(Model):
     """A module: steps from a repository."""
 
-    source: Text
-    """`host/owner/repository[/directory][@tag or commit]`."""
+    source: Annotated[Text, ModuleSource()]
+    """`host/owner/repository[/directory][@tag or commit]`, or a path beginning with `./`, `../`
+    or `/`, relative to the file that names it. A commit in full is fetched once and kept."""
     args: list[EnvVar] | None = None
     """Values of the module's inputs."""
     export_env_as: Annotated[VariableName | None, Go("ExportEnvAs")] = Field(
@@ -167,6 +171,9 @@ class StepUse(Model):
     """Prefix of the variables that the module's outputs are put in."""
     steps: list[Step] | None = None
     """Steps handed to the module."""
+    module: Module | None = None
+    """The module itself, filled in; clients put it here, and `source` then says only where it
+    came from. Absent: it is fetched."""
 
 
 class Step(Model):
@@ -180,6 +187,11 @@ class Step(Model):
     """Handles of launches that must have ended well before this step."""
     if_: Annotated[Text | None, Go("If")] = Field(default=None, alias="if")
     """A conditional expression of bash (`[[ … ]]`); false skips the step."""
+    timeout: Annotated[Int | None, Gte(1)] = None
+    """Seconds that one attempt of the step's body may take; then its commands are ended and the
+    attempt has failed with 124. `catch` and `finally` are not counted."""
+    retries: Annotated[Int | None, Gte(0), Lt(101)] = None
+    """How often the step's body is tried again when it failed. `catch` sees the last failure."""
     steps: list[Step] | None = None
     """A group, one after the other."""
     run: StepRun | None = None
@@ -196,5 +208,42 @@ class Step(Model):
     """Run when the step ends, whatever happened."""
 
 
-for _model in (StepFor, StepAsyncLaunch, StepUse, Step):
+class ModuleInput(Model):
+    """An argument of a module."""
+
+    key: VariableName
+    """Name of its variable."""
+    description: Text
+    """What it is for."""
+    default: Text | None = None
+    """Its value when it is not given."""
+
+
+class ModuleOutput(Model):
+    """A result of a module."""
+
+    key: VariableName
+    """Name of its variable."""
+    description: Text
+    """What it holds."""
+
+
+class Module(Model):
+    """The file `module.yaml`."""
+
+    name: Text
+    """Name of the module."""
+    description: Text
+    """What it does."""
+    minimum_resources: JobResources = Field(alias="minimumResources")
+    """What a job that uses it needs at least."""
+    inputs: list[ModuleInput] | None = None
+    """Its arguments."""
+    outputs: list[ModuleOutput] | None = None
+    """Its results."""
+    steps: list[Step]
+    """What it does."""
+
+
+for _model in (StepFor, StepAsyncLaunch, StepUse, Step, Module):
     _model.model_rebuild()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from dsq.core.quoting import join, quote
-from dsq.sbatch.model import Step, StepAsyncLaunch, StepFor, Workflow
+from dsq.core.quoting import assignments, join
+from dsq.sbatch.model import Step, StepAsyncLaunch, StepFor, StepUse, Workflow
+from dsq.sbatch.render.network import Networks
 from dsq.sbatch.render.run import RunRenderer
 from dsq.sbatch.render.templating import fill
 
@@ -23,9 +25,11 @@ class StepRenderer:
         features: Names of the parts of the library that the steps need.
     """
 
-    def __init__(self, workflow: Workflow) -> None:
+    def __init__(self, workflow: Workflow, *, markers: bool = True) -> None:
         self.features: set[str] = set()
-        self._run = RunRenderer(workflow, self.features)
+        self.networks = Networks(workflow)
+        self._run = RunRenderer(workflow, self.networks, self.features)
+        self._markers = markers
         self._numbers = 0
 
     def block(self, steps: Sequence[Step], where: str) -> str:
@@ -41,32 +45,67 @@ class StepRenderer:
         # What belongs to a launch happens in the background with it: else its catch would
         # see an empty success, and its finally would run at once.
         launched = step.launch is not None and not step.steps
-        body = self._launch(step, where) if launched else self._body(step, where)
-        catch, finally_ = (None, None) if launched else (step.catch, step.finally_)
         return fill(
             "envelope.sh",
             where=where,
-            number=self._number() if finally_ else 0,
             depends_on=[handle.upper() for handle in step.depends_on or ()],
             condition=step.if_,
-            body=body,
-            catch=self.block(catch, f"{where}.catch") if catch else "",
-            finally_=self.block(finally_, f"{where}.finally") if finally_ else "",
+            **self._wrapped(None if launched else step, where),
+            body=self._launch(step, where) if launched else self._body(step, where),
         )
 
+    def _wrapped(self, step: Step | None, where: str) -> dict[str, Any]:
+        """The values of an envelope that go round the body of ``step``; None: nothing does."""
+        if step is None:
+            plain: dict[str, Any] = {"number": 0, "name": "", "attempts": 0, "timeout": 0}
+            return {**plain, "markers": False, "catch": "", "finally_": ""}
+        again = step.retries or 0
+        attempts = again + 1 if again or step.timeout else 0
+        if attempts:
+            self.features.add("attempts")
+        return {
+            "number": self._number() if step.finally_ or attempts else 0,
+            "name": step.name or "",
+            "markers": self._markers,
+            "attempts": attempts,
+            "timeout": step.timeout or 0,
+            "catch": self.block(step.catch, f"{where}.catch") if step.catch else "",
+            "finally_": self.block(step.finally_, f"{where}.finally") if step.finally_ else "",
+        }
+
     def _body(self, step: Step, where: str) -> str:
-        parts = []
-        if step.name:
-            parts.append(f"printf '%s\\n' {quote(f'Running: {step.name}')}")
         if step.steps:
-            parts.append(self.block(step.steps, f"{where}.steps"))
-        elif step.run is not None:
-            parts.append(self._run.run(step.run, step.name or "", f"{where}.run"))
-        elif step.for_ is not None:
-            parts.append(self._loop(step.for_, f"{where}.for"))
-        elif step.launch is not None:
-            parts.append(self.block(step.launch.steps, f"{where}.launch.steps"))
-        return "\n".join(parts) or ":"
+            return self.block(step.steps, f"{where}.steps")
+        if step.run is not None:
+            return self._run.run(step.run, step.name or "", f"{where}.run")
+        if step.for_ is not None:
+            return self._loop(step.for_, f"{where}.for")
+        if step.launch is not None:
+            return self.block(step.launch.steps, f"{where}.launch.steps")
+        if step.use is not None:
+            return self._use(step.use, f"{where}.use")
+        return ":"
+
+    def _use(self, use: StepUse, where: str) -> str:
+        """Renders a module: its inputs as variables, its steps, its outputs."""
+        module = use.module
+        assert module is not None
+        given = {each.key: each.value for each in use.args or ()}
+        values = {
+            each.key: given.get(each.key, each.default)
+            for each in module.inputs or ()
+            if each.key in given or each.default is not None
+        }
+        if use.export_env_as is not None:
+            self.features.add("module")
+        return fill(
+            "use.sh",
+            where=where,
+            prefix=use.export_env_as or "",
+            exports=[f"export {assignments({key: value or ''})}" for key, value in values.items()],
+            steps=self.block(module.steps, f"{where}.module.steps"),
+            outputs=join(each.key for each in module.outputs or ()),
+        )
 
     def _loop(self, loop: StepFor, where: str) -> str:
         if loop.parallel:
@@ -77,6 +116,7 @@ class StepRenderer:
             where=where,
             number=self._number(),
             parallel=loop.parallel,
+            limit=loop.max_parallel or 0,
             variable="index" if span is not None else "item",
             items=join(loop.items or ()) if span is None else None,
             begin=span.begin if span is not None else 0,
@@ -94,12 +134,10 @@ class StepRenderer:
         inner = fill(
             "envelope.sh",
             where=where,
-            number=self._number() if step.finally_ else 0,
             depends_on=(),
             condition=None,
+            **self._wrapped(step, where),
             body=self._body(step, where),
-            catch=self.block(step.catch, f"{where}.catch") if step.catch else "",
-            finally_=self.block(step.finally_, f"{where}.finally") if step.finally_ else "",
         )
         return fill(
             "launch_step.sh",

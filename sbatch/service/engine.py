@@ -80,10 +80,11 @@ class DomainError(Exception):
 class Operations(Protocol):
     """What the service does for one request; raises :class:`DomainError`."""
 
-    def submit(self, job: dict[str, Any], slot: str) -> str:
+    def submit(self, job: dict[str, Any], secrets: list[dict[str, str]] | None, slot: str) -> str:
         """Keeps the script of a job.
 
         Args:
+            secrets: Names and values of its secrets.
             slot: Name of this mutation's place in the answer.
         """
         ...
@@ -234,11 +235,13 @@ class _Root:
         self._operations = operations
         self.errors: list[dict[str, Any]] = []
 
-    def submit(self, info: Any, job: dict[str, Any]) -> str:
+    def submit(
+        self, info: Any, job: dict[str, Any], secrets: list[dict[str, str]] | None = None
+    ) -> str:
         """Domain errors leave "" as data: clients look at ``errors``."""
         path = info.path.as_list()
         try:
-            return self._operations.submit(job, str(path[-1]))
+            return self._operations.submit(job, secrets, str(path[-1]))
         except DomainError as error:
             refusals = error.errors
         except Exception as error:

@@ -1,36 +1,32 @@
-"""The HTTP side: ``/graphql``, ``/health``, ``/readiness``."""
+"""``/graphql`` over HTTP."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NoReturn
+from typing import Any
 
-from pydantic_core import from_json
-from starlette.applications import Starlette
-from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.responses import JSONResponse, Response
+from starlette.websockets import WebSocket
 
 from dsq.core.clock import Clock
-from dsq.core.errors import UsageError, WalletError
-from dsq.core.model import Address
-from dsq.core.rpc.signing import (
-    ADDRESS_HEADER,
-    SIGNATURE_HEADER,
-    TIMESTAMP_HEADER,
-    is_fresh,
-    submit_text,
-)
-from dsq.core.wallet import recover_signer
 from dsq.sbatch.service.engine import Answer, Engine, GraphQLRequest
+from dsq.sbatch.service.gate import Gate
+from dsq.sbatch.service.httprequest import (
+    HTTPError,
+    canonical,
+    form_payload,
+    parse_json,
+    rate_limited,
+    read_body,
+    request_of,
+    signer_of,
+)
 from dsq.sbatch.service.sealing import Sealer
 from dsq.sbatch.service.submit import Caller, Submissions
+from dsq.sbatch.service.websocket import SUBPROTOCOLS, Conversation
 
 log = logging.getLogger("dsq.sbatch.service.http")
 
@@ -40,36 +36,12 @@ MAX_IDEMPOTENCY_KEY = 255
 WORKERS = 4
 """Requests that are checked and rendered at once; the others wait their turn."""
 
-METHODS = ["GET", "POST", "OPTIONS", "HEAD", "PUT", "PATCH", "DELETE"]
+WAITING_WORKERS = 32
+"""The same where some of them wait for other hosts."""
 
-INDEX = """dsq sbatch API
+MEDIA_TYPES = ("application/json", "multipart/form-data")
 
-/graphql    GraphQL: POST application/json, GET for queries; introspection is on
-/health     200 while the process runs
-/readiness  200 while the chain and the store answer
-"""
-
-
-class HTTPError(Exception):
-    """A request that never reaches GraphQL.
-
-    Attributes:
-        status: HTTP status.
-        kind: ``extensions.type`` of the error, "" for none.
-    """
-
-    def __init__(self, status: int, message: str, kind: str = "") -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
-        self.kind = kind
-
-    def answer(self) -> Answer:
-        """The error in GraphQL's shape."""
-        error: dict[str, Any] = {"message": self.message}
-        if self.kind:
-            error["extensions"] = {"type": self.kind}
-        return Answer(self.status, {"errors": [error], "data": None})
+ALLOW = {"allow": "OPTIONS, GET, POST"}
 
 
 class GraphQLEndpoint:
@@ -77,7 +49,10 @@ class GraphQLEndpoint:
 
     Args:
         sealer: Takes fingerprints of bodies for ``Idempotency-Key``.
+        gate: Limits of addresses.
         max_body_bytes: Longest body.
+        body_seconds: How long a body may take to come.
+        workers: Requests that are worked on at once.
     """
 
     def __init__(
@@ -86,15 +61,20 @@ class GraphQLEndpoint:
         submissions: Submissions,
         sealer: Sealer,
         clock: Clock,
+        gate: Gate,
         *,
         max_body_bytes: int,
+        body_seconds: float = 30.0,
+        workers: int = WORKERS,
     ) -> None:
         self._engine = engine
         self._submissions = submissions
         self._sealer = sealer.derived("submits")
         self._clock = clock
+        self._gate = gate
         self._max_body_bytes = max_body_bytes
-        self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="graphql")
+        self._body_seconds = body_seconds
+        self._workers = ThreadPoolExecutor(workers, thread_name_prefix="graphql")
 
     def close(self) -> None:
         """Lets the workers end."""
@@ -102,10 +82,11 @@ class GraphQLEndpoint:
 
     async def handle(self, request: Request) -> Response:
         """Answers one request; never with a traceback."""
+        headers: dict[str, str] = {}
         try:
             answer = await self._answer(request)
         except HTTPError as error:
-            answer = error.answer()
+            answer, headers = error.answer(), error.headers
         except ClientDisconnect:
             return Response(status_code=400)
         except Exception as error:
@@ -114,33 +95,37 @@ class GraphQLEndpoint:
             answer = HTTPError(500, "The service failed; its log says where.", "internal").answer()
         if isinstance(answer, Response):
             return answer
-        return JSONResponse(answer.body, status_code=answer.status)
+        return JSONResponse(answer.body, status_code=answer.status, headers=headers)
 
     async def _answer(self, request: Request) -> Answer | Response:
         if request.method == "OPTIONS":
-            return Response(headers={"allow": "OPTIONS, GET, POST"})
+            return Response(headers=ALLOW)
         if request.method == "HEAD":
-            return Response(status_code=405, headers={"allow": "OPTIONS, GET, POST"})
+            return Response(status_code=405, headers=ALLOW)
+        address = self._gate.http_address(request)
+        if wait := await self._gate.take(address):
+            raise rate_limited(wait)
         if request.method == "GET":
             return await self._get(request)
         media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if request.method != "POST" or media_type != "application/json":
+        if request.method != "POST" or media_type not in MEDIA_TYPES:
             raise HTTPError(400, "transport not supported: POST application/json, or GET a query")
-        body = await self._body(request)
-        payload = parse_json(body)
+        body = await read_body(request, self._max_body_bytes, self._body_seconds)
+        if media_type == "application/json":
+            payload = parse_json(body)
+        else:
+            payload = await form_payload(request, body)
         graphql_request = request_of(payload)
-        caller = self._caller(request, body, payload)
-        return await self._run(graphql_request, caller)
+        return await self._run(graphql_request, self._caller(request, address, body, payload))
 
     async def _get(self, request: Request) -> Answer:
         query = request.query_params
         payload: dict[str, Any] = {"query": query.get("query", "")}
         for name in ("variables", "extensions"):
             if query.get(name):
-                payload[name] = parse_json(query[name].encode(), name)
+                payload[name] = parse_json(query[name].encode(errors="replace"), name)
         payload["operationName"] = query.get("operationName")
-        caller = Caller(None, "")
-        return await self._run(request_of(payload), caller, read_only=True)
+        return await self._run(request_of(payload), Caller(None, ""), read_only=True)
 
     async def _run(
         self, request: GraphQLRequest, caller: Caller, *, read_only: bool = False
@@ -151,138 +136,37 @@ class GraphQLEndpoint:
             self._workers, lambda: self._engine.run(request, operations, read_only=read_only)
         )
 
-    async def _body(self, request: Request) -> bytes:
-        chunks, size = [], 0
-        async for chunk in request.stream():
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > self._max_body_bytes:
-                message = f"The body has more than {self._max_body_bytes} bytes, the limit here."
-                raise HTTPError(413, message, "limit")
-        return b"".join(chunks)
-
-    def _caller(self, request: Request, body: bytes, payload: object) -> Caller:
-        owner = self._signer(request.headers, body)
+    def _caller(self, request: Request, address: str, body: bytes, payload: object) -> Caller:
+        owner = signer_of(request.headers, body, self._clock.now())
         key = request.headers.get(IDEMPOTENCY_HEADER)
-        if key is not None and not 0 < len(key) <= MAX_IDEMPOTENCY_KEY:
+        if key is None:
+            return Caller(owner, "")
+        if not 0 < len(key) <= MAX_IDEMPOTENCY_KEY:
             raise HTTPError(400, f"Idempotency-Key has 1 to {MAX_IDEMPOTENCY_KEY} characters.")
-        host = request.client.host if request.client else ""
-        scope = owner.lower if owner else f"unsigned {host}"
-        return Caller(owner, scope, key, self._sealer.fingerprint(canonical(payload)))
+        scope = owner.lower if owner else f"unsigned {address}"
+        return Caller(owner, scope, key, self._sealer.fingerprints(canonical(payload)))
 
-    def _signer(self, headers: Mapping[str, str], body: bytes) -> Address | None:
-        names = (ADDRESS_HEADER, TIMESTAMP_HEADER, SIGNATURE_HEADER)
-        if not any(name in headers for name in names):
-            return None
-        try:
-            address = Address.parse(headers.get(ADDRESS_HEADER, ""))
-            stamp = headers.get(TIMESTAMP_HEADER, "")
-            milliseconds = int(stamp) if stamp.isascii() and stamp.isdigit() else -1
-            signature = bytes.fromhex(headers.get(SIGNATURE_HEADER, "").removeprefix("0x"))
-        except (UsageError, ValueError):
-            _refuse_signature(f"The headers {', '.join(names)} come together and well-formed.")
-        if not is_fresh(milliseconds, self._clock.now()):
-            _refuse_signature("The signature is stale: its time is over five minutes off.")
-        try:
-            signer = recover_signer(submit_text(address, body, milliseconds), signature)
-        except WalletError as error:
-            _refuse_signature(error.message)
-        if signer != address:
-            _refuse_signature("The signature is not that address's, or of another body.")
-        return address
+    async def converse(self, socket: WebSocket) -> None:
+        """Serves one WebSocket: queries and mutations, unsigned."""
+        address = self._gate.http_address(socket)
+        offered = socket.scope.get("subprotocols") or []
+        chosen = next((name for name in offered if name in SUBPROTOCOLS), None)
+        with self._gate.stream("websocket", address) as entered:
+            if not entered:
+                await socket.close(code=1013)
+                return
+            await socket.accept(subprotocol=chosen)
 
+            async def answer(payload: object) -> Answer:
+                try:
+                    if wait := await self._gate.take(address):
+                        raise rate_limited(wait)
+                    return await self._run(request_of(payload), Caller(None, ""))
+                except HTTPError as error:
+                    return error.answer()
 
-def _refuse_signature(reason: str) -> NoReturn:
-    raise HTTPError(401, reason, "authentication")
+            await Conversation(socket, answer, legacy=chosen != SUBPROTOCOLS[0]).hold()
 
 
 def _places(error: Exception) -> Any:
     return (RuntimeError, RuntimeError(type(error).__name__), error.__traceback__)
-
-
-def parse_json(raw: bytes, what: str = "The body") -> Any:
-    """Reads JSON strictly: UTF-8, no NaN, no lone surrogates, at most 200 levels.
-
-    The parser of the standard library is not used: it recurses on the C stack as deep as
-    the interpreter's limit lets it, which libraries raise until a long row of brackets
-    ends the process.
-
-    Raises:
-        HTTPError: 400, without a word of the text.
-    """
-    try:
-        value = from_json(raw, allow_inf_nan=False)
-        canonical(value)
-    except ValueError as error:
-        raise HTTPError(400, f"{what} is not valid JSON, or nested too deeply.") from error
-    return value
-
-
-def canonical(value: object) -> bytes:
-    """The one spelling of a JSON value: sorted keys, no blanks."""
-    return json.dumps(
-        value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
-    ).encode()
-
-
-def request_of(payload: object) -> GraphQLRequest:
-    """The GraphQL request in a JSON body.
-
-    Raises:
-        HTTPError: 400, the body is no such object.
-    """
-    if not isinstance(payload, dict):
-        raise HTTPError(400, "The body is an object with 'query' and 'variables'.")
-    query, name = payload.get("query") or "", payload.get("operationName")
-    variables, extensions = payload.get("variables"), payload.get("extensions")
-    if (
-        not isinstance(query, str)
-        or not isinstance(name, str | None)
-        or not isinstance(variables, dict | None)
-        or not isinstance(extensions, dict | None)
-    ):
-        raise HTTPError(
-            400, "'query' and 'operationName' are texts, 'variables' and 'extensions' objects."
-        )
-    return GraphQLRequest(query, variables or {}, name, extensions or {})
-
-
-def make_app(endpoint: GraphQLEndpoint, ready: Callable[[], Awaitable[str]]) -> Starlette:
-    """The HTTP application.
-
-    Args:
-        ready: Returns "" when the service can work, else one sentence why not.
-    """
-
-    async def index(_request: Request) -> Response:
-        return PlainTextResponse(INDEX)
-
-    async def health(_request: Request) -> Response:
-        return PlainTextResponse("ok")
-
-    async def readiness(_request: Request) -> Response:
-        reason = await ready()
-        return PlainTextResponse(reason or "ok", status_code=503 if reason else 200)
-
-    cors = Middleware(
-        CORSMiddleware,
-        allow_origin_regex=r"https?://.*",
-        allow_methods=["GET", "POST", "PUT", "DELETE", "OPTIONS"],
-        allow_headers=[
-            "Accept",
-            "Content-Type",
-            "Idempotency-Key",
-            ADDRESS_HEADER,
-            TIMESTAMP_HEADER,
-            SIGNATURE_HEADER,
-        ],
-        allow_credentials=False,
-        max_age=300,
-    )
-    routes = [
-        Route("/", index, methods=METHODS),
-        Route("/graphql", endpoint.handle, methods=METHODS),
-        Route("/health", health, methods=METHODS),
-        Route("/readiness", readiness, methods=METHODS),
-    ]
-    return Starlette(routes=routes, middleware=[cors])

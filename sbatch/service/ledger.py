@@ -16,6 +16,7 @@ from typing import Protocol
 from dsq.core.clock import Clock
 from dsq.core.errors import DsqError
 from dsq.core.model import Address, Job
+from dsq.sbatch.service.metrics import Metrics
 from dsq.sbatch.service.store import ScriptStore, ScriptUse, StoredScript
 
 log = logging.getLogger("dsq.sbatch.service.ledger")
@@ -60,6 +61,7 @@ class Ledger:
         jobs: JobSource,
         store: ScriptStore,
         clock: Clock,
+        metrics: Metrics | None = None,
         *,
         unseen_seconds: float,
         grace_seconds: float,
@@ -67,6 +69,7 @@ class Ledger:
         self._jobs = jobs
         self._store = store
         self._clock = clock
+        self._metrics = metrics or Metrics()
         self._unseen = unseen_seconds
         self._grace = grace_seconds
         self._scanning = asyncio.Lock()
@@ -132,8 +135,11 @@ class Ledger:
         now = self._clock.now()
         uses = await self._store.uses()
         await self._mark_ended(uses, now)
-        old = [use.key for use in await self._store.uses() if self._is_over(use, now)]
+        uses = await self._store.uses()
+        old = [use.key for use in uses if self._is_over(use, now)]
         await self._store.delete(old)
+        self._metrics.scripts.set(len(uses) - len(old))
+        self._metrics.scripts_deleted.inc(len(old))
         if old:
             log.info("scripts deleted count=%d", len(old))
         return len(old)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import grpc
@@ -31,7 +31,10 @@ from dsq.core.rpc.signing import (
 )
 from dsq.core.wallet import recover_signer
 from dsq.sbatch.service.ledger import JobSource
-from dsq.sbatch.service.logstore import DamagedLogError, LogCompleteError, LogId, LogStore
+from dsq.sbatch.service.logbatch import Batch
+from dsq.sbatch.service.logframes import DamagedLogError, Frame, LogId
+from dsq.sbatch.service.logstore import LogCompleteError, LogStore
+from dsq.sbatch.service.metrics import Metrics
 from dsq.sbatch.service.refusal import (
     Refused,
     end_call,
@@ -45,11 +48,8 @@ from dsq.sbatch.service.scripts import CHAIN_SECONDS, parse_hex_id
 
 log = logging.getLogger("dsq.sbatch.service.logs")
 
-FLUSH_BYTES = 256 << 10
-"""Lines of a stream are stored together up to so many bytes,"""
-
-FLUSH_SECONDS = 0.1
-"""and never wait longer than this."""
+MAX_LINE_NUMBER = 1 << 62
+"""What SQLite can count, with room for a stream's lines."""
 
 LIST_SECONDS = 10.0
 """How often a watched list is sent."""
@@ -72,6 +72,7 @@ class LoggerService:
         store: LogStore,
         jobs: JobSource,
         clock: Clock,
+        metrics: Metrics | None = None,
         *,
         allow_unsigned: bool = False,
         max_line_bytes: int = 1 << 20,
@@ -80,6 +81,7 @@ class LoggerService:
         self._store = store
         self._jobs = jobs
         self._clock = clock
+        self._metrics = metrics or Metrics()
         self._allow_unsigned = allow_unsigned
         self._max_line_bytes = max_line_bytes
         self._end_seconds = end_seconds
@@ -91,7 +93,8 @@ class LoggerService:
     ) -> WriteResponse:
         """Stores the lines of one stream, all of one log; answers when they are on disk."""
         try:
-            return WriteResponse(next_index=await self._write(requests, context))
+            following = await self._write(requests, context)
+            return WriteResponse(next_index=following, takes_batches=True)
         except LogCompleteError as error:
             refusal = Refused(grpc.StatusCode.FAILED_PRECONDITION, error.message)
             await end_call(context, refusal)
@@ -106,7 +109,7 @@ class LoggerService:
         if first is None:
             return 0
         key, writer = await self._authorise_write(first, context)
-        batch = _Batch(self._store, key, writer)
+        batch = Batch(self._store, key, writer, self._metrics)
         reading = asyncio.create_task(self._fill(batch, first, iterator))
         flushing = asyncio.create_task(batch.flush_now_and_then())
         try:
@@ -121,7 +124,7 @@ class LoggerService:
         return await batch.flush()
 
     async def _fill(
-        self, batch: _Batch, first: WriteRequest, rest: AsyncIterator[WriteRequest]
+        self, batch: Batch, first: WriteRequest, rest: AsyncIterator[WriteRequest]
     ) -> None:
         self._check(first, first)
         await batch.add(first)
@@ -132,7 +135,12 @@ class LoggerService:
     def _check(self, request: WriteRequest, first: WriteRequest) -> None:
         if (request.user, request.log_name) != (first.user, first.log_name):
             raise malformed("One stream writes one log.")
-        if len(request.data) > self._max_line_bytes:
+        if request.line_index >= MAX_LINE_NUMBER:
+            raise malformed("line_index is too large.")
+        if len(request.timestamps) != len(request.lines):
+            raise malformed("A message has as many timestamps as lines.")
+        longest = max(map(len, request.lines), default=0)
+        if max(longest, len(request.data)) > self._max_line_bytes:
             raise malformed(f"A line has at most {self._max_line_bytes} bytes.")
 
     async def _authorise_write(self, first: WriteRequest, context: Any) -> tuple[LogId, bytes]:
@@ -170,19 +178,20 @@ class LoggerService:
 
     async def Read(  # noqa: N802 - the protocol's name
         self, request: ReadRequest, context: Any
-    ) -> AsyncIterator[ReadResponse]:
+    ) -> AsyncIterator[ReadResponse | bytes]:
         """Sends a log's lines, and goes on until it is complete."""
         try:
             key, job_id = await self._authorise_read(request)
-            lines = self._store.read(
+            frames = self._store.read(
                 key,
-                from_line=request.from_line,
+                from_line=min(request.from_line, MAX_LINE_NUMBER),
                 follow=not request.no_follow,
                 over=self._over(key, job_id),
                 poll_seconds=min(10.0, self._end_seconds),
             )
-            async for line in lines:
-                yield ReadResponse(data=line.data, timestamp=line.timestamp, line=line.number)
+            async for frame in frames:
+                for message in self._messages(frame, batches=request.batches):
+                    yield message
         except DamagedLogError as error:
             log.error("read failed reason=%r", error.message)
             await end_call(context, Refused(grpc.StatusCode.DATA_LOSS, error.message))
@@ -190,6 +199,23 @@ class LoggerService:
             if isinstance(error, Refused):
                 log.info("read refused status=%s reason=%r", error.status.name, error.reason)
             await end_call(context, error)
+
+    def _messages(self, frame: Frame, *, batches: bool) -> Iterator[ReadResponse | bytes]:
+        if frame.is_gap:
+            text = f"[{frame.count} lines are not kept any more]"
+            stamp = int(self._clock.now() * 10**9)
+            yield ReadResponse(
+                data=text.encode(), timestamp=stamp, line=frame.end - 1, dropped=frame.count
+            )
+            return
+        self._metrics.log_lines.labels("sent").inc(frame.count)
+        self._metrics.log_bytes.labels("sent").inc(len(frame.content))
+        if batches:
+            yield frame.message()
+            return
+        lines = frame.lines()
+        for number, (data, stamp) in enumerate(zip(*lines, strict=True), frame.first):
+            yield ReadResponse(data=data, timestamp=stamp, line=number)
 
     async def _authorise_read(self, request: ReadRequest) -> tuple[LogId, int]:
         key, job_id = _log_id(request.address, request.log_name)
@@ -258,59 +284,6 @@ class LoggerService:
             raise Refused(
                 grpc.StatusCode.UNAVAILABLE, "The chain does not answer; try again."
             ) from error
-
-
-class _Batch:
-    """Lines of one stream that are stored together."""
-
-    def __init__(self, store: LogStore, key: LogId, writer: bytes) -> None:
-        self._store = store
-        self._key = key
-        self._writer = writer
-        self._lines: list[tuple[int, bytes]] = []
-        self._first: int | None = None
-        self._bytes = 0
-        self._next = 0
-        self._end = False
-        # Stores come one after the other: a later one must not overtake.
-        self.storing = asyncio.Lock()
-
-    async def add(self, request: WriteRequest) -> None:
-        """Takes the line of a request; stores those before it when they are enough."""
-        self._end = self._end or request.end
-        data = request.data
-        if request.end and not data:
-            return
-        index = request.line_index if request.HasField("line_index") else None
-        if index is None:
-            # Old writers send lines with their ends.
-            data = data.removesuffix(b"\n").removesuffix(b"\r")
-        expected = None if self._first is None else self._first + len(self._lines)
-        if self._lines and (index != expected or self._bytes >= FLUSH_BYTES):
-            await self._store_lines(end=False)
-        if not self._lines:
-            self._first = index
-        self._lines.append((request.timestamp, data))
-        self._bytes += len(data)
-
-    async def flush(self) -> int:
-        """Stores what has come; returns the number that is expected next."""
-        await self._store_lines(end=self._end)
-        return self._next
-
-    async def flush_now_and_then(self) -> None:
-        """Stores what has come, for ever, so that readers of an open stream need not wait."""
-        while True:
-            await asyncio.sleep(FLUSH_SECONDS)
-            await self._store_lines(end=False)
-
-    async def _store_lines(self, *, end: bool) -> None:
-        async with self.storing:
-            lines, self._lines, self._bytes = self._lines, [], 0
-            if lines or end:
-                self._next = await self._store.append(
-                    self._key, self._writer, lines, first_index=self._first, end=end
-                )
 
 
 def _address(text: str) -> Address:

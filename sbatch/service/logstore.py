@@ -1,13 +1,12 @@
-"""Logs on disk: one append-only file a log, with an index of line numbers.
+"""Logs on disk: append-only files with an index of line numbers.
 
-A file is a row of frames. A frame holds the lines of one append, sealed with a key of the
-log's own, behind a small header::
-
-    number of the first line (8 bytes) | number of lines (4) | sealed bytes (4) | sealed lines
-
-What counts is the size that the database has committed: bytes after it are from an append
+What counts is the size that the index has committed: bytes after it are from an append
 that did not finish, and the next one writes over them. So an append is either there as a
 whole, with the writer's count of lines, or not at all.
+
+A log is cut into segments, each a file. When it is longer than its quota, or its customer's
+logs together are, the oldest segments go; numbers of lines stay, and a reader is told how
+many lines are missing.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ import logging
 import os
 import struct
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,55 +26,45 @@ from typing import TypeVar
 from dsq.core.clock import Clock
 from dsq.core.errors import DsqError
 from dsq.core.model import Address
-from dsq.sbatch.service.sealing import OVERHEAD_BYTES, Sealer
-from dsq.sbatch.service.store import open_database
+from dsq.sbatch.service import logframes
+from dsq.sbatch.service.logframes import DamagedLogError, Frame, Lines, LogId
+from dsq.sbatch.service.logindex import Commit, Log, LogIndex
+from dsq.sbatch.service.sealing import Sealer
 
 log = logging.getLogger("dsq.sbatch.service.logstore")
 
-FRAME_BYTES = 256 << 10
-"""A frame takes lines until it holds so many bytes: what a reader keeps in memory."""
+READ_BYTES = 256 << 10
+"""How much of a file is read at once; a longer frame is read as a whole."""
 
 MARK_BYTES = 1 << 20
 """Distance of the marks in the index of line numbers."""
 
-_HEADER = struct.Struct(">QII")
-_LINE = struct.Struct(">qI")
+SEGMENT_BYTES = 64 << 20
+"""Longest segment; logs with small quotas have shorter ones,"""
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS logs (
-    id INTEGER PRIMARY KEY, user BLOB NOT NULL, name TEXT NOT NULL,
-    size INTEGER NOT NULL DEFAULT 0, lines INTEGER NOT NULL DEFAULT 0,
-    complete INTEGER NOT NULL DEFAULT 0, written REAL NOT NULL DEFAULT 0,
-    UNIQUE (user, name)
-);
-CREATE TABLE IF NOT EXISTS writers (
-    log INTEGER NOT NULL REFERENCES logs(id) ON DELETE CASCADE,
-    writer BLOB NOT NULL, next INTEGER NOT NULL, PRIMARY KEY (log, writer)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS marks (
-    log INTEGER NOT NULL REFERENCES logs(id) ON DELETE CASCADE,
-    line INTEGER NOT NULL, start INTEGER NOT NULL, PRIMARY KEY (log, line)
-) WITHOUT ROWID;
-"""
+SEGMENTS = 8
+"""so that at most one in so many bytes goes at once."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class LogId:
-    """Whose log, and which: ``name`` is 0x and 64 lower-case digits, checked by the caller."""
+class Quota:
+    """How much is kept.
 
-    user: Address
-    name: str
+    Attributes:
+        log_bytes: Of one log.
+        customer_bytes: Of all logs of one customer.
+        keep_seconds: Life of a log that nobody writes to.
+    """
 
+    log_bytes: int = 4 << 30
+    customer_bytes: int = 32 << 30
+    keep_seconds: float = 30 * 24 * 3600.0
 
-@dataclass(frozen=True, slots=True)
-class StoredLine:
-    """A line as it is kept; ``number`` counts from 0 in the log."""
-
-    number: int
-    timestamp: int
-    data: bytes
+    @property
+    def segment_bytes(self) -> int:
+        return min(SEGMENT_BYTES, max(1, min(self.log_bytes, self.customer_bytes) // SEGMENTS))
 
 
 class LogCompleteError(DsqError):
@@ -84,87 +73,47 @@ class LogCompleteError(DsqError):
     code = "log_complete"
 
 
-class DamagedLogError(DsqError):
-    """A log's file does not hold what the database says."""
-
-    code = "damaged_log"
-
-
-class _Log:
-    """What is known of one log; shared by all its readers and writers."""
-
-    __slots__ = (
-        "__weakref__", "changed", "complete", "id", "key", "lines", "marked", "path", "row",
-        "sealer", "size", "writers", "writing", "written",
-    )  # fmt: skip
-
-    def __init__(self, key: LogId, path: Path, sealer: Sealer) -> None:
-        self.key = key
-        self.path = path
-        self.sealer = sealer
-        self.row: int | None = None
-        self.size = 0
-        self.lines = 0
-        self.complete = False
-        self.written = 0.0
-        self.marked = 0
-        self.writers: dict[bytes, int] = {}
-        self.writing = asyncio.Lock()
-        self.changed = asyncio.Event()
-
-    def notify(self) -> None:
-        """Wakes all readers that wait."""
-        waiting, self.changed = self.changed, asyncio.Event()
-        waiting.set()
-
-    def context(self, first: int) -> bytes:
-        """Ties a frame to its place."""
-        return f"{self.key.user.lower}/{self.key.name}/{first}".encode()
-
-
-@dataclass(frozen=True, slots=True)
-class _Commit:
-    offset: int
-    data: bytes
-    size: int
-    lines: int
-    complete: bool
-    written: float
-    writer: bytes
-    next: int
-    marks: tuple[tuple[int, int], ...]
-
-
 class LogStore:
     """The logs of one service.
 
     Args:
         folder: Where files and index lie; made if it is not there.
         sealer: The service's key.
+        on_drop: Told how many lines went for a quota or by age.
     """
 
-    def __init__(self, folder: Path, sealer: Sealer, clock: Clock) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        sealer: Sealer,
+        clock: Clock,
+        quota: Quota | None = None,
+        on_drop: Callable[[int], None] | None = None,
+    ) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder = folder
         self._sealer = sealer.derived("logs")
         self._clock = clock
-        self._database = open_database(folder / "index.sqlite", _SCHEMA)
-        self._open: weakref.WeakValueDictionary[LogId, _Log] = weakref.WeakValueDictionary()
+        self._quota = quota or Quota()
+        self._on_drop = on_drop or (lambda _lines: None)
+        self._index = LogIndex(folder)
+        self._open: weakref.WeakValueDictionary[LogId, Log] = weakref.WeakValueDictionary()
         # One thread: SQLite has one writer, and the loop must not wait for the disk.
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="logs")
         self._appends: set[asyncio.Future[int]] = set()
+        self._shrinking: dict[Address, asyncio.Lock] = {}
 
     async def close(self) -> None:
         """Finishes what is being written."""
         await asyncio.gather(*self._appends, return_exceptions=True)
         await asyncio.to_thread(self._disk.shutdown)
-        self._database.close()
+        self._index.close()
 
     async def append(
         self,
         key: LogId,
         writer: bytes,
-        lines: Sequence[tuple[int, bytes]],
+        lines: Lines,
         *,
         first_index: int | None,
         end: bool = False,
@@ -173,7 +122,7 @@ class LogStore:
 
         Args:
             writer: Who writes: each writer counts its own lines.
-            lines: Timestamp (Unix nanoseconds) and bytes of each.
+            lines: Bytes and timestamp (Unix nanoseconds) of each.
             first_index: The writer's number of the first line; lines that he sent before are
                 skipped. None: the next one, whatever it is.
             end: The log is complete.
@@ -191,32 +140,34 @@ class LogStore:
         return await asyncio.shield(work)
 
     async def _append(
-        self,
-        key: LogId,
-        writer: bytes,
-        lines: Sequence[tuple[int, bytes]],
-        first_index: int | None,
-        end: bool,
+        self, key: LogId, writer: bytes, lines: Lines, first_index: int | None, end: bool
     ) -> int:
         entry = await self._entry(key)
         async with entry.writing:
             known = await self._next_of(entry, writer)
             first = known if first_index is None else first_index
-            if first > known and lines:
+            count = len(lines.data)
+            if first > known and count:
                 log.warning("log gap name=%s expected=%d got=%d", key.name, known, first)
-            fresh = lines[max(0, known - first) :]
-            upcoming = max(known, first + len(lines)) if fresh else known
-            if fresh and entry.complete:
+            fresh = lines.after(known - first)
+            upcoming = max(known, first + count) if fresh.data else known
+            if fresh.data and entry.complete:
                 raise LogCompleteError("The log is complete: no line can be added.")
-            if fresh or (end and not entry.complete):
-                commit = self._frames(entry, fresh, writer, upcoming, end)
-                await self._on_disk(lambda: self._write(entry, commit))
-                entry.size, entry.lines = commit.size, commit.lines
-                entry.complete, entry.written = commit.complete, commit.written
-                entry.marked = commit.marks[-1][1] if commit.marks else entry.marked
-                entry.writers[writer] = commit.next
-                entry.notify()
-            return upcoming
+            if not fresh.data and (entry.complete or not end):
+                return upcoming
+            change = await self._on_disk(lambda: self._write(entry, fresh, writer, upcoming, end))
+            entry.size, entry.lines = change.size, change.lines
+            entry.complete, entry.written = change.complete, change.written
+            entry.marked = change.marks[-1][1] if change.marks else entry.marked
+            if change.segment is not None:
+                entry.segments = [*entry.segments, change.segment]
+            entry.writers[writer] = change.next
+            while entry.size - entry.start > self._quota.log_bytes and len(entry.segments) > 1:
+                await self._drop_segments(entry, 1)
+            entry.notify()
+        if fresh.data:
+            await self._shrink(entry)
+        return upcoming
 
     async def exists(self, key: LogId) -> bool:
         """Tells whether anything was ever written to a log."""
@@ -228,11 +179,7 @@ class LogStore:
 
     async def names(self, user: Address, limit: int = 10_000) -> list[str]:
         """The names of a user's logs, newest first."""
-        query = "SELECT name FROM logs WHERE user = ? ORDER BY id DESC LIMIT ?"
-        rows = await self._on_disk(
-            lambda: self._database.execute(query, (bytes(user), limit)).fetchall()
-        )
-        return [row[0] for row in rows]
+        return await self._on_disk(lambda: self._index.names(user, limit))
 
     async def read(
         self,
@@ -242,8 +189,10 @@ class LogStore:
         follow: bool = True,
         over: Callable[[], Awaitable[bool]] | None = None,
         poll_seconds: float = 10.0,
-    ) -> AsyncIterator[StoredLine]:
+    ) -> AsyncIterator[Frame]:
         """Yields the lines of a log, one frame in memory at a time.
+
+        Lines that were dropped come as a gap.
 
         Args:
             follow: Go on with new lines until the log is complete.
@@ -251,21 +200,32 @@ class LogStore:
             poll_seconds: How often ``over`` is asked while nothing new comes.
 
         Raises:
-            DamagedLogError: The file does not hold what the database says.
+            DamagedLogError: The file does not hold what the index says.
         """
         entry = await self._entry(key)
-        offset = await self._place_of(entry, from_line)
+        offset = 0
+        if from_line and entry.row is not None:
+            offset = await self._on_disk(lambda: self._index.place_of(entry, from_line))
+        line = from_line
         while True:
             changed = entry.changed
             while offset < entry.size:
-                first, count, data, offset = await asyncio.to_thread(
-                    _read_frame, entry, offset, from_line
-                )
-                if first + count <= from_line:
+                if offset < entry.start:
+                    offset = entry.start
+                    if line < entry.start_line:
+                        yield Frame(line, entry.start_line - line, b"", is_gap=True)
+                        line = entry.start_line
                     continue
-                for line in _lines(first, count, data):
-                    if line.number >= from_line:
-                        yield line
+                try:
+                    frames, offset = await asyncio.to_thread(_read_frames, entry, offset, line)
+                except DamagedLogError:
+                    if offset < entry.start:
+                        continue  # it was dropped meanwhile
+                    raise
+                if frames:
+                    frame = logframes.join(frames).since(line)
+                    yield frame
+                    line = frame.end
             if entry.complete or not follow:
                 return
             if over is not None and await over() and not changed.is_set():
@@ -274,156 +234,144 @@ class LogStore:
                 async with asyncio.timeout(poll_seconds if over else None):
                     await changed.wait()
 
+    async def clean(self) -> int:
+        """Deletes the logs that nobody has written to for long; returns how many."""
+        since = self._clock.now() - self._quota.keep_seconds
+        keys = await self._on_disk(lambda: self._index.quiet(since))
+        for key in keys:
+            entry = await self._entry(key)
+            async with entry.writing:
+                if entry.row is None or entry.written >= since:
+                    continue
+                await self._drop_segments(entry, len(entry.segments))
+                await self._forget(entry)
+        if keys:
+            log.info("logs deleted count=%d", len(keys))
+        return len(keys)
+
     # -- inside ------------------------------------------------------------------
 
     async def _on_disk(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._disk, work)
 
-    async def _entry(self, key: LogId) -> _Log:
+    async def _entry(self, key: LogId) -> Log:
         entry = self._open.get(key)
         if entry is None:
-            path = self._folder / key.user.lower / f"{key.name}.log"
             sealer = self._sealer.derived(f"{key.user.lower}/{key.name}")
-            loaded = _Log(key, path, sealer)
-            await self._on_disk(lambda: self._load(loaded))
+            loaded = Log(key, self._folder / key.user.lower, sealer)
+            await self._on_disk(lambda: self._index.load(loaded))
             # Another call may have loaded it meanwhile: there is one entry a log.
             entry = self._open.setdefault(key, loaded)
         return entry
 
-    def _load(self, entry: _Log) -> None:
-        row = self._database.execute(
-            "SELECT id, size, lines, complete, written FROM logs WHERE user = ? AND name = ?",
-            (bytes(entry.key.user), entry.key.name),
-        ).fetchone()
-        if row is None:
-            return
-        entry.row, entry.size, entry.lines = row[0], row[1], row[2]
-        entry.complete, entry.written = bool(row[3]), row[4]
-        last = self._database.execute(
-            "SELECT max(start) FROM marks WHERE log = ?", (entry.row,)
-        ).fetchone()
-        entry.marked = last[0] or 0
-
-    async def _next_of(self, entry: _Log, writer: bytes) -> int:
+    async def _next_of(self, entry: Log, writer: bytes) -> int:
         if writer not in entry.writers:
-            query = "SELECT next FROM writers WHERE log = ? AND writer = ?"
-            row = await self._on_disk(
-                lambda: self._database.execute(query, (entry.row, writer)).fetchone()
-            )
-            entry.writers[writer] = row[0] if row else 0
+            entry.writers[writer] = await self._on_disk(lambda: self._index.next_of(entry, writer))
         return entry.writers[writer]
 
-    def _frames(
-        self,
-        entry: _Log,
-        lines: Sequence[tuple[int, bytes]],
-        writer: bytes,
-        upcoming: int,
-        end: bool,
-    ) -> _Commit:
+    def _write(self, entry: Log, lines: Lines, writer: bytes, upcoming: int, end: bool) -> Commit:
+        segment = None
+        begin = entry.segments[-1][0] if entry.segments else None
+        if lines.data and (begin is None or entry.size - begin >= self._quota.segment_bytes):
+            begin, segment = entry.size, (entry.size, entry.lines)
         out = bytearray()
         marks: list[tuple[int, int]] = []
         number, marked = entry.lines, entry.marked
-        batch = bytearray()
-        count = 0
-        for position, (timestamp, data) in enumerate(lines):
-            batch += _LINE.pack(timestamp, len(data)) + data
-            count += 1
-            if len(batch) < FRAME_BYTES and position < len(lines) - 1:
-                continue
-            start = entry.size + len(out)
-            if start - marked >= MARK_BYTES:
-                marks.append((number, start))
-                marked = start
-            sealed = entry.sealer.seal(bytes(batch), entry.context(number))
-            out += _HEADER.pack(number, count, len(sealed)) + sealed
-            number, count = number + count, 0
-            batch.clear()
-        return _Commit(
-            offset=entry.size,
-            data=bytes(out),
+        for part in logframes.split(lines):
+            place = entry.size + len(out)
+            if place - marked >= MARK_BYTES:
+                marks.append((number, place))
+                marked = place
+            out += logframes.pack(entry.sealer, entry.key, number, part)
+            number += len(part.data)
+        if begin is not None and out:
+            entry.folder.mkdir(mode=0o700, exist_ok=True)
+            _write_at(entry.path(begin), out, entry.size - begin)
+        change = Commit(
             size=entry.size + len(out),
             lines=number,
             complete=entry.complete or end,
             written=self._clock.now(),
             writer=writer,
             next=upcoming,
+            segment=segment,
             marks=tuple(marks),
         )
+        entry.row = self._index.commit(entry, change)
+        return change
 
-    def _write(self, entry: _Log, commit: _Commit) -> None:
-        if commit.data:
-            entry.path.parent.mkdir(mode=0o700, exist_ok=True)
-            file = os.open(entry.path, os.O_WRONLY | os.O_CREAT, 0o600)
-            try:
-                _write_all(file, commit.data, commit.offset)
-            finally:
-                os.close(file)
-        with self._database as database:
-            database.execute("BEGIN IMMEDIATE")
-            if entry.row is None:
-                found = database.execute(
-                    "INSERT INTO logs (user, name) VALUES (?, ?) RETURNING id",
-                    (bytes(entry.key.user), entry.key.name),
-                ).fetchone()
-                row = int(found[0])
-            else:
-                row = entry.row
-            database.execute(
-                "UPDATE logs SET size = ?, lines = ?, complete = ?, written = ? WHERE id = ?",
-                (commit.size, commit.lines, commit.complete, commit.written, row),
-            )
-            database.execute(
-                "INSERT OR REPLACE INTO writers VALUES (?, ?, ?)", (row, commit.writer, commit.next)
-            )
-            database.executemany(
-                "INSERT INTO marks VALUES (?, ?, ?)", [(row, *mark) for mark in commit.marks]
-            )
-        entry.row = row
+    async def _drop_segments(self, entry: Log, count: int) -> None:
+        """Drops the oldest segments of a log; the caller holds ``entry.writing``."""
+        gone, left = entry.segments[:count], entry.segments[count:]
+        start, line = left[0] if left else (entry.size, entry.lines)
+        self._on_drop(line - entry.start_line)
+        log.info("log lines dropped name=%s lines=%d", entry.key.name, line - entry.start_line)
+        before = entry.start
+        entry.segments, entry.start, entry.start_line = left, start, line
 
-    async def _place_of(self, entry: _Log, line: int) -> int:
-        """Where the frame of a line starts, or one shortly before it."""
-        if line == 0 or entry.row is None:
-            return 0
-        query = "SELECT max(start) FROM marks WHERE log = ? AND line <= ?"
-        row = await self._on_disk(
-            lambda: self._database.execute(query, (entry.row, line)).fetchone()
-        )
-        return row[0] or 0
+        def work() -> None:
+            # The index first: a file that is left over does no harm.
+            self._index.drop(entry, before, start, line)
+            for begin, _ in gone:
+                entry.path(begin).unlink(missing_ok=True)
 
+        await self._on_disk(work)
 
-def _write_all(file: int, data: bytes, offset: int) -> None:
-    view = memoryview(data)
-    while view:
-        written = os.pwrite(file, view, offset)
-        view, offset = view[written:], offset + written
+    async def _forget(self, entry: Log) -> None:
+        await self._on_disk(lambda: self._index.forget(entry))
+        entry.row, entry.writers, entry.complete = None, {}, False
+        entry.size = entry.start = entry.lines = entry.start_line = entry.marked = 0
+
+    async def _shrink(self, entry: Log) -> None:
+        """Brings the logs of a customer below the quota; ``entry`` has just grown."""
+        user, most = entry.key.user, self._quota.customer_bytes
+        lock = self._shrinking.setdefault(user, asyncio.Lock())
+        async with lock:
+            while await self._on_disk(lambda: self._index.total(user)) > most:
+                other = await self._on_disk(lambda: self._index.oldest(user, entry.key))
+                if (other is None or not other[1]) and len(entry.segments) > 1:
+                    async with entry.writing:
+                        await self._drop_segments(entry, 1)
+                elif other is None:
+                    break
+                else:
+                    found = await self._entry(other[0])
+                    async with found.writing:
+                        await self._drop_segments(found, len(found.segments))
+        if not lock.locked():
+            self._shrinking.pop(user, None)
 
 
-def _read_frame(entry: _Log, offset: int, from_line: int) -> tuple[int, int, bytes, int]:
-    """One frame: number of its first line, count, lines (not opened if before ``from_line``),
-    and where the next frame starts."""
+def _write_at(path: Path, data: bytearray, offset: int) -> None:
+    file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
     try:
-        file = os.open(entry.path, os.O_RDONLY)
+        view = memoryview(data)
+        while view:
+            written = os.pwrite(file, view, offset)
+            view, offset = view[written:], offset + written
+    finally:
+        os.close(file)
+
+
+def _read_frames(entry: Log, offset: int, from_line: int) -> tuple[list[Frame], int]:
+    """Some frames from an offset on, and the offset after them."""
+    begin, end = entry.segment_of(offset)
+    try:
+        file = os.open(entry.path(begin), os.O_RDONLY)
         try:
-            first, count, length = _HEADER.unpack(os.pread(file, _HEADER.size, offset))
-            end = offset + _HEADER.size + length
-            if end > entry.size or length < OVERHEAD_BYTES:
-                raise DamagedLogError(f"The log {entry.key.name} is damaged at byte {offset}.")
-            if first + count <= from_line:
-                return first, count, b"", end
-            sealed = os.pread(file, length, offset + _HEADER.size)
-            return first, count, entry.sealer.unseal(sealed, entry.context(first)), end
+            wanted = min(READ_BYTES, end - offset)
+            raw = os.pread(file, wanted, offset - begin)
+            frames, taken = logframes.unpack(entry.sealer, entry.key, raw, offset, from_line)
+            if not taken:
+                length = logframes.frame_bytes(raw)
+                if length <= len(raw) or offset + length > end:
+                    raise DamagedLogError(f"The log {entry.key.name} is damaged at byte {offset}.")
+                raw = os.pread(file, length, offset - begin)
+                frames, taken = logframes.unpack(entry.sealer, entry.key, raw, offset, from_line)
         finally:
             os.close(file)
     except (OSError, struct.error) as error:
         raise DamagedLogError(f"The log {entry.key.name} cannot be read.") from error
-
-
-def _lines(first: int, count: int, data: bytes) -> list[StoredLine]:
-    lines, place = [], 0
-    for number in range(first, first + count):
-        timestamp, length = _LINE.unpack_from(data, place)
-        place += _LINE.size
-        lines.append(StoredLine(number, timestamp, data[place : place + length]))
-        place += length
-    return lines
+    if not taken:
+        raise DamagedLogError(f"The log {entry.key.name} is damaged at byte {offset}.")
+    return frames, offset + taken

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 import grpc
 
 from dsq.core.errors import DsqError, NotFoundError, UnreachableError
+from dsq.sbatch.service.store import StoreUnavailableError
 
 log = logging.getLogger("dsq.sbatch.service.grpc")
 
@@ -48,6 +49,8 @@ def not_found(reason: str) -> Refused:
 
 def of_chain(error: DsqError) -> Refused:
     """What a failed question to the chain means for the caller."""
+    if isinstance(error, StoreUnavailableError):
+        return Refused(grpc.StatusCode.UNAVAILABLE, "The store does not answer; try again.")
     if isinstance(error, NotFoundError):
         return not_found(error.message)
     if not isinstance(error, UnreachableError):
@@ -63,6 +66,9 @@ async def end_call(context: Any, error: Exception) -> NoReturn:
     """
     if isinstance(error, Refused):
         await context.abort(error.status, error.reason)
+    if isinstance(error, StoreUnavailableError):
+        log.warning("store not asked error=%s", error.message)
+        await context.abort(grpc.StatusCode.UNAVAILABLE, "The store does not answer; try again.")
     log.error("call failed error=%s", type(error).__name__, exc_info=_trace_of(error))
     await context.abort(grpc.StatusCode.INTERNAL, "The service failed; its log says where.")
     raise AssertionError("abort raises")

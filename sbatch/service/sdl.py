@@ -24,10 +24,19 @@ type Query {
 }
 
 type Mutation {
-  """Checks a job, makes its batch script, keeps it. Returns the script's key."""
-  submit(job: Job!): String!
+  """
+  Checks a job, makes its batch script, keeps it. Returns the script's key. The secrets that
+  the job names have their values beside it.
+  """
+  submit(job: Job!, secrets: [SecretValue!]): String!
   """Checks a module. Returns "valid", or what is wrong, one line a rule."""
   validate(module: Module!): String!
+}
+
+"""The value of a secret that a job names: in the job's environment only, never in its script."""
+input SecretValue {
+  name: String!
+  value: String!
 }
 '''
 
@@ -66,8 +75,8 @@ def schema_text() -> str:
 
 
 def _described() -> Iterable[TypeDescription]:
-    yield from describe(Workflow)
-    yield from describe(Module)
+    yield from describe(Workflow, service=True)
+    yield from describe(Module, service=True)
 
 
 def make_schema() -> GraphQLSchema:

@@ -4,57 +4,62 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import logging
 import signal
-import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-import grpc
-import grpc.aio
 import uvicorn
 
 from dsq.core.clock import Clock, SystemClock
-from dsq.core.errors import DsqError, SettingsError
+from dsq.core.errors import SettingsError
 from dsq.core.model import Address
-from dsq.core.rpc.channel import is_loopback
-from dsq.core.rpc.gen.grpc.health.v1 import health_pb2_grpc
-from dsq.core.rpc.gen.logger.v1alpha1 import logger_pb2_grpc
-from dsq.core.rpc.gen.sbatchapi.v1alpha1 import sbatch_pb2_grpc
+from dsq.core.rpc.gen.grpc.health.v1 import health_pb2
+from dsq.core.rpc.gen.logger.v1alpha1 import logger_pb2
+from dsq.core.rpc.gen.sbatchapi.v1alpha1 import sbatch_pb2
 from dsq.sbatch.model import Workflow
+from dsq.sbatch.service import grpcweb
 from dsq.sbatch.service.engine import Engine
-from dsq.sbatch.service.graphql import GraphQLEndpoint, make_app
+from dsq.sbatch.service.gate import Gate
+from dsq.sbatch.service.graphql import WAITING_WORKERS, WORKERS, GraphQLEndpoint
 from dsq.sbatch.service.health import HealthService
+from dsq.sbatch.service.http import make_app
 from dsq.sbatch.service.ledger import JobSource, Ledger
+from dsq.sbatch.service.limits import Addresses, Budget, LocalBudget, NoLimit, StreamLimit
+from dsq.sbatch.service.listen import (
+    STOP_SECONDS,
+    grpc_server,
+    http_server,
+    listen,
+    lock,
+    make_folder,
+    target,
+    warn_of_plain_text,
+)
 from dsq.sbatch.service.logs import LoggerService
-from dsq.sbatch.service.logstore import LogStore
+from dsq.sbatch.service.logstore import LogStore, Quota
+from dsq.sbatch.service.metrics import Metrics
+from dsq.sbatch.service.prepare import Preparation
+from dsq.sbatch.service.rpc import Charge, Method, add_methods, methods_of
 from dsq.sbatch.service.scripts import AuthService, SBatchService
 from dsq.sbatch.service.sealing import Sealer
 from dsq.sbatch.service.settings import ServiceSettings
-from dsq.sbatch.service.store import SqliteScriptStore
+from dsq.sbatch.service.sqlite_store import SqliteScriptStore
+from dsq.sbatch.service.store import ScriptStore
 from dsq.sbatch.service.submit import Submissions
 
 log = logging.getLogger("dsq.sbatch.service")
 
-STOP_SECONDS = 1.0
-"""How long open calls may take to end; readers that follow a log are then cut off."""
-
 READY_SECONDS = 3.0
-"""How long the chain may take to answer for the service to count as ready."""
+"""How long the chain and the store may take each for the service to count as ready."""
 
-MAX_REQUEST_BYTES = 4 << 20
-"""Longest gRPC message from a client: one log line and some more."""
-
-GRPC_OPTIONS = [
-    ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
-    ("grpc.so_reuseport", 0),
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 20_000),
-    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-]
+SERVICE_NAMES: dict[type, str] = {
+    AuthService: "AuthAPI",
+    SBatchService: "SBatchAPI",
+    LoggerService: "LoggerAPI",
+    HealthService: "Health",
+}
 
 
 class Service:
@@ -79,6 +84,8 @@ class Service:
         self._jobs = jobs
         self._clock = clock or SystemClock()
         self._render = render
+        self.metrics = Metrics()
+        self._asking: asyncio.Task[str] | None = None
         self._stack = contextlib.AsyncExitStack()
 
     async def start(self) -> None:
@@ -95,90 +102,118 @@ class Service:
 
     async def _start(self) -> None:
         settings = self.settings
-        _make_folder(settings.data_dir)
-        self._stack.callback(_lock(settings.data_dir).close)
-        sealer = Sealer.open(settings.data_dir)
-        self._store = SqliteScriptStore(settings.data_dir / "scripts.sqlite", sealer)
+        make_folder(settings.data_dir)
+        self._stack.callback(lock(settings.data_dir).close)
+        sealer = Sealer.open(settings.data_dir, settings.key_files)
+        self._store = self._open_store(sealer)
         self._stack.push_async_callback(self._store.close)
-        self._logs = LogStore(settings.data_dir / "logs", sealer, self._clock)
+        self._logs = LogStore(
+            settings.data_dir / "logs",
+            sealer,
+            self._clock,
+            Quota(
+                settings.max_log_bytes, settings.max_customer_log_bytes, settings.log_keep_seconds
+            ),
+            self.metrics.log_dropped.inc,
+        )
         self._stack.push_async_callback(self._logs.close)
+        self._gate = self._make_gate()
         ledger = Ledger(
             self._jobs,
             self._store,
             self._clock,
+            self.metrics,
             unseen_seconds=settings.unseen_seconds,
             grace_seconds=settings.grace_seconds,
         )
-        cleaning = asyncio.create_task(ledger.run(settings.cleanup_seconds), name="clean-up")
-        self._stack.push_async_callback(_end, cleaning)
-        await self._start_grpc(ledger)
-        await self._start_http(sealer)
+        self._run(ledger.run(settings.cleanup_seconds), "clean-up")
+        self._run(self._clean_logs(), "clean-up of logs")
+        server, self.grpc_port = grpc_server(settings)
+        self._stack.push_async_callback(server.stop, STOP_SECONDS)
+        methods = self._methods(ledger)
+        add_methods(server, methods)
+        await server.start()
+        await self._start_http(sealer, methods)
         log.info("listening http=%d grpc=%d", self.http_port, self.grpc_port)
 
-    async def _start_grpc(self, ledger: Ledger) -> None:
+    def _open_store(self, sealer: Sealer) -> ScriptStore:
         settings = self.settings
-        credentials = _credentials(settings)
-        server = grpc.aio.server(options=GRPC_OPTIONS)
-        self._stack.push_async_callback(server.stop, STOP_SECONDS)
-        address = _target(settings.grpc_host, settings.grpc_port)
-        try:
-            if credentials is None:
-                self.grpc_port = server.add_insecure_port(address)
-            else:
-                self.grpc_port = server.add_secure_port(address, credentials)
-        except RuntimeError as error:
-            raise SettingsError(
-                f"The gRPC services cannot listen on {address}.", hint="Choose another port."
-            ) from error
-        own = _target(settings.grpc_host, self.grpc_port)
-        self._add_services(server, ledger, settings.logger_endpoint or own)
-        await server.start()
+        if settings.redis_url is None:
+            return SqliteScriptStore(settings.data_dir / "scripts.sqlite", sealer)
+        from dsq.sbatch.service.redis_store import RedisScriptStore
 
-    def _add_services(self, server: Any, ledger: Ledger, logger_endpoint: str) -> None:
+        url = settings.redis_url.get_secret_value()
+        return RedisScriptStore(url, sealer, prefix=settings.redis_prefix)
+
+    def _make_gate(self) -> Gate:
         settings = self.settings
-        auth = AuthService(self._store, self._clock)
-        scripts = SBatchService(
-            self._store, self._jobs, ledger, self._clock, logger_endpoint=logger_endpoint
-        )
+        budget: Budget = NoLimit()
+        if settings.requests_per_minute:
+            budget = LocalBudget(settings.requests_per_minute, self._clock.monotonic)
+            if (shared := getattr(self._store, "budget", None)) is not None:
+                budget = shared(settings.requests_per_minute)
+        streams = StreamLimit(settings.max_streams, settings.max_streams_per_address)
+        addresses = Addresses(settings.trusted_proxies)
+        return Gate(budget, streams, addresses, self.metrics, settings.metrics_allow)
+
+    def _methods(self, ledger: Ledger) -> list[Method]:
+        settings = self.settings
+        endpoint = settings.logger_endpoint or target(settings.grpc_host, self.grpc_port)
         logger = LoggerService(
             self._logs,
             self._jobs,
             self._clock,
+            self.metrics,
             allow_unsigned=settings.allow_unsigned_logs,
             max_line_bytes=settings.max_log_line_bytes,
             end_seconds=settings.log_end_seconds,
         )
-        add: Any = sbatch_pb2_grpc.add_AuthAPIServicer_to_server
-        add(auth, server)
-        add = sbatch_pb2_grpc.add_SBatchAPIServicer_to_server
-        add(scripts, server)
-        add = logger_pb2_grpc.add_LoggerAPIServicer_to_server
-        add(logger, server)
-        add = health_pb2_grpc.add_HealthServicer_to_server
-        add(HealthService(self.ready), server)
+        services: list[tuple[Any, object, dict[str, Charge]]] = [
+            (sbatch_pb2, AuthService(self._store, self._clock), {}),
+            (
+                sbatch_pb2,
+                SBatchService(
+                    self._store, self._jobs, ledger, self._clock, logger_endpoint=endpoint
+                ),
+                {},
+            ),
+            (health_pb2, HealthService(self.ready), {"Check": Charge.NEVER}),
+        ]
+        if settings.serve_logs:
+            services.append((logger_pb2, logger, {"Write": Charge.WHEN_REFUSED}))
+        found = []
+        for module, servicer, charge in services:
+            name = SERVICE_NAMES[type(servicer)]
+            descriptor = module.DESCRIPTOR.services_by_name[name]
+            found += methods_of(descriptor, servicer, self._gate, self.metrics, charge)
+        return found
 
-    async def _start_http(self, sealer: Sealer) -> None:
+    async def _start_http(self, sealer: Sealer, methods: list[Method]) -> None:
         settings = self.settings
         render = self._render or _renderer(settings)
-        submissions = Submissions(self._store, settings, self._clock, render)
+        preparation = Preparation(settings, self._clock)
+        submissions = Submissions(
+            self._store, settings, self._clock, render, self.metrics, preparation.complete
+        )
         endpoint = GraphQLEndpoint(
-            Engine(), submissions, sealer, self._clock, max_body_bytes=settings.max_body_bytes
+            Engine(),
+            submissions,
+            sealer,
+            self._clock,
+            self._gate,
+            max_body_bytes=settings.max_body_bytes,
+            body_seconds=settings.body_seconds,
+            workers=WAITING_WORKERS if settings.outbound_hosts else WORKERS,
         )
         self._stack.callback(endpoint.close)
-        listener = _listen(settings.http_host, settings.http_port)
+        listener = listen(settings.http_host, settings.http_port)
         self._stack.callback(listener.close)
         self.http_port = listener.getsockname()[1]
-        config = uvicorn.Config(
-            make_app(endpoint, self.ready),
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            server_header=False,
-            timeout_graceful_shutdown=int(STOP_SECONDS),
-            ssl_certfile=settings.tls_cert,
-            ssl_keyfile=settings.tls_key,
+        web = grpcweb.routes(
+            methods, max_body_bytes=settings.max_body_bytes, body_seconds=settings.body_seconds
         )
-        server = _QuietServer(config)
+        app = make_app(endpoint, self.ready, self._gate, self.metrics, web)
+        server = http_server(settings, app)
         serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
         self._stack.push_async_callback(_stop_http, server, serving)
         while not server.started:
@@ -187,30 +222,42 @@ class Service:
                 raise SettingsError("The HTTP server did not start; its log says why.")
             await asyncio.sleep(0.01)
 
+    def _run(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        self._stack.push_async_callback(_end, asyncio.create_task(work, name=name))
+
+    async def _clean_logs(self) -> None:
+        while True:
+            await self._clock.sleep(self.settings.cleanup_seconds)
+            try:
+                await self._logs.clean()
+            except Exception as error:
+                log.warning("clean-up of logs put off error=%s", type(error).__name__)
+
     async def ready(self) -> str:
-        """Returns "" when the chain and the store answer, else one sentence."""
-        try:
-            async with asyncio.timeout(READY_SECONDS):
-                await self._jobs.job_count()
-        except (DsqError, TimeoutError):
+        """Returns "" when the chain and the store answer, else one sentence.
+
+        Who asks while somebody else does gets the same answer: it costs a question to the chain.
+        """
+        if self._asking is None:
+            self._asking = asyncio.create_task(self._ask())
+            self._asking.add_done_callback(self._asked)
+        return await asyncio.shield(self._asking)
+
+    def _asked(self, _task: asyncio.Task[str]) -> None:
+        self._asking = None
+
+    async def _ask(self) -> str:
+        chain = await _answers(self._jobs.job_count())
+        store = await _answers(self._store.cursor())
+        self.metrics.chain_up.set(chain)
+        self.metrics.store_up.set(store)
+        if not chain:
             return "The chain does not answer."
-        try:
-            await self._store.cursor()
-        except Exception:
-            return "The store does not answer."
-        return ""
+        return "" if store else "The store does not answer."
 
     async def stop(self) -> None:
         """Lets open calls end, then closes everything."""
         await self._stack.aclose()
-
-
-class _QuietServer(uvicorn.Server):
-    """uvicorn without its own signal handlers: the process decides when to stop."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 async def serve(
@@ -235,7 +282,7 @@ async def serve(
         raise SettingsError(
             "The sbatch API needs the chain.", hint="Set rpc_url, chain_id and metascheduler."
         )
-    _warn_of_plain_text(settings)
+    warn_of_plain_text(settings)
     ended = stop or asyncio.Event()
     async with await Chain.connect(
         settings.rpc_url,
@@ -281,63 +328,13 @@ def _hook(path: Path | None) -> str:
         raise SettingsError(f"The hook {path} cannot be read: {error}.") from error
 
 
-def _credentials(settings: ServiceSettings) -> Any:
-    if settings.tls_cert is None or settings.tls_key is None:
-        return None
+async def _answers(question: Awaitable[object]) -> bool:
     try:
-        pair = (settings.tls_key.read_bytes(), settings.tls_cert.read_bytes())
-    except OSError as error:
-        raise SettingsError(f"{error.filename} cannot be read: {error.strerror}.") from error
-    return grpc.ssl_server_credentials([pair])
-
-
-def _warn_of_plain_text(settings: ServiceSettings) -> None:
-    if settings.tls_cert is None:
-        for host in {settings.http_host, settings.grpc_host}:
-            if not is_loopback(host):
-                log.warning("plain text on host=%s: put TLS in front or set tls_cert", host)
-
-
-def _make_folder(path: Path) -> None:
-    try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise SettingsError(f"The folder {path} cannot be used: {error.strerror}.") from error
-
-
-def _lock(folder: Path) -> IO[bytes]:
-    """Takes the data folder for this process: two services would write over each other's logs."""
-    file = (folder / "lock").open("ab")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.close()
-        raise SettingsError(
-            f"Another sbatch API uses the folder {folder}.", hint="Stop it, or name another one."
-        ) from error
-    return file
-
-
-def _target(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With the protocol named asyncio sets TCP_NODELAY; without it answers wait 40 ms for an ACK.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(2048)
-        listener.setblocking(False)
-    except OSError as error:
-        listener.close()
-        raise SettingsError(
-            f"The GraphQL API cannot listen on {_target(host, port)}: {error.strerror}.",
-            hint="Choose another port.",
-        ) from error
-    return listener
+        async with asyncio.timeout(READY_SECONDS):
+            await question
+    except Exception:
+        return False
+    return True
 
 
 async def _end(task: asyncio.Task[Any]) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
 
-from dsq.core.errors import DsqError
+from dsq.core.errors import DsqError, UnreachableError
 
 LIVE_STATES = frozenset(
     {"PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "RESIZING"}
@@ -58,6 +58,10 @@ class SchedulerError(DsqError):
     exit_code = 75
 
 
+class LoginRefused(UnreachableError):  # noqa: N818 - an answer
+    """The machine answers, and does not let the account in: nothing was done there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Node:
     """A node as the cluster describes it.
@@ -90,12 +94,21 @@ class ClusterInfo:
         partition: The partition jobs go to.
         max_minutes: Its longest time limit, None if there is none.
         version: The scheduler and its version ("slurm 22.05.8", "local").
+        configured: All nodes of the partition, also those that cannot run jobs now; empty if
+            the scheduler does not tell them apart.
+        max_nodes: Most nodes that one job can have, None if there is no limit.
+        max_cpus_per_node: Most CPUs that jobs can have on one node, None if there is no limit.
+        max_mem_per_node: Most MB that a job can have on one node, None if there is no limit.
     """
 
     nodes: tuple[Node, ...]
     partition: str
     max_minutes: int | None
     version: str
+    configured: tuple[Node, ...] = ()
+    max_nodes: int | None = None
+    max_cpus_per_node: int | None = None
+    max_mem_per_node: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +123,15 @@ class NodeFree:
 
 @dataclass(frozen=True, slots=True)
 class Free:
-    """What could start now, node by node."""
+    """What could start now, node by node.
+
+    Attributes:
+        nodes: The nodes.
+        closed: Why no job starts at all ("the partition is DOWN"), "" while jobs start.
+    """
 
     nodes: tuple[NodeFree, ...] = ()
+    closed: str = ""
 
     @property
     def cpus(self) -> int:
@@ -162,6 +181,7 @@ class JobSpec:
             be among them.
         job_path: The script's PATH; None keeps the one the cluster gives.
         comment: Words for the cluster's operators.
+        nodes: Nodes that the tasks are spread over; 0 leaves that to the cluster.
     """
 
     name: str
@@ -174,6 +194,7 @@ class JobSpec:
     env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
     job_path: str | None = None
     comment: str = ""
+    nodes: int = 0
 
     def check(self) -> None:
         """Refuses what no cluster could take literally.
@@ -187,7 +208,14 @@ class JobSpec:
         for label, word in (("name", self.name), ("token", self.token)):
             if not _SAFE_WORD.fullmatch(word):
                 raise SubmitRefused(f"The {label} {word!r} of the job is not a plain word.")
-        least = {"ntasks": 1, "cpus_per_task": 1, "mem_per_cpu": 1, "minutes": 1, "gpus": 0}
+        least = {
+            "ntasks": 1,
+            "cpus_per_task": 1,
+            "mem_per_cpu": 1,
+            "minutes": 1,
+            "gpus": 0,
+            "nodes": 0,
+        }
         for label, low in least.items():
             if getattr(self, label) < low:
                 raise SubmitRefused(

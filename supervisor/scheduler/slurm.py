@@ -22,6 +22,7 @@ from dsq.supervisor.scheduler.port import (
     Completed,
     Free,
     JobSpec,
+    LoginRefused,
     NotPermitted,
     SchedulerError,
     SlurmJob,
@@ -31,6 +32,8 @@ from dsq.supervisor.scheduler.port import (
 )
 from dsq.supervisor.scheduler.script import STARTED, compose
 from dsq.supervisor.scheduler.slurm_tools import Accounting, SlurmTools, failure, text_of
+from dsq.supervisor.scheduler.stats import LineStats
+from dsq.supervisor.scheduler.users import JobAccounts
 
 log = logging.getLogger("dsq.supervisor.slurm")
 
@@ -39,6 +42,9 @@ HOME_PATHS = ("DSQ_CACHE_ROOT", "DSQ_SCRATCH_ROOT")
 
 REMEMBERED = 20_000
 """Ended jobs whose record is kept in memory."""
+
+MOST_NAMED = 2000
+"""Jobs that are named on a command line; their ids have to fit on it."""
 
 LOOK_UP_PAUSE = 0.05
 """Seconds that submissions wait for each other before they ask for their submit times."""
@@ -85,6 +91,8 @@ class SlurmScheduler:
         settings: What the site decides.
         admin: Line to an account that may raise limits of running jobs; None uses
             ``transport`` for that too.
+        accounts: Accounts that jobs run as instead of the one of ``transport``, which then
+            only looks: at all jobs of the cluster, so that it must be allowed to see them.
         clock: Time, for waits.
     """
 
@@ -94,11 +102,14 @@ class SlurmScheduler:
         settings: SlurmSettings | None = None,
         *,
         admin: Transport | None = None,
+        accounts: JobAccounts | None = None,
         clock: Clock | None = None,
     ) -> None:
         self.settings = settings or SlurmSettings()
         self._tools = self._tools_on(transport)
         self._admin = self._tools_on(admin) if admin else self._tools
+        self._accounts = accounts
+        self._of_account: dict[str, SlurmTools] = {}
         self._accounting = Accounting(self._tools)
         self._program = self._tools.program
         self._clock = clock or SystemClock()
@@ -112,6 +123,29 @@ class SlurmScheduler:
             keep_env=self.settings.keep_env,
             timeout=self.settings.timeout,
         )
+
+    def _tools_of(self, account: str) -> SlurmTools:
+        """The programs as one account; "" is the service account."""
+        if self._accounts is None or not account:
+            return self._tools
+        line = self._accounts.line(account)
+        known = self._of_account.get(account)
+        if known is None or known.line is not line:
+            known = self._of_account[account] = self._tools_on(line)
+        return known
+
+    def _tools_of_job(self, name: str) -> SlurmTools:
+        """The programs as the account of a job.
+
+        Raises:
+            SubmitRefused: The job may not run here.
+        """
+        if self._accounts is None:
+            return self._tools
+        try:
+            return self._tools_of(self._accounts.account_of(name))
+        except SettingsError as error:
+            raise SubmitRefused(str(error)) from error
 
     # ---- the port --------------------------------------------------------------------------
 
@@ -155,7 +189,8 @@ class SlurmScheduler:
     async def submit(self, spec: JobSpec, script: str) -> SlurmJobId:
         """See :meth:`~dsq.supervisor.scheduler.port.Scheduler.submit`."""
         spec.check()
-        account = await self._tools.account()
+        tools = self._tools_of_job(spec.name)
+        account = await self._job_account(tools, spec.name)
         workdir = self._workdir(account)
         folder = commands.attempt_dir(workdir, spec.name, spec.token)
         roots = {key: spec.env[key] for key in HOME_PATHS if key in spec.env}
@@ -170,7 +205,8 @@ class SlurmScheduler:
             self.settings.partition, self.settings.account, self.settings.extra
         )
         argv = commands.sbatch(self._program("sbatch"), spec, workdir, options)
-        done = await self._tools.line.run(
+        done = await tools.counted(
+            "sbatch",
             [*account.prefix(), "sh", "-c", _MAKE_AND_RUN, "sh", folder, *argv],
             stdin=text.encode(),
             timeout=self.settings.submit_timeout,
@@ -178,6 +214,25 @@ class SlurmScheduler:
         job_id = self._submitted(done, folder)
         log.info("submitted name=%s token=%s slurm=%s", spec.name, spec.token, job_id)
         return SlurmJobId(job_id, await self._submit_time(job_id))
+
+    async def _job_account(self, tools: SlurmTools, name: str) -> RemoteAccount:
+        """Who a job would run as.
+
+        Raises:
+            SubmitRefused: The account of its wallet is not there, or is root.
+        """
+        try:
+            account = await tools.account()
+        except LoginRefused as error:
+            if tools is self._tools:
+                raise
+            assert self._accounts is not None
+            raise SubmitRefused(
+                f"The cluster does not let account '{self._accounts.account_of(name)}' in: {error}"
+            ) from error
+        if tools is not self._tools and account.uid == 0:
+            raise SubmitRefused(f"Jobs may not run as root ('{account.user}') on this cluster.")
+        return account
 
     def _submitted(self, done: Completed, folder: str) -> str:
         """The id in sbatch's answer, or the error that its answer means."""
@@ -203,7 +258,8 @@ class SlurmScheduler:
         the folder that the attempt's script would make first: a script that comes later ends
         at once, and if the folder is already there, the script has begun.
         """
-        account = await self._tools.account()
+        tools = self._tools_of_job(name)
+        account = await tools.account()
         workdir = self._workdir(account)
         folder = commands.attempt_dir(workdir, name, token)
         for _ in range(2):
@@ -211,10 +267,10 @@ class SlurmScheduler:
             if job is not None:
                 return replace(job, name=name, output=commands.output_path(workdir, name, token))
             argv = ["sh", "-c", _FENCE, "sh", folder, STARTED]
-            done = await self._tools.line.run(argv, timeout=self.settings.timeout)
+            done = await tools.line.run(argv, timeout=self.settings.timeout)
             if done.returncode == 0:
                 return None
-            there = await self._tools.line.run(
+            there = await tools.line.run(
                 ["test", "-d", posixpath.join(folder, STARTED)], timeout=self.settings.timeout
             )
             if there.returncode != 0:
@@ -227,10 +283,10 @@ class SlurmScheduler:
         self, account: RemoteAccount, name: str, token: str, since: int
     ) -> SlurmJob | None:
         workdir = self._workdir(account)
-        wanted = commands.output_path(workdir, name, token)
+        wanted = commands.output_path(workdir, name, token)[: commands.PATH_WIDTH]
         argv = commands.squeue(self._program("squeue"), user=account.user, name=name, output=True)
         for job in printed.parse_squeue(await self._tools.query(argv)):
-            if job.output == wanted[: commands.PATH_WIDTH]:
+            if job.output == wanted and await self._is_in_queue(job, wanted, account.user):
                 return job
         folder = commands.attempt_dir(workdir, name, token)
         # The chain's or this machine's clock may run ahead of the cluster's: look back further.
@@ -238,9 +294,32 @@ class SlurmScheduler:
         for job in await self._accounting.records(
             name=name, seconds=seconds, user=account.user, output=True
         ):
-            if job.output == folder:
+            if job.output == folder and await self._is_accounted(job, folder, account.user):
                 return job
         return None
+
+    async def _is_in_queue(self, job: SlurmJob, wanted: str, user: str) -> bool:
+        """Whether a row is Slurm's own: a path with line breaks in it can forge others.
+
+        Asked for one id alone, the first row is that job's, whatever stands in its path.
+        """
+        argv = commands.squeue(self._program("squeue"), user=user, jobs=[job.id], output=True)
+        done = await self._tools.run(argv)
+        if done.returncode != 0:
+            stderr = text_of(done.stderr)
+            if printed.is_gone(stderr):
+                return False
+            raise failure(argv, stderr)
+        rows = printed.parse_squeue(text_of(done.stdout))
+        return bool(rows) and (rows[0].job_id, rows[0].output) == (job.job_id, wanted)
+
+    async def _is_accounted(self, job: SlurmJob, folder: str, user: str) -> bool:
+        """The same for a record of the accounting; ids come again there."""
+        plain = await self._accounting.records(jobs=[job.id])
+        if not any(one.job_id == job.job_id and one.user == user for one in plain):
+            return False
+        rows = await self._accounting.records(jobs=[job.id], output=True)
+        return any(one.job_id == job.job_id and one.output == folder for one in rows)
 
     async def poll(self, jobs: Sequence[SlurmJobId]) -> dict[str, SlurmJob]:
         """See :meth:`~dsq.supervisor.scheduler.port.Scheduler.poll`."""
@@ -251,9 +330,7 @@ class SlurmScheduler:
         missing = [job_id for job_id in wanted if job_id not in found]
         records: dict[str, list[SlurmJob]] = {}
         if missing:
-            account = await self._tools.account()
-            argv = commands.squeue(self._program("squeue"), user=account.user)
-            records = printed.jobs_by_id(printed.parse_squeue(await self._tools.query(argv)))
+            records = printed.jobs_by_id(printed.parse_squeue(await self._queue(missing)))
             for job_id in missing:
                 self._take(wanted[job_id], records.get(job_id, []), found, exact=True)
             missing = [job_id for job_id in missing if job_id not in found]
@@ -269,6 +346,24 @@ class SlurmScheduler:
                     wanted[job_id], ended, found, exact=not self._accounting.is_completion_log
                 )
         return found
+
+    async def _queue(self, job_ids: Sequence[str]) -> str:
+        """What squeue prints about jobs, in one command.
+
+        One account's jobs are all asked for, which costs Slurm the least. Of many accounts
+        the jobs are named, up to :data:`MOST_NAMED`; beyond it the whole queue is read.
+        """
+        if self._accounts is None:
+            account = await self._tools.account()
+            argv = commands.squeue(self._program("squeue"), user=account.user)
+            return await self._tools.query(argv)
+        named = job_ids if len(job_ids) <= MOST_NAMED else ()
+        argv = commands.squeue(self._program("squeue"), jobs=named)
+        done = await self._tools.run(argv)
+        stderr = text_of(done.stderr)
+        if done.returncode != 0 and not (named and printed.is_gone(stderr)):
+            raise failure(argv, stderr)
+        return text_of(done.stdout)
 
     def _take(
         self,
@@ -307,7 +402,9 @@ class SlurmScheduler:
             current = await self._current(job)
             if current is None or current.state in ENDED_STATES or current.state == "COMPLETING":
                 return
-            done = await self._tools.run(commands.scancel(self._program("scancel"), job.id))
+            owner = self._accounts is not None and self._accounts.is_known(current.user)
+            tools = self._tools_of(current.user) if owner else self._tools
+            done = await tools.run(commands.scancel(self._program("scancel"), job.id))
             stderr = text_of(done.stderr)
             if printed.is_denied(stderr):
                 raise NotPermitted(f"Slurm does not let this account cancel job {job.id}.")
@@ -347,11 +444,16 @@ class SlurmScheduler:
         if printed.is_denied(stderr):
             raise NotPermitted(
                 f"Slurm does not let this account raise the limit of job {job.id}.",
-                hint="Make it an operator (sacctmgr modify user NAME set adminlevel=operator).",
+                hint=f"Make it an operator: {await self._remedy()}.",
             )
         if printed.is_gone(stderr):
             raise NotFoundError(f"Slurm job {job.id} has ended.")
         raise failure(argv, stderr)
+
+    async def _remedy(self) -> str:
+        """What an administrator of the accounting types."""
+        user = (await self._admin.account()).user
+        return f"sacctmgr modify user {user} set adminlevel=operator"
 
     async def can_raise_limit(self) -> bool:
         """See :meth:`~dsq.supervisor.scheduler.port.Scheduler.can_raise_limit`.
@@ -373,16 +475,27 @@ class SlurmScheduler:
         self, spec_name: str, token: str, offset: int, limit: int = 65536
     ) -> bytes:
         """See :meth:`~dsq.supervisor.scheduler.port.Scheduler.read_output`."""
-        workdir = self._workdir(await self._tools.account())
-        return await self._tools.line.read(
-            commands.output_path(workdir, spec_name, token), offset, limit
-        )
+        tools = self._tools_of_job(spec_name)
+        workdir = self._workdir(await tools.account())
+        return await tools.line.read(commands.output_path(workdir, spec_name, token), offset, limit)
+
+    def line_stats(self) -> LineStats:
+        """What the lines to this cluster have done so far."""
+        found = LineStats()
+        known = (self._tools, self._admin, *self._of_account.values())
+        for tools in {id(tools): tools for tools in known}.values():
+            found.add(tools.stats)
+            if isinstance(line := getattr(tools.line, "stats", None), LineStats):
+                found.add(line)
+        return found
 
     async def close(self) -> None:
         """Closes the transports."""
         await self._tools.line.close()
         if self._admin is not self._tools:
             await self._admin.line.close()
+        if self._accounts is not None:
+            await self._accounts.close()
 
     # ---- helpers ---------------------------------------------------------------------------
 

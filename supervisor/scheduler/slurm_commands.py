@@ -86,6 +86,8 @@ def sbatch(program: str, spec: JobSpec, workdir: str, options: SubmitOptions) ->
     ]
     if spec.gpus > 0:
         argv.append(f"--gpus={spec.gpus}")
+    if spec.nodes > 0:
+        argv.append(f"--nodes={spec.nodes}")
     if options.partition:
         argv.append(f"--partition={options.partition}")
     if options.account:

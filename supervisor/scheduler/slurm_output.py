@@ -40,6 +40,8 @@ _LOST_LINE: Final = (
     "protocol authentication error",
     "munge",
     "could not establish a configuration source",
+    "problem talking to the database",
+    "failed to open persistent connection",
     "no such host",
     "unknown host",
 )
@@ -263,12 +265,12 @@ def partition_names(stdout: str) -> list[str]:
     return [name for name in names if name]
 
 
-def _nodes_of(stdout: str, partition: str) -> Iterator[dict[str, str]]:
-    """Fields of the usable nodes of exactly this partition."""
+def _nodes_of(stdout: str, partition: str, *, all_states: bool = False) -> Iterator[dict[str, str]]:
+    """Fields of the usable nodes of exactly this partition, or of all its nodes."""
     for line in stdout.splitlines():
         fields = _fields(line)
-        if partition in fields.get("Partitions", "").split(",") and usable(
-            fields.get("State", "UNKNOWN")
+        if partition in fields.get("Partitions", "").split(",") and (
+            all_states or usable(fields.get("State", "UNKNOWN"))
         ):
             yield fields
 
@@ -289,36 +291,45 @@ def parse_cluster(nodes: str, partitions: str, partition: str, version: str) -> 
     if not fields:
         return None
     name = fields["PartitionName"]
-    found = []
-    for node in _nodes_of(nodes, name):
-        cpus, mem = _capacity(node)
-        gres = parse_gres(node.get("Gres", ""))
-        kinds = sorted((kind for kind in gres if kind), key=lambda kind: -gres[kind])
-        features = node.get("ActiveFeatures", "")
-        found.append(
-            Node(
-                name=node.get("NodeName", ""),
-                cpus=cpus,
-                mem_mb=mem,
-                gpus=sum(gres.values()),
-                gpu_type=kinds[0] if kinds else "",
-                state=node.get("State", ""),
-                features=() if features in ("", "(null)") else tuple(features.split(",")),
-            )
-        )
     return ClusterInfo(
-        nodes=tuple(found),
+        nodes=tuple(_node(node) for node in _nodes_of(nodes, name)),
         partition=name,
         max_minutes=parse_minutes(fields.get("MaxTime", "")),
         version=version,
+        configured=tuple(_node(node) for node in _nodes_of(nodes, name, all_states=True)),
+        max_nodes=_limit(fields.get("MaxNodes")),
+        max_cpus_per_node=_limit(fields.get("MaxCPUsPerNode")),
+        max_mem_per_node=_limit(fields.get("MaxMemPerNode")),
     )
+
+
+def _node(fields: dict[str, str]) -> Node:
+    cpus, mem = _capacity(fields)
+    gres = parse_gres(fields.get("Gres", ""))
+    kinds = sorted((kind for kind in gres if kind), key=lambda kind: -gres[kind])
+    features = fields.get("ActiveFeatures", "")
+    return Node(
+        name=fields.get("NodeName", ""),
+        cpus=cpus,
+        mem_mb=mem,
+        gpus=sum(gres.values()),
+        gpu_type=kinds[0] if kinds else "",
+        state=fields.get("State", ""),
+        features=() if features in ("", "(null)") else tuple(features.split(",")),
+    )
+
+
+def _limit(text: str | None) -> int | None:
+    """A partition's limit; None for UNLIMITED, 0 and what is no number."""
+    return _number(text) or None
 
 
 def parse_free(nodes: str, partitions: str, partition: str) -> Free:
     """What is not allocated on the partition's usable nodes; nothing if it is not up."""
     fields = _partition(partitions, partition)
-    if fields.get("State", "UP") != "UP":
-        return Free()
+    state = fields.get("State", "UP")
+    if state != "UP":
+        return Free(closed=f"the partition {fields['PartitionName']} is {state}")
     found = []
     for node in _nodes_of(nodes, fields.get("PartitionName", "")):
         if "RESERVED" in node.get("State", ""):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import posixpath
+import time
 from collections.abc import Sequence
 
 from dsq.core.errors import UnreachableError
@@ -12,6 +13,7 @@ from dsq.supervisor.scheduler import slurm_commands as commands
 from dsq.supervisor.scheduler import slurm_output as printed
 from dsq.supervisor.scheduler.accounts import RemoteAccount
 from dsq.supervisor.scheduler.port import Completed, SchedulerError, SlurmJob, Transport
+from dsq.supervisor.scheduler.stats import LineStats
 
 log = logging.getLogger("dsq.supervisor.slurm")
 
@@ -40,6 +42,7 @@ class SlurmTools:
         self._bin_dir = bin_dir
         self._keep = (*KEPT_VARIABLES, *keep_env)
         self._account: RemoteAccount | None = None
+        self.stats = LineStats()
 
     def program(self, name: str) -> str:
         """How one of Slurm's programs is called there."""
@@ -59,15 +62,23 @@ class SlurmTools:
             )
         return self._account
 
+    async def run_any(self, argv: Sequence[str]) -> Completed:
+        """Runs a program that may be missing; times in its output are unix seconds.
+
+        Raises:
+            UnreachableError: No answer.
+        """
+        account = await self.account()
+        times = [f"{key}={value}" for key, value in commands.TIME_FORMAT.items()]
+        return await self.counted(argv[0], [*account.prefix(), *times, *argv])
+
     async def run(self, argv: Sequence[str]) -> Completed:
         """Runs a program; times in its output are unix seconds.
 
         Raises:
             UnreachableError: No answer, or the program is not there.
         """
-        account = await self.account()
-        times = [f"{key}={value}" for key, value in commands.TIME_FORMAT.items()]
-        done = await self.line.run([*account.prefix(), *times, *argv], timeout=self.timeout)
+        done = await self.run_any(argv)
         if done.returncode in (126, 127):
             reason = printed.first_line(text_of(done.stderr))
             raise UnreachableError(
@@ -75,6 +86,24 @@ class SlurmTools:
                 hint="Set bin_dir to the folder of Slurm's programs.",
             )
         return done
+
+    async def counted(
+        self,
+        program: str,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        timeout: float | None = None,
+    ) -> Completed:
+        """Runs a command and counts it under the name of its program."""
+        name, began = posixpath.basename(program), time.monotonic()
+        try:
+            return await self.line.run(argv, stdin=stdin, timeout=timeout or self.timeout)
+        except UnreachableError:
+            self.stats.failures[name] += 1
+            raise
+        finally:
+            self.stats.took(name, time.monotonic() - began)
 
     async def query(self, argv: Sequence[str]) -> str:
         """The output of a program that has to succeed.
@@ -116,7 +145,7 @@ class Accounting:
     ) -> list[SlurmJob]:
         """Looks jobs up; the arguments are those of :func:`slurm_commands.sacct`.
 
-        A cluster that keeps neither has no records.
+        A cluster that keeps neither has no records, nor has one without the program.
 
         Raises:
             UnreachableError: There is accounting, but it does not answer.
@@ -132,7 +161,10 @@ class Accounting:
                 user=user,
                 output=output,
             )
-            done = await self._tools.run(argv)
+            done = await self._tools.run_any(argv)
+            if done.returncode in (126, 127):
+                log.warning("sacct=missing reason=%s", printed.first_line(text_of(done.stderr)))
+                return []
             if done.returncode == 0:
                 self._completion = completion
                 return printed.parse_sacct(text_of(done.stdout))

@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import logging
 import math
+import os
 import stat
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +18,17 @@ import asyncssh
 from dsq.core.clock import Clock, SystemClock
 from dsq.core.errors import UnreachableError
 from dsq.core.quoting import join
-from dsq.supervisor.scheduler.port import Completed
+from dsq.supervisor.scheduler.gate import Gate
+from dsq.supervisor.scheduler.port import Completed, LoginRefused
+from dsq.supervisor.scheduler.stats import LineStats
 from dsq.supervisor.scheduler.transport import read_by_command
 
 log = logging.getLogger("dsq.supervisor.ssh")
 asyncssh.set_log_level(logging.WARNING)  # it tells of each command otherwise
 
 SESSIONS = 9
-"""Commands at the same time. OpenSSH allows 10 sessions a connection; one is kept for files."""
+"""Commands at the same time. OpenSSH allows 10 sessions a connection; one is kept for files.
+A server that allows fewer is found out, and gets fewer."""
 
 FIRST_WAIT = 1.0
 LONGEST_WAIT = 60.0
@@ -31,66 +36,138 @@ READ_TIMEOUT = 20.0
 GRACE = 5.0
 """Seconds that the remote ``timeout`` gets to report before the line's own time is up."""
 
+ALIVE_SECONDS = 5.0
+"""A connection on which a command got no answer has so long to answer a question."""
+
+REFUSAL_SECONDS = 5.0
+"""A server that opens no session at all for so long is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class SshSettings:
+    """How a machine is reached, and how the two know each other.
+
+    Attributes:
+        host: The machine's name or address, or a name in the ssh_config if that is used.
+        user: The account there; "" is this account's name, or what the ssh_config says.
+        port: Its SSH port; 0 is 22, or what the ssh_config says.
+        identity_file: Private key; None asks the agent, then the usual keys. A key with a
+            passphrase and no ``passphrase_file`` is looked for in the agent.
+        passphrase_file: File with the key's passphrase.
+        known_hosts: File with the machine's host key; None is this account's own file.
+        host_key: The host key itself (``ssh-ed25519 AAAA…``), instead of a file.
+        use_ssh_config: Read ~/.ssh/config, for jump hosts and the like.
+        ssh_config: Another file to read instead.
+        connect_timeout: Seconds for the connection and for the login.
+        keepalive: Seconds of silence after which the other side is asked for a sign of life.
+    """
+
+    host: str
+    user: str = ""
+    port: int = 0
+    identity_file: Path | None = None
+    passphrase_file: Path | None = None
+    known_hosts: Path | None = None
+    host_key: str = ""
+    use_ssh_config: bool = False
+    ssh_config: Path | None = None
+    connect_timeout: float = 15.0
+    keepalive: float = 15.0
+
+    @property
+    def where(self) -> str:
+        """Account and machine, for people."""
+        text = f"{self.user}@{self.host}".removeprefix("@")
+        return text + (f":{self.port}" if self.port else "")
+
+    def options(self) -> dict[str, Any]:
+        """Arguments of :func:`asyncssh.connect`; reads key and passphrase.
+
+        Raises:
+            OSError: A file cannot be read.
+            ValueError: A key cannot be read, with what asyncssh says.
+        """
+        config = (str(self.ssh_config),) if self.ssh_config else ()
+        options: dict[str, Any] = {
+            "host": self.host,
+            "preferred_auth": "publickey",
+            "connect_timeout": self.connect_timeout,
+            "login_timeout": self.connect_timeout,
+            "keepalive_interval": self.keepalive,
+            "keepalive_count_max": 3,
+            "config": config if self.use_ssh_config or self.ssh_config else None,
+            "known_hosts": self._known_hosts(),
+        }
+        if self.user:
+            options["username"] = self.user
+        if self.port:
+            options["port"] = self.port
+        if self.identity_file is not None and (keys := self._keys()):
+            options["client_keys"] = keys
+            options["agent_path"] = None
+        return options
+
+    def _known_hosts(self) -> object:
+        if self.host_key:
+            return asyncssh.import_known_hosts(f"* {self.host_key.strip()}\n")
+        return str(self.known_hosts) if self.known_hosts else ()
+
+    def _keys(self) -> list[asyncssh.SSHKey]:
+        """The private key; none if it is locked and an agent may have it open."""
+        assert self.identity_file is not None
+        passphrase = None
+        if self.passphrase_file is not None:
+            passphrase = self.passphrase_file.read_text().rstrip("\r\n")
+        try:
+            return [asyncssh.read_private_key(str(self.identity_file), passphrase)]
+        except asyncssh.KeyImportError:
+            if passphrase is None and os.environ.get("SSH_AUTH_SOCK"):
+                return []
+            raise
+
 
 class SshTransport:
     """Runs commands and reads files over one multiplexed SSH connection.
 
     The connection is made when it is first needed and again after it was lost, with growing
     waits between failed attempts; in between each call fails at once with the last reason.
-    The host key is always verified.
+    The host key is always verified. A connection on which a command got no answer is asked
+    for a sign of life, and given up without one.
 
     Args:
-        host: The machine's name or address, or a name in the ssh_config if that is used.
-        user: The account there; "" is this account's name, or what the ssh_config says.
-        port: Its SSH port; 0 is 22, or what the ssh_config says.
-        identity_file: Private key without a passphrase; None asks the agent, then the usual keys.
-        known_hosts: File with the machine's host key; None is this account's own file.
-        use_ssh_config: Read ~/.ssh/config, for jump hosts and the like.
-        connect_timeout: Seconds for the connection and for the login.
-        keepalive: Seconds of silence after which the other side is asked for a sign of life.
+        host: See :class:`SshSettings`, as all that is not named here.
         clock: Time, for the waits.
     """
 
-    def __init__(
-        self,
-        host: str,
-        *,
-        user: str = "",
-        port: int = 0,
-        identity_file: Path | None = None,
-        known_hosts: Path | None = None,
-        use_ssh_config: bool = False,
-        connect_timeout: float = 15.0,
-        keepalive: float = 15.0,
-        clock: Clock | None = None,
-    ) -> None:
-        self._options: dict[str, Any] = {
-            "host": host,
-            "preferred_auth": "publickey",
-            "connect_timeout": connect_timeout,
-            "login_timeout": connect_timeout,
-            "keepalive_interval": keepalive,
-            "keepalive_count_max": 3,
-            "config": () if use_ssh_config else None,
-            "known_hosts": str(known_hosts) if known_hosts else (),
-        }
-        if user:
-            self._options["username"] = user
-        if port:
-            self._options["port"] = port
-        if identity_file is not None:
-            self._options["client_keys"] = [str(identity_file)]
-            self._options["agent_path"] = None
-        self.where = f"{user}@{host}".removeprefix("@") + (f":{port}" if port else "")
+    def __init__(self, host: str, *, clock: Clock | None = None, **settings: Any) -> None:
+        self.settings = SshSettings(host, **settings)
+        self.where = self.settings.where
+        self.stats = LineStats()
         self._clock = clock or SystemClock()
-        self._sessions = asyncio.Semaphore(SESSIONS)
+        self._gate = Gate(SESSIONS)
+        self._open = self._opening = 0
+        self._opened_at = float("-inf")
+        self._closed = asyncio.Event()
         self._lock = asyncio.Lock()
         self._connection: asyncssh.SSHClientConnection | None = None
         self._sftp: asyncssh.SFTPClient | None = None
         self._has_sftp = True
+        self._doubt: asyncio.Task[None] | None = None
         self._wait = FIRST_WAIT
         self._retry_at = 0.0
-        self._reason = ""
+        self._reason: tuple[type[UnreachableError], str] = (UnreachableError, "")
+
+    def sibling(self, user: str) -> SshTransport:
+        """A line of its own to another account of the same machine."""
+        made = SshTransport(self.settings.host, clock=self._clock)
+        made.settings = replace(self.settings, user=user)
+        made.where = made.settings.where
+        return made
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing runs on it now."""
+        return self._gate.inside == 0
 
     async def run(
         self,
@@ -109,26 +186,34 @@ class SshTransport:
         if env:
             words += ["env", *(f"{key}={value}" for key, value in env.items())]
         command = join([*words, *argv])
-        async with self._sessions:
+        async with self._gate:
+            connection = self._connection
+            self.stats.sessions += 1
             try:
                 async with asyncio.timeout(timeout + GRACE):
                     done = await self._execute(command, stdin)
             except TimeoutError:
+                self._ask_for_life(connection)
                 raise UnreachableError(
                     f"{argv[0]} on {self.where} gave no answer in {timeout:g} s."
                 ) from None
+            finally:
+                self.stats.sessions -= 1
         if done.returncode == 124:
             raise UnreachableError(f"{argv[0]} on {self.where} did not end within {timeout:g} s.")
         return done
 
     async def _execute(self, command: str, stdin: bytes) -> Completed:
         process = await self._start(command)
+        self._open += 1
         try:
             stdout, stderr = await process.communicate(stdin)
         except (OSError, asyncssh.Error) as error:
             raise UnreachableError(f"The line to {self.where} broke: {error}.") from error
         finally:
             process.close()
+            self._open -= 1
+            self._closed.set()
         code = process.returncode
         if code is None:  # neither an exit code nor a signal came
             raise UnreachableError(f"The line to {self.where} broke during a command.")
@@ -140,18 +225,61 @@ class SshTransport:
         Only a session that the living server refused is tried again: there the command has
         certainly not begun. After a broken line nobody knows.
         """
-        wait = 0.05
+        wait, began = 0.05, self._clock.monotonic()
         while True:
             connection = await self._connect()
+            self._opening += 1
             try:
-                return await connection.create_process(command, encoding=None)
+                process = await connection.create_process(command, encoding=None)
+                self._opened_at = self._clock.monotonic()
+                return process
             except asyncssh.ChannelOpenError as error:
                 if connection.is_closed():
                     raise UnreachableError(f"The line to {self.where} broke: {error}.") from error
+                self._make_room()
+                since = max(began, self._opened_at)
+                if self._open == 0 and self._clock.monotonic() - since > REFUSAL_SECONDS:
+                    raise UnreachableError(
+                        f"{self.where} opens no session for commands: {error}."
+                    ) from error
             except (OSError, asyncssh.Error) as error:
                 raise UnreachableError(f"The line to {self.where} broke: {error}.") from error
-            await self._clock.sleep(wait)
-            wait = min(wait * 2, 1.0)
+            finally:
+                self._opening -= 1
+            self._closed.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._closed.wait()
+            wait = min(wait * 2, 0.5)
+
+    def _make_room(self) -> None:
+        """The server opens no more sessions than are open: take fewer from now on."""
+        mine = self._open + self._opening - 1
+        if mine > 0:
+            if mine < self._gate.limit:
+                log.info("sessions host=%s limit=%d", self.where, mine)
+                self._gate.set_limit(mine)
+        elif self._sftp is not None:  # the only session there is must not be the one for files
+            log.info("sftp host=%s given_up=one_session", self.where)
+            self._has_sftp = False
+            self._drop_files()
+
+    def _ask_for_life(self, connection: asyncssh.SSHClientConnection | None) -> None:
+        """Gives a connection up that answers nothing; others that wait on it need not."""
+        if connection is None or (self._doubt is not None and not self._doubt.done()):
+            return
+        self._doubt = asyncio.create_task(self._give_up_if_dead(connection), name="dsq-ssh-doubt")
+
+    async def _give_up_if_dead(self, connection: asyncssh.SSHClientConnection) -> None:
+        try:
+            async with asyncio.timeout(ALIVE_SECONDS):
+                process = await connection.create_process("true", encoding=None)
+                await process.wait()
+        except asyncssh.ChannelOpenError:
+            return  # a refusal is an answer
+        except (TimeoutError, OSError, asyncssh.Error):
+            log.warning("stalled host=%s", self.where)
+            connection.abort()
 
     async def read(self, path: str, offset: int, limit: int) -> bytes:
         """See :meth:`~dsq.supervisor.scheduler.port.Transport.read`.
@@ -207,31 +335,46 @@ class SshTransport:
                 return connection
             self._connection = self._sftp = None
             if self._clock.monotonic() < self._retry_at:
-                raise UnreachableError(self._reason)
+                kind, words = self._reason
+                raise kind(words)
             try:
-                connection = await asyncssh.connect(**self._options)
+                options = await asyncio.to_thread(self.settings.options)
+                connection = await asyncssh.connect(**options)
             except (OSError, asyncssh.Error, TimeoutError, ValueError) as error:
                 raise self._failed(error) from error
             log.info("connected host=%s", self.where)
             self._wait, self._retry_at = FIRST_WAIT, 0.0
+            self.stats.connects += 1
+            self._gate.set_limit(SESSIONS)
             self._connection = connection
             return connection
 
     def _failed(self, error: Exception) -> UnreachableError:
-        hint = ""
+        hint, kind = "", UnreachableError
         if isinstance(error, asyncssh.HostKeyNotVerifiable):
             hint = "Its host key is not in the known_hosts file, or it has changed."
+            if self.settings.host_key:
+                hint = "Its host key is not the one in cluster.host_key."
         elif isinstance(error, asyncssh.PermissionDenied):
-            hint = "It takes none of the keys."
+            hint, kind = "It takes none of the keys.", LoginRefused
+        elif isinstance(error, asyncssh.KeyImportError | asyncssh.KeyEncryptionError):
+            hint = (
+                "If the key has a passphrase, name identity_passphrase_file, or load it into an "
+                "agent."
+            )
         reason = str(error).rstrip(".") or type(error).__name__
-        self._reason = f"No SSH connection to {self.where}: {reason}. {hint}".strip()
+        words = f"No SSH connection to {self.where}: {reason}. {hint}".strip()
+        self._reason = kind, words
+        self.stats.connect_failures += 1
         self._retry_at = self._clock.monotonic() + self._wait
         log.warning("unreachable host=%s wait=%.0f reason=%s", self.where, self._wait, reason)
         self._wait = min(self._wait * 2, LONGEST_WAIT)
-        return UnreachableError(self._reason)
+        return kind(words)
 
     async def close(self) -> None:
         """Closes the connection."""
+        if self._doubt is not None:
+            self._doubt.cancel()
         async with self._lock:
             connection, self._connection, self._sftp = self._connection, None, None
         if connection is not None:

@@ -61,7 +61,9 @@ def test_local_cluster_from_up_to_down(home: GridHome) -> None:
     job_id = home.submit(host_job("echo local && exit 3"))
     job = home.wait(job_id, timeout=60)
     assert (job["status"], job["exit_code"]) == ("FAILED", 3)
-    assert home.dsq("logs", str(job_id)).stdout == "Running: it\nlocal\n"
+    output = home.dsq("logs", str(job_id)).stdout.splitlines()
+    assert output[:3] == ["--> steps[0]", "Running: it", "local"]
+    assert output[3].startswith("<-- steps[0] failed with 3 (")
     home.down()
     assert processes_of(home.path) == []
     assert home.dsq("jobs", check=False).returncode == 69

@@ -48,7 +48,9 @@ ADDED_EVENTS = frozenset(
     {
         "ClaimableWithdrawn",
         "ConstantChanged",
+        "CreditClaimed",
         "DefaultAdminTransferStarted",
+        "FaucetWithdrawn",
         "JobCancelRequested",
         "JobExpired",
         "JobSettled",
@@ -59,6 +61,7 @@ ADDED_EVENTS = frozenset(
         "PaymentDeferred",
         "PlacementSkipped",
         "ReportSkipped",
+        "UserCredited",
     }
 )
 """Events that the published contracts do not have: a client written for those skips them."""

@@ -101,6 +101,11 @@ def job(
 class FakeHead:
     number: int
     timestamp: int
+    era: int = 0
+
+    @property
+    def hash(self) -> bytes:
+        return self.number.to_bytes(16) + self.era.to_bytes(16)
 
 
 @dataclass(frozen=True)
@@ -210,6 +215,7 @@ class FakeGrid:
         fail: Raised by the next calls of the named methods.
         sent: What was sent: method and arguments.
         alive: False makes every call fail with ``UnreachableError``.
+        era: Another number makes all blocks other blocks, as after a restart of the chain.
     """
 
     address: Address = ME
@@ -227,6 +233,7 @@ class FakeGrid:
     sent: list[tuple[str, Any]] = field(default_factory=list)
     alive: bool = True
     block: int = 1204
+    era: int = 0
 
     def __post_init__(self) -> None:
         self._batches: asyncio.Queue[FakeBatch] = asyncio.Queue()
@@ -256,10 +263,10 @@ class FakeGrid:
     def say(self, name: str, **args: Any) -> None:
         """Puts an event into the feed."""
         self.block += 1
-        self._batches.put_nowait(FakeBatch((FakeEvent(name, args),), FakeHead(self.block, NOW)))
+        self._batches.put_nowait(FakeBatch((FakeEvent(name, args),), FakeHead(self.block, NOW, self.era)))
 
     def heartbeat(self, *, reset: bool = False) -> None:
-        self._batches.put_nowait(FakeBatch((), FakeHead(self.block, NOW), reset))
+        self._batches.put_nowait(FakeBatch((), FakeHead(self.block, NOW, self.era), reset))
 
     def write(self, job_id: int, *lines: str, at: int = NOW) -> None:
         """Adds lines to a job's output."""
@@ -275,7 +282,7 @@ class FakeGrid:
 
     async def head(self) -> FakeHead:
         self._check("head")
-        return FakeHead(self.block, NOW - 1)
+        return FakeHead(self.block, NOW - 1, self.era)
 
     async def constants(self) -> Constants:
         self._check("constants")
@@ -287,13 +294,21 @@ class FakeGrid:
             raise NotFoundError(f"There is no job {job_id}.")
         return self.known[job_id]
 
-    async def jobs(self, *, limit: int | None = None) -> list[Job]:
+    async def job_ids(self, after: int = 0) -> list[int]:
         self._check("jobs")
-        return [self.known[job_id] for job_id in sorted(self.known, reverse=True)][:limit]
+        return sorted(self.known)[after:]
+
+    async def jobs_by_id(self, ids: Sequence[int]) -> list[Job]:
+        self._check("jobs")
+        return [await self.job(job_id) for job_id in ids]
+
+    async def block_hash(self, number: int) -> bytes | None:
+        self._check("head")
+        return FakeHead(number, 0, self.era).hash if number <= self.block else None
 
     async def changes(self) -> AsyncIterator[FakeBatch]:
         self._check("changes")
-        yield FakeBatch((), FakeHead(self.block, NOW - 1))
+        yield FakeBatch((), FakeHead(self.block, NOW - 1, self.era))
         while True:
             yield await self._batches.get()
 

@@ -1,4 +1,4 @@
-"""Gets what the tests need beside Python: Slurm and sshd from Debian, anvil from npm.
+"""Gets what the tests need beside Python: Slurm, sshd and Redis from Debian, anvil from npm.
 
 Debian packages are installed only where that was asked for (``CI`` or ``DSQ_APT=1``)
 and where no Slurm of the site's own could be disturbed; otherwise the one line to
@@ -18,7 +18,10 @@ PACKAGES = {
     "munged": "munge",
     "sshd": "openssh-server",
     "tmux": "tmux",
+    "redis-server": "redis-server",
 }
+SITE_FILES = ("/etc/slurm/slurm.conf", "/etc/slurm-llnl")
+"""A site that has these is left alone: Debian's packages would start a second Slurm there."""
 
 
 def missing_packages() -> list[str]:
@@ -33,7 +36,7 @@ def missing_packages() -> list[str]:
 def install(packages: list[str]) -> None:
     """Installs Debian packages, or says the line that does."""
     line = f"apt-get install -y --no-install-recommends {' '.join(packages)}"
-    site_slurm = any(Path(p).exists() for p in ("/etc/slurm/slurm.conf", "/etc/slurm-llnl"))
+    site_slurm = any(Path(name).exists() for name in SITE_FILES)
     allowed = bool(os.environ.get("CI") or os.environ.get("DSQ_APT") == "1")
     if not allowed or site_slurm or os.geteuid() != 0 or shutil.which("apt-get") is None:
         print(f"not on this machine: {', '.join(packages)}; their tests are skipped.")

@@ -10,7 +10,7 @@ from typing import Any
 
 from dsq.core.model import Job, job_hex_id
 from dsq.supervisor.agent import Agent
-from dsq.supervisor.journal import JobRecord
+from dsq.supervisor.records import JobRecord
 from dsq.supervisor.settings import ProviderSettings, parse_settings
 from tests.support.fakes import (
     ME,
@@ -41,6 +41,7 @@ def settings(tmp_path: Path, **cluster: Any) -> ProviderSettings:
             "services": {"sbatch_grpc": "127.0.0.1:2", "logger_grpc": "127.0.0.1:3"},
             "cluster": {"kind": "slurm", **cluster},
             "timing": timing,
+            "benchmark": {"probe": False},
         },
         base=tmp_path,
         where="test",
@@ -94,6 +95,7 @@ class Provider:
             journal,
             self.world.clock,
             feed=feed,
+            token_seed=b"seed",
         )
         self._stop = asyncio.Event()
         self._task = asyncio.create_task(self.agent.run(self._stop))
@@ -148,14 +150,20 @@ class Provider:
         """Waits until jobs have ended on chain and in the journal."""
 
         def over() -> bool:
-            is_alive = not self.world.is_dead
             return (
-                is_alive
+                not self.world.is_dead
                 and all(self.job(i).status.is_final for i in job_ids)
-                and all((record := self.record(i)) is None or not record.is_open for i in job_ids)
+                and all(self.is_closed(i) for i in job_ids)
             )
 
         await self.until(over, seconds)
+
+    def is_closed(self, job_id: int) -> bool:
+        """The journal is done with a job, or never had to know it."""
+        record = self.record(job_id)
+        if record is None:
+            return not self.chain.state.claims.get(job_id)
+        return not record.is_open
 
     def job(self, job_id: int) -> Job:
         return self.chain.peek(job_id)
@@ -171,7 +179,7 @@ class Provider:
     def story(self) -> str:
         """What happened, for a failed assertion."""
         parts = [f"boundaries: {self.world.boundaries[-40:]}"]
-        for job_id in self.chain._jobs:
+        for job_id in self.chain.job_ids:
             notes = [] if self.world.is_dead else self.journal.history(job_id)
             parts.append(f"{job_id} {self.job(job_id).status.name}: {[n.text for n in notes]}")
         return "\n".join(parts)
@@ -189,7 +197,12 @@ async def provider(tmp_path: Path, *, crash_at: int = 0, **cluster: Any) -> Asyn
     try:
         yield made
         if not made.world.is_dead:
-            await made.stop()
+            try:
+                await made.stop()
+            except BaseException:
+                # It may also be killed while it stops.
+                if not made.world.is_dead:
+                    raise
     finally:
         if made._task is not None and not made._task.done():
             await made.kill()

@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,7 @@ class SshServer:
         identity: The private key it takes.
         known_hosts: A file with its host key.
         folder: Its folder, with ``sshd.log``.
+        extra: More lines of its configuration.
     """
 
     port: int
@@ -37,6 +38,17 @@ class SshServer:
     identity: Path
     known_hosts: Path
     folder: Path
+    extra: tuple[str, ...] = ()
+
+    @property
+    def pid(self) -> int:
+        """The process that takes connections."""
+        return int((self.folder / "sshd.pid").read_text())
+
+    @property
+    def host_key(self) -> str:
+        """Its host key, as a known_hosts file has it behind the name."""
+        return " ".join((self.folder / "host.pub").read_text().split()[:2])
 
     def stop(self) -> None:
         """Kills the server; connections it has made live on."""
@@ -72,12 +84,15 @@ def ssh_account(name: str = TEST_ACCOUNT) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def sshd(folder: Path, user: str, *, env: Mapping[str, str] | None = None) -> Iterator[SshServer]:
+def sshd(
+    folder: Path, user: str, *, env: Mapping[str, str] | None = None, extra: Sequence[str] = ()
+) -> Iterator[SshServer]:
     """A server that lets ``user`` in with a new key, up while the block runs.
 
     Args:
         folder: For keys and configuration; made here.
-        user: The account.
+        user: The account, or several with blanks between them.
+        extra: More lines of its configuration.
         env: Variables of its sessions; this is how remote commands find a test's Slurm.
     """
     program = sshd_program()
@@ -91,9 +106,10 @@ def sshd(folder: Path, user: str, *, env: Mapping[str, str] | None = None) -> It
             )
     (folder / "authorized_keys").write_text((folder / "identity.pub").read_text())
     (folder / "authorized_keys").chmod(0o644)
-    server = SshServer(_free_port(), user, folder / "identity", folder / "known_hosts", folder)
-    host_key = " ".join((folder / "host.pub").read_text().split()[:2])
-    server.known_hosts.write_text(f"[127.0.0.1]:{server.port} {host_key}\n")
+    server = SshServer(
+        _free_port(), user, folder / "identity", folder / "known_hosts", folder, tuple(extra)
+    )
+    server.known_hosts.write_text(f"[127.0.0.1]:{server.port} {server.host_key}\n")
     start(server, program, env=env)
     try:
         yield server
@@ -119,6 +135,7 @@ def start(server: SshServer, program: str, *, env: Mapping[str, str] | None = No
         "KbdInteractiveAuthentication no",
         f"AllowUsers {server.user}",
         "Subsystem sftp internal-sftp",
+        *server.extra,
         *(["SetEnv " + " ".join(f"{key}={value}" for key, value in env.items())] if env else []),
     ]
     config.write_text("\n".join(lines) + "\n")

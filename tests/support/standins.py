@@ -2,7 +2,8 @@
 
 Each notes its arguments, environment and standard input, byte for byte, and then does
 the least that lets the script go on: ``srun`` runs the command as a process here,
-``apptainer`` and ``enroot`` run it on the host instead of in an image.
+``apptainer`` and ``enroot`` run it on the host instead of in an image, and programs that
+make networks let it run in the host's.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ case $1 in
   exec | run) mode=$1; shift ;;
 esac
 while [ $# -gt 0 ]; do
-  case $1 in --pwd) shift 2 ;; --*) shift ;; *) break ;; esac
+  case $1 in --pwd | --mount) shift 2 ;; --*) shift ;; *) break ;; esac
 done
 shift # the image
 [ "$mode" = exec ] && exec "$@"
@@ -58,7 +59,13 @@ exit 0
 _ENROOT = r"""
 roots=@RECORDS@/enroot
 case $1 in
-  import) echo image >"$3" ;;
+  import)
+    echo image >"$3"
+    [ ! -e "${ENROOT_CONFIG_PATH-}/.credentials" ] || {
+      cp "$ENROOT_CONFIG_PATH/.credentials" "$record.credentials"
+      stat -c %a "$ENROOT_CONFIG_PATH/.credentials" >"$record.mode"
+    }
+    ;;
   create) mkdir -p "$roots/$3/etc" && printf 'FROM_IMAGE=yes\n' >"$roots/$3/etc/environment" ;;
   remove) rm -r "${roots:?}/$3" ;;
   start)
@@ -69,6 +76,7 @@ case $1 in
     environ >"$record.environ"
     mounts >"$record.mounts"
     hooks
+    cp "$ENROOT_ROOTFS/etc/rc.local" "$record.rc"
     shift 4
     declare -a variables=()
     while IFS= read -r line; do variables+=("$line"); done <"$record.environ"
@@ -89,6 +97,79 @@ cp "$4" "$record.upload"
 printf 'https://files.example/a%%20b\n'
 """
 
+# Objects lie in files: s3://bucket/key is @RECORDS@/s3/bucket/key.
+_S5CMD = r"""
+s3=@RECORDS@/s3
+flags=()
+while [ $# -gt 0 ]; do
+  case $1 in
+    --log) shift 2 ;;
+    cp | sync) action=$1; shift ;;
+    --*) flags+=("$1"); shift ;;
+    *) break ;;
+  esac
+done
+from=$1 to=$2
+case $from in
+  s3://*) from=$s3/${from#s3://} ;;
+esac
+case $to in
+  s3://*) to=$s3/${to#s3://} && mkdir -p "$(dirname "$to.")" ;;
+esac
+case " ${flags[*]} " in *' --delete '*) rm -rf "${to:?}" && mkdir -p "$to" ;; esac
+case $from in
+  *'/*') mkdir -p "$to" && cp -r "${from%'*'}." "$to" ;;
+  *'*') cp -r "${from%'*'}"* "$to" ;;
+  */) mkdir -p "$to" && cp -r "$from." "$to" ;;
+  *) [ -f "$from" ] && cp "$from" "$to" ;;
+esac || { echo "ERROR no object found" >&2; exit 1; }
+"""
+
+_UNSHARE = r"""
+while :; do case ${1-} in --*) shift ;; *) break ;; esac; done
+exec "$@"
+"""
+
+# The script waits until the child has a namespace of its own, which it has not here.
+_READLINK = r"""
+case $1 in /proc/self/ns/*) echo outer ;; *) echo inner ;; esac
+"""
+
+_IP = r"""
+case "$*" in
+  *'address show'*)
+    compgen -G '@RECORDS@/*.slirp4netns.cwd' || compgen -G '@RECORDS@/*.pasta.cwd' || exit 0
+    echo '2: net0    inet 169.254.254.100/24 scope global net0'
+    ;;
+  *'route get'*) echo '1.1.1.1 via 192.0.2.1 dev eth0 src 192.0.2.7 uid 0' ;;
+esac
+"""
+
+_FORWARDER = r"""
+exec -a "@NAME@" sleep 60
+"""
+
+_WG = r"""
+case $1 in
+  genkey) echo "key$EPOCHREALTIME$RANDOM" ;;
+  pubkey) read -r key; echo "public-$key" ;;
+esac
+"""
+
+_WG_QUICK = r"""
+cp "$2" "$record.conf"
+stat -c %a "$2" >"$record.mode"
+"""
+
+_MOUNT = r"""
+cp "$2" "$record.resolv"
+"""
+
+_SETPRIV = r"""
+shift 2 # --pdeathsig TERM
+exec "$@"
+"""
+
 PROGRAMS = {
     "srun": _SRUN,
     "scontrol": _SCONTROL,
@@ -96,6 +177,18 @@ PROGRAMS = {
     "enroot": _ENROOT,
     "wget": _WGET,
     "curl": _CURL,
+    "s5cmd": _S5CMD,
+    "unshare": _UNSHARE,
+    "nsenter": "",
+    "readlink": _READLINK,
+    "ip": _IP,
+    "slirp4netns": _FORWARDER,
+    "pasta": _FORWARDER,
+    "wg": _WG,
+    "wg-quick": _WG_QUICK,
+    "mount": _MOUNT,
+    "setpriv": _SETPRIV,
+    "dpsproxy": "",
 }
 
 
@@ -110,7 +203,7 @@ class Call:
     record: Path
 
     def file(self, suffix: str) -> str:
-        """What the stand-in noted besides: ``stdin``, ``conf``, ``environ``, ``mounts``."""
+        """What the stand-in noted besides: ``stdin``, ``conf``, ``environ``, ``mounts``…"""
         return self.record.with_name(f"{self.record.name}.{suffix}").read_bytes().decode()
 
     @property
@@ -143,12 +236,14 @@ class Standins:
         root: Everything lies here.
         cache: The site's cache root, below which the script keeps its storage.
         files: What ``wget`` brings.
+        s3: What ``s5cmd`` sees as buckets.
     """
 
     def __init__(self, root: Path, *, real: tuple[str, ...] = ()) -> None:
         self.root = root
         self.bin = root / "bin"
         self.records = root / "records"
+        self.s3 = self.records / "s3"
         self.cache = root / "cache"
         self.files = root / "files"
         for directory in (self.bin, self.records, self.cache, self.files):
@@ -160,7 +255,7 @@ class Standins:
     def write(self, name: str, text: str) -> None:
         """Puts a stand-in on the PATH: notes its call, then does ``text``."""
         path = self.bin / name
-        head = _HEAD.replace("@NAME@", name) + text
+        head = (_HEAD + text).replace("@NAME@", name)
         head = head.replace("@RECORDS@", str(self.records)).replace("@FILES@", str(self.files))
         path.write_text(head)
         path.chmod(0o755)
@@ -213,7 +308,7 @@ class Standins:
 
     def calls(self, name: str) -> list[Call]:
         """The calls of one program, in order."""
-        return [call for call in self._all_calls() if call.name == name]
+        return [call for call in self.all_calls() if call.name == name]
 
     def forget(self) -> None:
         """Drops the notes of all calls."""
@@ -224,7 +319,8 @@ class Standins:
         """What the script left in the storage below the cache; empty after a clean end."""
         return [path.name for path in self.cache.glob("shared/*/*")]
 
-    def _all_calls(self) -> Iterator[Call]:
+    def all_calls(self) -> Iterator[Call]:
+        """The calls of all programs, in order."""
         for path in sorted(self.records.glob("*.args")):
             record = path.with_suffix("")
             env = _split(record.with_name(record.name + ".env"))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Hashable
+from pathlib import Path
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -10,19 +12,30 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal, VerticalScroll
 from textual.widgets import Input, Label
 
-from dsq.console.user.columns import job_columns
+from dsq.console.dialogs.ask_text import AskText
+from dsq.console.dialogs.choose import Choose
+from dsq.console.dialogs.columns import ChooseColumns
+from dsq.console.export import export_jobs
+from dsq.console.preferences import JobsTable
+from dsq.console.user.columns import USUAL, all_columns, column_choices, job_columns
 from dsq.console.user.details import detail_lines, summary_lines, title_line
-from dsq.console.user.filters import parse_filter
 from dsq.console.user.screens.job import JobScreen
 from dsq.console.user.screens.job_actions import JobActions
 from dsq.console.user.screens.logs import LogScreen
 from dsq.console.widgets.lines import Lines
-from dsq.console.widgets.table import LiveTable
+from dsq.console.widgets.table import Column, LiveTable
 from dsq.console.widgets.words import plural
 from dsq.core.errors import UsageError
 from dsq.core.model import Job, JobStatus
+from dsq.core.readmodel import Filter, Order, parse_filter
+from dsq.core.readmodel.model import ORDERS
+
+UPWARD = frozenset({"id", "name", "status", "provider"})
+"""What is sorted upward first; of numbers and times one wants the largest."""
 
 WHY_EVERY = 5.0
+SORT_EVERY = 1.0
+"""Seconds between two sortings of a table whose order changes by itself."""
 EMPTY = ("No jobs yet. Press s to submit the first one.", "", "? shows all keys.")
 NO_MATCH = ("No job passes the filter.", "Press / to change it, escape to show all jobs.")
 LOADING = ("Reading your jobs from the grid…",)
@@ -63,13 +76,24 @@ class JobsScreen(JobActions):
         Binding("c", "cancel", "Cancel", tooltip="Cancel the job", id="jobs.cancel"),
         Binding("slash", "filter", "Filter", tooltip="Show some jobs only", id="jobs.filter"),
         Binding("y", "copy", "Copy id", tooltip="Copy the job's number", id="jobs.copy"),
-        Binding("escape", "clear_filter", "All jobs", tooltip="Drop the filter", id="jobs.all"),
-    ]
+        Binding("o", "sort", "Sort", show=False, tooltip="Sort by something; again: the other way",
+                id="jobs.sort"),
+        Binding("f", "fold", "Fold", show=False, tooltip="One row for the jobs of a sweep, or all",
+                id="jobs.fold"),
+        Binding("C", "columns", "Columns", show=False, tooltip="Choose, order and size the columns",
+                id="jobs.columns"),
+        Binding("e", "export", "Export", show=False,
+                tooltip="Write the marked jobs, else all shown, to a JSON or CSV file",
+                id="jobs.export"),
+        Binding("escape", "clear_filter", "All jobs", tooltip="Drop the marks, then the filter",
+                id="jobs.all"),
+    ]  # fmt: skip
 
     def __init__(self) -> None:
         super().__init__()
         self._why_at: dict[int, float] = {}
         self._digits = 4
+        self._searched_at = 0.0
         self._selected_status: tuple[int, JobStatus, bool] | None = None
 
     def compose_view(self) -> ComposeResult:
@@ -80,10 +104,12 @@ class JobsScreen(JobActions):
         with Container(id="body"):
             yield LiveTable(
                 self.state.jobs,
-                job_columns(self.state, self.console_app.moment),
+                self._columns(),
                 key=lambda job: job.id,
                 index_of=self._index_of,
                 empty=LOADING,
+                marks=True,
+                key_at=lambda index: self.state.jobs.id_at(index),
                 id="jobs",
             )
             with VerticalScroll(id="detail", can_focus=False):
@@ -91,6 +117,10 @@ class JobsScreen(JobActions):
 
     def _index_of(self, key: Hashable) -> int | None:
         return self.state.jobs.index_of(key) if isinstance(key, int) else None
+
+    def _columns(self) -> list[Column[Job]]:
+        app = self.console_app
+        return job_columns(self.state, app.moment, self._digits, app.preferences.jobs.columns)
 
     @property
     def table(self) -> LiveTable[Job]:
@@ -101,25 +131,36 @@ class JobsScreen(JobActions):
         """The selected job."""
         return self.table.selected
 
+    @property
+    def marked_ids(self) -> list[int]:
+        return [key for key in self.table.marked if isinstance(key, int)]
+
     def on_mount(self) -> None:
         self.table.focus()
+        wanted = self.console_app.preferences.jobs
+        if wanted.sort != JobsTable().sort or wanted.fold:
+            self._show(order=self.console_app.order(), fold=wanted.fold)
 
     # -- painting -------------------------------------------------------------------
 
     def update_view(self, *, changed: bool) -> None:
         table = self.table
+        table.source = self.state.jobs
         table.stale = self.state.link.state == "offline"
         table.empty = self._empty()
         digits = max(4, len(str(self.state.jobs.newest)))
         if digits != self._digits:
             self._digits = digits
-            table.set_columns(job_columns(self.state, self.console_app.moment, digits))
+            table.set_columns(self._columns())
         if changed:
             table.rows_changed()
         else:
             table.repaint()
         self._show_details()
         self._ask_why()
+        if self.state.jobs.wants_sorting and self.moment.now - self._searched_at >= SORT_EVERY:
+            self._searched_at = self.moment.now
+            self._show()
 
     def _empty(self) -> tuple[str, ...]:
         if self.state.jobs.total:
@@ -156,8 +197,18 @@ class JobsScreen(JobActions):
         jobs = self.state.jobs
         text = self.query_one("#filter", Input).value.strip()
         shown = f"{len(jobs):,} of {jobs.total:,}" if text else plural(jobs.total, "job")
+        if self.table.marked:
+            shown = f"{len(self.table.marked):,} marked of {shown}"
+        if not jobs.order.is_plain or not jobs.order.descending:
+            shown += f" by {jobs.order.by} {'↓' if jobs.order.descending else '↑'}"
+        if self.state.to_read:
+            shown += f", {self.state.to_read:,} to read"
         note = f"/{text}  {shown}" if text else shown if jobs.total else ""
         return "  ".join(part for part in (super().tab_note(), note) if part)
+
+    def on_live_table_marked(self) -> None:
+        self.tick(changed=True)
+        self.refresh_bindings()
 
     def on_live_table_moved(self) -> None:
         self._show_details()
@@ -175,15 +226,29 @@ class JobsScreen(JobActions):
     def on_input_changed(self, event: Input.Changed) -> None:
         problem = self.query_one("#filter-problem", Lines)
         try:
-            parsed = parse_filter(event.value, self.state.provider_name)
+            parsed = parse_filter(event.value)
         except UsageError as error:
             problem.show([[(str(error), "error")]])
             problem.add_class("-open")
             return
         problem.remove_class("-open")
-        self.state.jobs.set_filter(parsed)
-        self.tick(changed=True)
-        self.refresh_bindings()
+        self._show(wanted=parsed)
+
+    def _show(
+        self,
+        wanted: Filter | None = None,
+        order: Order | None = None,
+        fold: bool | None = None,
+    ) -> None:
+        """Shows other jobs, or the same in another order; many are searched in the background."""
+        self.run_worker(self._search(wanted, order, fold), group="search", exit_on_error=False)
+
+    async def _search(self, wanted: Filter | None, order: Order | None, fold: bool | None) -> None:
+        await self.state.jobs.show(wanted, order, fold)
+        self._searched_at = self.moment.now
+        if self.ready:
+            self.tick(changed=True)
+            self.refresh_bindings()
 
     def on_input_submitted(self) -> None:
         self._close_filter()
@@ -194,8 +259,66 @@ class JobsScreen(JobActions):
         self.table.focus()
 
     def action_clear_filter(self) -> None:
+        open_line = self.query_one("#filter-line").has_class("-open")
+        if self.table.marked and not open_line:
+            self.table.clear_marks()
+            return
         self.query_one("#filter", Input).value = ""
         self._close_filter()
+
+    # -- order, folding, columns ----------------------------------------------------------
+
+    def action_sort(self) -> None:
+        """Asks what to sort by; the same again turns the order round."""
+        now = self.state.jobs.order
+        keys = list(ORDERS)
+
+        def chosen(index: int | None) -> None:
+            if index is not None:
+                by = keys[index]
+                down = not now.descending if by == now.by else by not in UPWARD
+                self._show(order=Order(by, down))
+                self.console_app.prefer_jobs(sort=f"{'-' if down else ''}{by}")
+
+        way = "downward" if now.descending else "upward"
+        rows = [(key, f"now, {way}; again turns it round" if key == now.by else "") for key in keys]
+        self.app.push_screen(Choose("Sort by", rows), chosen)
+
+    def action_fold(self) -> None:
+        fold = not self.state.jobs.folded
+        self._show(fold=fold)
+        self.console_app.prefer_jobs(fold=fold)
+
+    def action_columns(self) -> None:
+        app = self.console_app
+
+        def chosen(columns: tuple[str, ...] | None) -> None:
+            if columns is not None:
+                app.prefer_jobs(columns=() if columns == USUAL else columns)
+                self.table.set_columns(self._columns())
+
+        known = all_columns(self.state, app.moment, self._digits)
+        choices = column_choices(known, app.preferences.jobs.columns)
+        self.app.push_screen(ChooseColumns(choices), chosen)
+
+    def action_export(self) -> None:
+        def named(text: str | None) -> None:
+            if text:
+                self.run_worker(self._export(text), exit_on_error=False)
+
+        self.app.push_screen(AskText("Write to", "jobs.json", "a file, .json or .csv"), named)
+
+    async def _export(self, text: str) -> None:
+        path = Path(text).expanduser()
+        store = self.state.jobs
+        ids = self.marked_ids or [store.id_at(index) for index in range(len(store))]
+        found = [job for job in map(store.get, ids) if job is not None]
+        try:
+            count = await asyncio.to_thread(export_jobs, path, found)
+        except Exception as error:  # shown, not raised: the console goes on
+            self.console_app.report(error, "export")
+            return
+        self.console_app.tell(f"Wrote {plural(count, 'job')} to {path}.", "export")
 
     # -- what one can do with a job -----------------------------------------------------
 
@@ -204,7 +327,10 @@ class JobsScreen(JobActions):
             return True
         if action == "clear_filter":
             shown = self.query_one("#filter-line").has_class("-open")
-            return shown or bool(self.query_one("#filter", Input).value)
+            typed = bool(self.query_one("#filter", Input).value)
+            return shown or typed or bool(self.table.marked)
+        if action in ("export", "sort", "fold"):
+            return self.state.jobs.total > 0
         if action in ("logs", "copy"):
             return self.job is not None
         return super().check_action(action, parameters)

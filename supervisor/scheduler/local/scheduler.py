@@ -117,7 +117,9 @@ class LocalScheduler:
 
     async def discover(self) -> ClusterInfo:
         """See :meth:`~dsq.supervisor.scheduler.port.Scheduler.discover`."""
-        return ClusterInfo((self.node,), PARTITION, self.max_minutes, "local")
+        return ClusterInfo(
+            (self.node,), PARTITION, self.max_minutes, "local", configured=(self.node,)
+        )
 
     async def free(self) -> Free:
         """See :meth:`~dsq.supervisor.scheduler.port.Scheduler.free`."""
@@ -298,6 +300,7 @@ class LocalScheduler:
             "CPUs": (cpus, self.node.cpus),
             "MB of memory": (cpus * spec.mem_per_cpu, self.node.mem_mb),
             "GPUs": (spec.gpus, self.node.gpus),
+            "nodes": (spec.nodes, 1),
             "minutes": (spec.minutes, self.max_minutes or spec.minutes),
         }
         for unit, (wanted, most) in asked.items():

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from dsq.core.chain import Chain, DevChain, deploy
+from dsq.core.chain import Chain, DevChain, Sender, deploy
 from dsq.core.chain.deployment import CONTRACTS, created_address
 from dsq.core.errors import CreditsError, SettingsError, UnreachableError, WrongChainError
 from dsq.core.model import Address
@@ -71,11 +73,12 @@ async def test_second_deployment_with_a_record_does_nothing(node: DevChain, tmp_
 
 
 async def test_deployment_stopped_at_each_step_goes_on(node: DevChain, tmp_path: Path) -> None:
-    """Wherever it is stopped, the next run completes it; no contract is deployed twice."""
+    """Stopped between any two transactions, it is completed; no contract is deployed twice."""
     seen: list[str] = []
     operator = await _operator(node)
     await deploy(node.rpc_url, CHAIN_ID, operator, initial_supply_wei=SUPPLY, progress=seen.append)
-    for stop_at in range(0, len(seen), 3):
+    stops = [place for place, step in enumerate(seen) if place == 0 or "signed" not in step]
+    for stop_at in stops:
         operator = await _operator(node)
         record = tmp_path / f"deployment-{stop_at}.json"
         told: list[str] = []
@@ -104,6 +107,53 @@ async def test_deployment_stopped_at_each_step_goes_on(node: DevChain, tmp_path:
             beyond = created_address(operator.address, 12)
             assert await chain.rpc.request("eth_getCode", [beyond.lower, "latest"]) == "0x"
             assert await _nonce(chain, operator.address) == 12
+
+
+async def test_a_faucet_comes_with_the_grid_or_later(node: DevChain, tmp_path: Path) -> None:
+    """It gives the grid's credits, belongs to the deployer, and is there once."""
+    operator = await _operator(node)
+    record = tmp_path / "deployment.json"
+    options: dict[str, Any] = {"initial_supply_wei": SUPPLY, "record": record}
+    bare = await deploy(node.rpc_url, CHAIN_ID, operator, **options)
+    assert bare.addresses.faucet is None
+    later = await deploy(node.rpc_url, CHAIN_ID, operator, faucet=True, **options)
+    assert dataclasses.replace(later.addresses, faucet=None) == bare.addresses
+    again = await deploy(node.rpc_url, CHAIN_ID, operator, **options)
+    assert again == later
+    assert later.total_gas == bare.total_gas + later.gas_used["FaucetCredit"]
+    assert [one.what for one in later.checks if "Faucet" in one.what] == [
+        "FaucetCredit is on chain",
+        "FaucetCredit.credit is Credit",
+        "FaucetCredit: the deployer is its owner",
+    ]
+
+
+async def test_every_link_role_and_owner_is_looked_up(node: DevChain, tmp_path: Path) -> None:
+    """Rights that were handed over since are told apart; a link that is missing is an error."""
+    operator = await _operator(node)
+    record = tmp_path / "deployment.json"
+    options: dict[str, Any] = {"initial_supply_wei": SUPPLY, "record": record}
+    done = await deploy(node.rpc_url, CHAIN_ID, operator, **options)
+    assert len(done.checks) == 23
+    assert all(one.is_so for one in done.checks)
+    assert done.fee_wei == COINS - await node.native_balance(operator.address)
+    async with await Chain.connect(
+        node.rpc_url, chain_id=CHAIN_ID, metascheduler=done.addresses.metascheduler
+    ) as chain:
+        sender = Sender(chain, operator)
+        role = ("MetaScheduler", "METASCHEDULER_ROLE", operator.address)
+        await sender.send(chain.calls.revoke_role(*role))
+        again = await deploy(node.rpc_url, CHAIN_ID, operator, **options)
+        assert [one.what.split("(")[0] for one in again.checks if not one.is_so] == [
+            "MetaScheduler.grantRole"
+        ]
+        assert not await chain.has_role(*role)
+        link = ("JobRepository", "METASCHEDULER_ROLE", chain.addresses.metascheduler)
+        await sender.send(chain.calls.revoke_role(*link))
+        repaired = await deploy(node.rpc_url, CHAIN_ID, operator, **options)
+        assert repaired.addresses == done.addresses
+        assert await chain.has_role(*link)
+        await sender.close()
 
 
 async def _nonce(chain: Chain, account: Address) -> int:

@@ -12,6 +12,7 @@ import pytest
 
 from dsq.core.chain import Batch, Chain, FileCursor, Follower, MemoryCursor, Sender, SqliteCursor
 from dsq.core.chain import follower as follower_module
+from dsq.core.errors import ReorgError
 from dsq.core.model import Address
 from tests.support.anvil import DevGrid
 
@@ -116,6 +117,56 @@ async def test_reorganisation_is_told(grid: DevGrid) -> None:
     await feed.until(22)
     assert feed.resets == 1
     assert feed.values.count(21) == 1
+
+
+async def test_reorganisation_of_many_depths(grid: DevGrid) -> None:
+    """Every payment that a reorganisation undid and that was mined again is told again."""
+    sender = await grid.sender(grid.operator)
+    chain = await grid.connect()
+    feed = _follow(chain)
+    # Of blocks from before the node's start it has no states to go back to.
+    await grid.node.mine(20)
+    for depth in (1, 5, 12):
+        value = 100 + depth
+        await _pay(sender, value)
+        await feed.until(value)
+        await grid.node.request("anvil_reorg", depth, [])
+        while feed.resets == 0:
+            await feed.next()
+        feed.resets = 0
+        # Undone or not: what the chain has in the end was told behind the reset or before it.
+        head = (await chain.head()).number
+        told = {event.args["value"] for event in await chain.events(0, head, ["Transfer"])}
+        await _pay(sender, value + 500)
+        await feed.until(value + 500)
+        assert told <= set(feed.values)
+    assert feed.follower.snapshot().reorgs >= 3
+    assert feed.follower.snapshot().lag <= 3
+
+
+async def test_too_deep_a_reorganisation_stops_with_an_error(grid: DevGrid) -> None:
+    """Beyond the allowed depth nothing is handled any more, also not after a restart."""
+    chain = await grid.connect()
+    cursor = MemoryCursor()
+    feed = _follow(chain, cursor, max_reorg=4)
+    await grid.node.mine(10)
+    while (await feed.next()).head.number < (await chain.head()).number:
+        pass
+    await grid.node.request("anvil_reorg", 3, [])
+    while not feed.resets:
+        await feed.next()
+    await grid.node.mine(10)
+    while (await feed.next()).head.number < (await chain.head()).number - 2:
+        pass
+    place = cursor.load()
+    assert place is not None
+    await grid.node.request("anvil_reorg", 12, [])
+    for store in (cursor, MemoryCursor(place)):
+        halted = _follow(chain, store, max_reorg=4)
+        with pytest.raises(ReorgError, match="went back at least .* blocks") as caught:
+            await halted.until(-1)
+        assert caught.value.exit_code == 74
+        assert halted.values == []
 
 
 async def test_kill_of_the_node_is_told(grid: DevGrid) -> None:

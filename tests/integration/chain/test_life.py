@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from dsq.core.chain import Receipt
+from dsq.core.config import GridConfig
 from dsq.core.errors import ContractError
+from dsq.core.grid import Grid
 from dsq.core.model import (
     ZERO_ADDRESS,
     Affinity,
@@ -17,7 +19,7 @@ from dsq.core.model import (
     wait_status_of,
 )
 from dsq.core.units import CREDIT, minutes_for, wei_per_minute
-from tests.support.anvil import HARDWARE, PRICES, DevGrid
+from tests.support.anvil import CHAIN_ID, HARDWARE, PRICES, DevGrid
 
 pytestmark = pytest.mark.anvil
 
@@ -217,3 +219,46 @@ def _job_id(receipt: Receipt) -> int:
     event = receipt.event("NewJobRequestEvent")
     assert event is not None
     return int(event.args["job_id"])
+
+
+async def test_the_history_of_an_account_adds_up(grid: DevGrid) -> None:
+    """Every movement of credits is told with its job, and together they are the balance."""
+    customer = await grid.account(1_000, allowance=True)
+    provider = await grid.provider(Label("name", "alpha"))
+    chain = await grid.connect()
+    calls = chain.calls
+    user, host = await grid.sender(customer), await grid.sender(provider)
+    operator = await grid.sender(grid.operator)
+    for name in ("first", "second"):
+        await user.send(calls.request_new_job(DEFINITION, 200 * CREDIT, name))
+    await operator.send(calls.meta_schedule(1, provider.address))
+    await host.send(calls.claim_next_job())
+    await host.send(calls.provider_set_job_status(1, JobStatus.RUNNING))
+    await user.send(calls.top_up_job(1, 50 * CREDIT))
+    await host.send(calls.provider_set_job_status(1, JobStatus.FINISHED, 1))
+    await user.send(calls.cancel_job(2))
+    await user.send(calls.transfer(provider.address, 7 * CREDIT))
+
+    config = GridConfig(
+        rpc_url=grid.node.rpc_url,
+        chain_id=CHAIN_ID,
+        metascheduler=str(grid.metascheduler),
+    )
+    api = Grid(config, chain, None)
+    mine = await api.movements(customer.address)
+    assert [(each.kind, each.job_id) for each in mine] == [
+        ("minted" if mine[0].other == ZERO_ADDRESS else "received", 0),
+        ("locked", 1),
+        ("locked", 2),
+        ("topped up", 1),
+        ("returned", 1),
+        ("returned", 2),
+        ("sent", 0),
+    ]
+    assert mine[-1].other == provider.address
+    assert sum(each.change_wei for each in mine) == await chain.balance(customer.address)
+    theirs = await api.movements(provider.address)
+    assert [(each.kind, each.job_id) for each in theirs] == [("earned", 1), ("received", 0)]
+    assert sum(each.change_wei for each in theirs) == await chain.balance(provider.address)
+    later = await api.movements(customer.address, from_block=mine[-1].block_number)
+    assert later == mine[-1:]

@@ -146,12 +146,19 @@ class Town:
             assert time.monotonic() < deadline, "it did not come true in time"
             await asyncio.sleep(0.05)
 
-    async def scheduler(self, *, remember: bool = False) -> MetaScheduler:
-        """Starts a meta-scheduler and waits for its first view."""
+    async def placer(self) -> Party:
+        """An account that may place jobs."""
         party = await self.party()
         await self.operator.send(
             self.chain.calls.grant_role("MetaScheduler", "METASCHEDULER_ROLE", party.address)
         )
+        return party
+
+    async def scheduler(
+        self, *, remember: bool = False, party: Party | None = None
+    ) -> MetaScheduler:
+        """Starts a meta-scheduler and waits for its first view."""
+        party = party or await self.placer()
         memory = Memory(self.folder / "snapshot.json", "this") if remember else None
         service = MetaScheduler(self.chain, party.sender, memory=memory)
         stop = asyncio.Event()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 
 import pytest
 
@@ -182,6 +183,62 @@ async def test_many_jobs_fill_the_grid_and_never_more(town: Town) -> None:
     await town.until_true(all_ended, timeout=60)
     stop.set()
     await asyncio.gather(*workers, *running)
+
+
+async def test_jobs_of_a_block_are_placed_in_one_transaction(town: Town) -> None:
+    """30 jobs that wait together cost one transaction, not thirty."""
+    await town.seller(cpus=64)
+    customer = await town.customer()
+    ids = await asyncio.gather(*(town.request(customer) for _ in range(30)))
+    service = await town.scheduler()
+    for job_id in ids:
+        await town.until(job_id, META)
+    await _settled(town, service)
+    assert len(await _placements(town, ids)) == 1
+    await town.stop_schedulers()
+
+
+async def _placements(town: Town, ids: Sequence[int]) -> set[bytes]:
+    """Transactions that placed these jobs."""
+    head = await town.chain.head()
+    events = await town.chain.events(0, head.number, ["JobTransitionEvent"])
+    return {
+        event.tx_hash
+        for event in events
+        if event.args["to_status"] is META and event.args["job_id"] in ids
+    }
+
+
+async def test_a_placement_that_fails_spoils_no_other(town: Town) -> None:
+    """A job is cancelled and a provider banned while the batch is on its way."""
+    cheap, dear = await town.seller(price=1, cpus=2), await town.seller(price=2, cpus=64)
+    customer = await town.customer()
+    ids = await asyncio.gather(*(town.request(customer) for _ in range(8)))
+    placer, calls = await town.placer(), town.chain.calls
+    await town.node.request("evm_setIntervalMining", 0)
+    # They come first, and so they do in the block.
+    await customer.sender.submit(calls.cancel_job(ids[3]))
+    await town.operator.sender.submit(calls.ban(cheap.address))
+    service = await town.scheduler(party=placer)
+
+    async def sent() -> bool:
+        return len(service.state.placing) == 8
+
+    await town.until_true(sent)
+    await town.node.mine()
+    await town.node.request("evm_setIntervalMining", 1)
+    for job_id in ids:
+        if job_id == ids[3]:
+            assert (await town.chain.job(job_id)).status is JobStatus.CANCELLED
+        else:
+            assert (await town.until(job_id, META)).provider == dear.address
+    head = await town.chain.head()
+    skipped = await town.chain.events(0, head.number, ["PlacementSkipped"])
+    assert {(e.args["job_id"], e.args["provider"]) for e in skipped} >= {(ids[3], dear.address)}
+    assert sum(event.args["provider"] == cheap.address for event in skipped) == 2
+    await _settled(town, service)
+    assert not service.state.placing
+    await town.stop_schedulers()
 
 
 async def test_two_schedulers_do_each_other_no_harm(town: Town) -> None:

@@ -16,6 +16,8 @@ import pytest
 
 from dsq.console.local.minislurm import MiniSlurm
 from dsq.core.errors import SettingsError, UnreachableError
+from dsq.core.model import JobDefinition
+from dsq.supervisor.capacity import claimable, never_runs
 from dsq.supervisor.scheduler.port import (
     FORGOTTEN,
     Completed,
@@ -25,6 +27,7 @@ from dsq.supervisor.scheduler.port import (
 )
 from dsq.supervisor.scheduler.slurm import SlurmScheduler, SlurmSettings
 from dsq.supervisor.scheduler.transport import LocalTransport
+from dsq.supervisor.states import AWAY_REASONS
 from tests.support.clusters import Cluster, slurm_here, slurm_settings
 from tests.support.slurm import job_account, open_folder, running_slurm
 
@@ -296,6 +299,113 @@ async def test_a_controller_that_is_down_is_unreachable_and_comes_back() -> None
         assert await scheduler.find(spec.name, spec.token, int(time.time())) is None
         await scheduler.cancel(job)
     subprocess.run(["rm", "-rf", folder], check=True)
+
+
+async def test_a_row_that_a_path_forges_is_not_believed(folder: Path, slurm: MiniSlurm) -> None:
+    """A job of the same account names an output with a line break and another's row in it: the
+    attempt it claims to be is not found."""
+    cluster, line = listening(folder, slurm)
+    spec = cluster.spec()
+    settings = cluster.scheduler.settings  # type: ignore[attr-defined]
+    wanted = f"{settings.workdir}/{spec.name}/{spec.token}"
+    since = int(time.time())
+    row = f"77|{since}|{job_account()}|COMPLETED|None|{since}|{since}|0|1:00|n1|{wanted}/out.log"
+    log = f"77|{since}|{job_account()}|COMPLETED|{since}|{since}|0:0|60|n1|{wanted}"
+    forger = await line.run(
+        [
+            *("sbatch", "--parsable", "--hold", f"--job-name={spec.name}"),
+            *(f"--output=/tmp/x\n{row}", f"--chdir=/tmp\n{log}", "--wrap=true"),
+        ]
+    )
+    assert forger.returncode == 0, forger.stderr
+    try:
+        assert await cluster.scheduler.find(spec.name, spec.token, since) is None
+    finally:
+        await line.run(["scancel", forger.stdout.decode().strip()])
+
+
+async def test_a_cluster_without_sacct_has_no_records_of_old_jobs(
+    folder: Path, slurm: MiniSlurm, tmp_path: Path
+) -> None:
+    """It is no silent cluster: what left the queue is unknown, the rest goes on."""
+    bin_dir = folder / "few-programs"
+    bin_dir.mkdir(exist_ok=True)
+    for name in ("sbatch", "squeue", "scancel", "scontrol"):
+        found = subprocess.run(["which", name], capture_output=True, text=True, check=True)
+        (bin_dir / name).unlink(missing_ok=True)
+        (bin_dir / name).symlink_to(found.stdout.strip())
+    scheduler = slurm_here(folder, slurm, bin_dir=str(bin_dir))
+    cluster = Cluster(scheduler, "slurm")
+    _, job = await cluster.submit("true")
+    assert (await cluster.ended(job)).state == "COMPLETED"
+    assert await scheduler.poll([SlurmJobId("999999", 5)]) == {}
+
+
+async def scontrol(slurm: MiniSlurm, *words: str) -> None:
+    """What a cluster's operator does."""
+    done = await LocalTransport(env=slurm.env()).run(["scontrol", "update", *words])
+    assert done.returncode == 0, done.stderr
+
+
+async def test_a_partition_that_is_closed_gets_no_claims_and_says_so(
+    folder: Path, slurm: MiniSlurm
+) -> None:
+    """Nothing is free there, with the reason; what waits shows the reason that hands it back."""
+    cluster = Cluster(slurm_here(folder, slurm), "slurm")
+    assert (await cluster.scheduler.free()).closed == ""
+    await scontrol(slurm, "PartitionName=batch", "State=DOWN")
+    try:
+        free = await cluster.scheduler.free()
+        assert free.closed == "the partition batch is DOWN"
+        assert claimable(free, [], [JobDefinition(1, 1, 1)], 9) == 0
+        _, job = await cluster.submit("true")
+        waiting = await cluster.until(job, lambda seen: bool(seen.reason))
+        assert waiting.reason in AWAY_REASONS
+        await cluster.scheduler.cancel(job)
+    finally:
+        await scontrol(slurm, "PartitionName=batch", "State=UP")
+
+
+async def test_limits_of_a_partition_are_known_and_slurm_agrees(
+    folder: Path, slurm: MiniSlurm
+) -> None:
+    """What is said never to run is refused by Slurm too; what is not, it takes."""
+    cluster = Cluster(slurm_here(folder, slurm), "slurm")
+    await scontrol(slurm, "PartitionName=batch", "MaxNodes=1", "MaxCPUsPerNode=6")
+    try:
+        info = await cluster.scheduler.discover()
+        assert (info.max_nodes, info.max_cpus_per_node) == (1, 6)
+        assert len(info.configured) == 2
+        for ntasks, cpus in ((7, 1), (1, 7), (12, 1), (6, 1), (1, 6), (3, 2)):
+            why = never_runs(JobDefinition(ntasks, cpus, 10), info)
+            assert bool(why) is (ntasks * cpus > 6), why
+            if why:
+                with pytest.raises(SubmitRefused):
+                    await cluster.submit("true", ntasks=ntasks, cpus_per_task=cpus, mem_per_cpu=10)
+            else:
+                _, job = await cluster.submit(
+                    "true", ntasks=ntasks, cpus_per_task=cpus, mem_per_cpu=10
+                )
+                assert (await cluster.ended(job)).state == "COMPLETED"
+    finally:
+        await scontrol(
+            slurm, "PartitionName=batch", "MaxNodes=UNLIMITED", "MaxCPUsPerNode=UNLIMITED"
+        )
+
+
+async def test_a_node_that_is_down_is_configured_still(folder: Path, slurm: MiniSlurm) -> None:
+    """Jobs that only it could hold are not called impossible; it is not registered either."""
+    cluster = Cluster(slurm_here(folder, slurm), "slurm")
+    await scontrol(slurm, "NodeName=n2", "State=DOWN", "Reason=test")
+    try:
+        info = await cluster.scheduler.discover()
+        assert [node.name for node in info.nodes] == ["n1"]
+        assert [node.name for node in info.configured] == ["n1", "n2"]
+        assert never_runs(JobDefinition(20, 1, 10), info) == ""
+    finally:
+        await scontrol(slurm, "NodeName=n2", "State=RESUME")
+        while len((await cluster.scheduler.discover()).nodes) < 2:
+            await asyncio.sleep(0.2)
 
 
 @pytest.mark.slow

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from dsq.core.clock import SystemClock
 from dsq.core.model import Address
-from dsq.sbatch.service.logstore import LogId, LogStore
+from dsq.sbatch.service.logframes import LogId
+from dsq.sbatch.service.logstore import LogStore
 from dsq.sbatch.service.sealing import Sealer
 
 WRITER = """
@@ -18,14 +19,16 @@ import asyncio, sys
 from pathlib import Path
 from dsq.core.clock import SystemClock
 from dsq.core.model import Address
-from dsq.sbatch.service.logstore import LogId, LogStore
+from dsq.sbatch.service.logframes import Lines, LogId
+from dsq.sbatch.service.logstore import LogStore
 from dsq.sbatch.service.sealing import Sealer
 
 async def main(folder, first):
     store = LogStore(folder, Sealer(bytes(32)), SystemClock())
     log = LogId(Address(b"c" * 20), "0x" + "01" * 32)
     while True:
-        lines = [(number, b"line %d " % number + b"x" * 2000) for number in range(first, first + 37)]
+        numbers = range(first, first + 37)
+        lines = Lines([b"line %d " % number + b"x" * 2000 for number in numbers], list(numbers))
         first = await store.append(log, b"w" * 20, lines, first_index=first)
         print(first, flush=True)
 
@@ -38,7 +41,10 @@ LOG = LogId(Address(b"c" * 20), "0x" + "01" * 32)
 async def _read(folder: Path) -> list[tuple[int, bytes]]:
     store = LogStore(folder, Sealer(bytes(32)), SystemClock())
     try:
-        return [(line.number, line.data) async for line in store.read(LOG, follow=False)]
+        found: list[tuple[int, bytes]] = []
+        async for frame in store.read(LOG, follow=False):
+            found += enumerate(frame.lines().data, frame.first)
+        return found
     finally:
         await store.close()
 

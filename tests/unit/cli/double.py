@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 from dsq.core.errors import DsqError, NotFoundError
-from dsq.core.grid import Balance, WhyReport
+from dsq.core.grid import Balance, Movement, Submission, WhyReport
 from dsq.core.model import (
     ZERO_ADDRESS,
     Address,
@@ -70,6 +71,8 @@ class GridDouble:
         self.output: list[bytes] = []
         self.sent: list[tuple[Any, ...]] = []
         self.allowed = 0
+        self.waiting: dict[str, int] = {}
+        self.moved: list[Movement] = []
         self.fail: DsqError | None = None
         self.chain = self
 
@@ -109,9 +112,24 @@ class GridDouble:
         customer: Address | None = None,
         limit: int | None = None,
     ) -> list[Job]:
-        found = [one for one in self.known.values() if one.customer == customer]
+        found = [one for one in self.known.values() if one.customer == (customer or self.address)]
         found = [one for one in found if status in (None, one.status)]
         return sorted(found, key=lambda one: -one.id)[:limit]
+
+    async def movements(self, account: Address) -> list[Movement]:
+        return self.moved
+
+    async def head(self) -> Any:
+        return SimpleNamespace(number=7, hash=b"\x07" * 32)
+
+    async def block_hash(self, number: int) -> bytes | None:
+        return bytes([number]) * 32
+
+    async def job_ids(self, after: int = 0, *, customer: Address | None = None) -> list[int]:
+        return sorted(n for n, one in self.known.items() if one.customer == customer)[after:]
+
+    async def jobs_by_id(self, ids: Sequence[int]) -> list[Job]:
+        return [self.known[job_id] for job_id in ids]
 
     async def submit(
         self,
@@ -122,13 +140,43 @@ class GridDouble:
         uses: Iterable[Label] = (),
         affinity: Iterable[Affinity] = (),
         approve: bool = True,
+        secrets: Mapping[str, str] | None = None,
+        key: str = "",
     ) -> Job:
+        extra = [each for each in (dict(secrets or {}), key) if each]
         self._signed(
             "submit", workflow["steps"][0]["name"], credits, name, list(map(str, uses)),
-            list(map(str, affinity)), approve,
+            list(map(str, affinity)), approve, *extra,
         )  # fmt: skip
         self.add(job(41, name=name))
         return self.known[41]
+
+    async def submit_many(
+        self,
+        submissions: Sequence[Submission],
+        credits: int,  # noqa: A002
+        *,
+        uses: Iterable[Label] = (),
+        affinity: Iterable[Affinity] = (),
+        approve: bool = True,
+        secrets: Mapping[str, str] | None = None,
+        on_job: Callable[[Submission, Job], None] = lambda _submission, _job: None,
+    ) -> list[Job]:
+        made = []
+        for each in submissions:
+            env = {one["key"]: one["value"] for one in each.workflow["env"]}
+            self._signed("submit", each.name, each.key, credits, env, dict(secrets or {}))
+            number = max(self.known, default=40) + 1
+            self.add(job(number, name=each.name))
+            made.append(self.known[number])
+            on_job(each, made[-1])
+        return made
+
+    async def changes(self) -> AsyncIterator[Any]:
+        for number, one in list(self.known.items()):
+            if not one.status.is_final:
+                self.known[number] = dataclasses.replace(one, status=JobStatus.FINISHED)
+            yield None
 
     async def watch(self, job_id: int) -> AsyncIterator[Job]:
         yield self.known[job_id]
@@ -147,6 +195,24 @@ class GridDouble:
             return dataclasses.replace(before, has_cancel_request=True)
         return dataclasses.replace(before, status=JobStatus.CANCELLED)
 
+    async def expiry(self, job_id: int) -> int | None:
+        return NOW + 3600 if self.known[job_id].status is JobStatus.RUNNING else None
+
+    async def release(self, job_id: int) -> Job:
+        self._signed("release", job_id)
+        before = self.known[job_id]
+        running = before.status is JobStatus.RUNNING
+        after = JobStatus.FAILED if running else JobStatus.PENDING
+        return dataclasses.replace(before, status=after)
+
+    async def claim_faucet(self) -> int:
+        self._signed("claim_faucet")
+        return 5 * CREDIT
+
+    async def withdraw_claimable(self, to: Address | None = None) -> int:
+        self._signed("withdraw_claimable", to)
+        return 3 * CREDIT
+
     async def top_up(self, job_id: int, wei: int, *, approve: bool = True) -> Job:
         self._signed("top_up", job_id, wei, approve)
         return self.known[job_id]
@@ -155,7 +221,8 @@ class GridDouble:
         # Also the chain's, which answers with a number.
         if address == self.address and self.wallet is not None and self.did:
             return 42 * CREDIT
-        return Balance(address, 9_900 * CREDIT, self.allowed, CREDIT, 100 * CREDIT)
+        held = 9_900 * CREDIT
+        return Balance(address, held, self.allowed, CREDIT, 100 * CREDIT, **self.waiting)
 
     async def allowance(self, owner: Address) -> int:
         return self.allowed

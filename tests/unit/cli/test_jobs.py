@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dsq.core.errors import AllowanceError, ContractError, CreditsError
+from dsq.core.errors import AllowanceError, ContractError, CreditsError, TryAgainError
 from dsq.core.model import JobStatus
 from dsq.core.units import CREDIT
 
@@ -137,6 +137,39 @@ class TestJobs:
         assert [one["id"] for one in dsq("jobs", "--json", "--limit", "1").json] == [2]
         assert [one["id"] for one in dsq("jobs", "--json", "--customer", str(GAIA)).json] == [3]
 
+    def test_filters_and_sorts_as_the_console_does(self, dsq: Dsq, grid: GridDouble) -> None:
+        """--filter takes the console's words, --sort a key; both bound by --status and --limit."""
+        named = [dataclasses.replace(job(n), name=name) for n, name in enumerate("cab", 1)]
+        grid.add(*named, job(4, JobStatus.FINISHED))
+
+        def ids(*args: str) -> list[int]:
+            return [one["id"] for one in dsq("jobs", "--json", *args).json]
+
+        assert ids("--filter", "status:pending !a") == [3, 1]
+        assert ids("--sort", "name", "--status", "pending") == [2, 3, 1]
+        assert ids("--sort", "-name", "--limit", "2", "--filter", "provider:none|0x9a name:t") == [
+            4
+        ]
+        assert ids("--filter", "id>1", "--sort", "id") == [2, 3, 4]
+        grid.add(job(1, JobStatus.FINISHED))
+        assert ids("--filter", "status:finished") == [4, 1]
+
+    @pytest.mark.parametrize(
+        ("args", "words"),
+        [
+            (("--filter", "stauts:running"), "'status'"),
+            (("--filter", "cost>x"), "no number"),
+            (("--sort", "cots"), "'cost'"),
+        ],
+    )
+    def test_mistakes_in_a_filter_are_explained(
+        self, dsq: Dsq, grid: GridDouble, args: tuple[str, str], words: str
+    ) -> None:
+        """One sentence with the close match, exit code 64."""
+        result = dsq("jobs", *args)
+        assert result.code == 64
+        assert words in result.err
+
     def test_the_table_has_a_line_a_job(self, dsq: Dsq, grid: GridDouble) -> None:
         """Aligned columns, without colour in a pipe."""
         grid.add(job(1, JobStatus.FINISHED), job(12, JobStatus.RUNNING))
@@ -210,6 +243,26 @@ class TestOthers:
         assert "gaia was asked to end job 2" in dsq("cancel", "2").err
         assert dsq("cancel", "2", "--json").json["has_cancel_request"] is True
 
+    def test_release_says_what_became_of_the_job(self, dsq: Dsq, grid: GridDouble) -> None:
+        """Back in the queue, or ended with what it cost; before its time, one sentence."""
+        grid.add(job(1, JobStatus.META_SCHEDULED), job(2, JobStatus.RUNNING))
+        result = dsq("job", "release", "1")
+        assert result.err == "Job 1 is PENDING again and waits for another provider.\n"
+        result = dsq("job", "release", "2")
+        assert result.err == "Job 2 is FAILED: it cost 0 credits, 100 come back.\n"
+        assert dsq("job", "release", "2", "--json").json["status"] == "FAILED"
+        grid.fail = TryAgainError("Job 2 is RUNNING and may be released at 14:05 UTC.")
+        result = dsq("job", "release", "2")
+        assert (result.code, result.out) == (75, "")
+        assert "may be released at 14:05 UTC" in result.err
+
+    def test_cancel_of_a_running_job_names_the_way_out(self, dsq: Dsq, grid: GridDouble) -> None:
+        """When the provider must have answered, and what to do if it does not."""
+        grid.add(job(2, JobStatus.RUNNING))
+        result = dsq("cancel", "2")
+        assert "gaia was asked to end job 2" in result.err
+        assert "'dsq job release 2' ends it from 2026-11-18" in result.err
+
     def test_topup_says_what_it_buys(self, dsq: Dsq, grid: GridDouble) -> None:
         """In time at the job's provider."""
         grid.add(job(2, JobStatus.RUNNING))
@@ -236,10 +289,26 @@ class TestMoneyAndProviders:
             "balance_wei": str(9_900 * CREDIT),
             "locked_wei": str(100 * CREDIT),
             "native_wei": str(CREDIT),
+            "claimable_wei": "0",
+            "faucet_wei": "0",
         }
         assert dsq("credits", "--json").json == result.json
         assert dsq("credits", "balance", str(GAIA), "--json").json["address"] == str(GAIA)
         assert "9900 credits" in dsq("credits").out
+
+    def test_what_waits_is_shown_and_collected(self, dsq: Dsq, grid: GridDouble) -> None:
+        """Deferred payments and the faucet's promises name the command that collects them."""
+        grid.waiting = {"claimable_wei": 3 * CREDIT, "faucet_wei": 5 * CREDIT}
+        text = dsq("credits").out
+        assert "3 credits: 'dsq credits withdraw' collects them" in text
+        assert "5 credits: 'dsq credits claim' collects them" in text
+        assert dsq("credits", "claim").err.startswith("Claimed 5 credits from")
+        result = dsq("credits", "withdraw", "--to", str(GAIA), "--json")
+        assert result.json == {"address": str(GAIA), "withdrawn_wei": str(3 * CREDIT)}
+        assert dsq("credits", "withdraw").err == f"Paid 3 waiting credits to {ME}.\n"
+        assert grid.did == [
+            ("claim_faucet",), ("withdraw_claimable", GAIA), ("withdraw_claimable", None),
+        ]  # fmt: skip
 
     def test_allowance_is_shown_and_set(self, dsq: Dsq, grid: GridDouble) -> None:
         """Without a number nothing is signed."""

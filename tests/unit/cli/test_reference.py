@@ -41,7 +41,7 @@ def rows_of(text: str) -> dict[str, list[str]]:
 
 def test_errors_are_those_of_the_code() -> None:
     """Each error with its code and exit code, none missing, none invented."""
-    page = rows_of((DOCS / "errors.md").read_text())
+    page = rows_of((DOCS / "errors.md").read_text().split("## What a contract refuses")[0])
     classes = {
         name: value
         for name, value in vars(errors).items()

@@ -85,7 +85,7 @@ def test_commands_that_use_a_grid_let_it_be_named() -> None:
         (["providers", "aprove"], "Did you mean 'approve'"),
         (["credits", "balanse"], "Did you mean 'balance'"),
         (["job", "shwo", "1"], "Did you mean 'show'?"),
-        (["jobs", "--sttus", "x"], "Did you mean '--status'?"),
+        (["jobs", "--custmer", "x"], "Did you mean '--customer'?"),
         (["jobs", "--status", "RUNING"], "'RUNNING'"),
         (["job", "show", "x"], "'x' is not a job id"),
         (["job", "show"], "Missing argument 'ID'"),

@@ -9,9 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from dsq.core.grid import Movement
+from dsq.core.model import JobStatus
+from dsq.core.units import CREDIT
 from dsq.core.wallet import Wallet, read_key_file
 
 from .conftest import Dsq
+from .double import GAIA, NOW, GridDouble, job
 
 KEY = "22" * 32
 
@@ -109,3 +113,41 @@ def test_the_environments_key_wins(dsq: Dsq, monkeypatch: pytest.MonkeyPatch) ->
     """ETH_PRIVATE_KEY is used before any file."""
     monkeypatch.setenv("ETH_PRIVATE_KEY", KEY)
     assert dsq("wallet", "address").out.strip() == str(Wallet.from_key(KEY).address)
+
+
+def test_the_history_names_each_movement(dsq: Dsq, grid: GridDouble) -> None:
+    """Newest first, with a sign for people and signed wei for programs."""
+    grid.moved = [
+        Movement(NOW, "received", 9 * CREDIT, GAIA, 0, 1, 0, b"\x01" * 32),
+        Movement(NOW + 60, "locked", 2 * CREDIT, GAIA, 41, 2, 0, b"\x02" * 32),
+    ]
+    rows = dsq("wallet", "history", "--json").json
+    assert [(each["kind"], each["change_wei"], each["job_id"]) for each in rows] == [
+        ("locked", str(-2 * CREDIT), 41),
+        ("received", str(9 * CREDIT), None),
+    ]
+    lines = dsq("wallet", "history", "--limit", "1").out.splitlines()
+    assert len(lines) == 2
+    assert "-2" in lines[1]
+    assert "job 41" in lines[1]
+
+
+def test_costs_are_added_up_by_day_job_and_provider(dsq: Dsq, grid: GridDouble) -> None:
+    """The sums of ended jobs; a mistyped way is refused."""
+    grid.add(job(1, JobStatus.FINISHED), job(2, JobStatus.FAILED), job(3))
+    day = dsq("wallet", "spent", "--json").json
+    assert day == [{"day": "2026-11-18", "jobs": 2, "wei": str(3 * CREDIT)}]
+    assert [each["job"] for each in dsq("wallet", "spent", "--by", "job", "--json").json] == [
+        "2",
+        "1",
+    ]
+    assert "3" in dsq("wallet", "spent", "--by", "provider").out
+    assert dsq("wallet", "spent", "--by", "week").code == 64
+
+
+def test_an_account_without_a_past_says_so(dsq: Dsq, grid: GridDouble) -> None:
+    """Words on stderr, nothing on stdout."""
+    for command in ("history", "spent"):
+        result = dsq("wallet", command)
+        assert (result.code, result.out) == (0, "")
+        assert result.err

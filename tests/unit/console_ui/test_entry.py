@@ -33,7 +33,7 @@ def test_the_page_of_keys_is_true() -> None:
 
 def test_the_console_page_names_every_theme_and_filter() -> None:
     """docs/console.md describes what users rely on."""
-    from dsq.console.user.filters import FIELDS, STATUS_GROUPS
+    from dsq.core.readmodel.filters import FIELDS, STATUS_GROUPS
     from dsq.themes.loader import TABLES, builtin_themes
 
     page = (ROOT / "docs" / "console.md").read_text()

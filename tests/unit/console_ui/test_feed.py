@@ -23,11 +23,16 @@ def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BALANCE_EVERY", 0.0)
 
 
+states: list[ConsoleState] = []
+"""The state of the running test, settled as the app does at each tick."""
+
+
 @asynccontextmanager
 async def running(
     grid: FakeGrid, failures: list[Exception] | None = None
 ) -> AsyncIterator[tuple[Feed, ConsoleState]]:
     state = ConsoleState("local")
+    states[:] = [state]
 
     async def connect() -> FakeGrid:
         if failures:
@@ -48,6 +53,8 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
         while not condition():
             await asyncio.sleep(0.005)
+            for state in states:
+                state.jobs.settle()
 
 
 def grid_of_jobs() -> FakeGrid:

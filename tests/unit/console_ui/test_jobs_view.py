@@ -298,7 +298,7 @@ async def test_absurd_numbers_fit() -> None:
     """Amounts and times at the ends of their types do not break a row."""
     big = 2**255
     grid = FakeGrid().add(
-        job(10**30, JobStatus.RUNNING, "big", at=GAIA, start=-(10**9), locked=big // CREDIT),
+        job(2**63 - 1, JobStatus.RUNNING, "big", at=GAIA, start=-(10**9), locked=big // CREDIT),
         job(5, JobStatus.PENDING, "", submit=-(10**9)),
     )
     prices = ProviderPrices(2**200, 0, 0)

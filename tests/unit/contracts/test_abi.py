@@ -62,6 +62,17 @@ ADDITIONS = {
         "StringTooLong(string)",
         *TWO_STEP_OWNER,
     },
+    "FaucetCredit": {
+        "available()",
+        "totalPromised()",
+        "withdraw(address,uint256)",
+        "CreditClaimed(address,uint256)",
+        "FaucetWithdrawn(address,uint256)",
+        "UserCredited(address,uint256,uint256)",
+        "InsufficientFunds(uint256,uint256)",
+        "NothingToClaim(address)",
+        *TWO_STEP_OWNER,
+    },
     "JobRepository": {
         "getState(bytes32)",
         "getDefinition(bytes32)",

@@ -68,7 +68,7 @@ def test_hand_overs(world: World, calls: Calls) -> None:
     """Owners and administrators change in two steps."""
     send(world, calls.transfer_ownership("Constants", world.bob), world.admin)
     send(world, calls.accept_ownership("Constants"), world.bob)
-    send(world, calls.set_time_limit("cancel_timeout", 7), world.bob)
+    send(world, calls.set_constant("cancel_timeout", 7), world.bob)
     assert world.constants.call("cancelTimeout") == 7
     send(world, calls.begin_admin_transfer("JobRepository", world.bob), world.admin)
     send(world, calls.accept_admin_transfer("JobRepository"), world.bob)
@@ -86,7 +86,7 @@ def test_approval_of_a_proposal(world: World, calls: Calls) -> None:
 @pytest.mark.parametrize(
     ("build", "words"),
     [
-        (lambda c: c.set_time_limit("cancel_timeot", 1), "Did you mean 'cancel_timeout'"),
+        (lambda c: c.set_constant("cancel_timeot", 1), "Did you mean 'cancel_timeout'"),
         (
             lambda c: c.request_new_job_with_permit(DEFINITION, 1, deadline=1, signature=b"x"),
             "65 bytes, not 1",
@@ -123,9 +123,9 @@ def test_each_error_has_words() -> None:
 @pytest.mark.parametrize(
     ("name", "values", "words"),
     [
-        ("NotExpired", (100, 161), "in 2 minutes"),
-        ("NotExpired", (100, 2**256 - 1), "by nobody"),
-        ("InvalidReportTimes", ((7).to_bytes(32), 5, 6, 9), "job 7 are not possible: claimed 9"),
+        ("NotExpired", (100, 161), "2 minutes left"),
+        ("NotExpired", (100, 2**256 - 1), "nothing is overdue"),
+        ("InvalidReportTimes", ((7).to_bytes(32), 5, 6, 9), "job 7 are not possible: claimed 1970-01-01 00:00:09"),
         ("TextTooLong", (300, 256), "300 bytes; 256 are allowed"),
         ("ListTooLong", (129, 128), "129 entries; 128 are allowed"),
         ("ConstantBelowBound", (0, 1), "cannot be 0; 1 is the least"),

@@ -92,3 +92,56 @@ async def test_an_unknown_outcome_keeps_it() -> None:
     with pytest.raises(TransactionError):
         await bank.request(100, TransactionError("not yet"))
     assert bank.amount == 100
+
+
+class PermitBank(Bank):
+    """A token that takes permits: the request itself brings what it needs."""
+
+    def __init__(self, allowance: int) -> None:
+        super().__init__(allowance)
+        self.signed = 0
+
+    async def sign(self) -> Any:
+        self.signed += 1
+        return f"permit {self.signed}"
+
+    async def request(self, wei: int, error: Exception | None = None) -> None:
+        async with self.allowances.hold(ME, wei, raise_it=True, permit=self.sign) as permit:
+            await asyncio.sleep(0.01)
+            if error is not None:
+                raise error
+            if permit is not None:
+                assert permit == f"permit {self.signed}", "an older permit has an older number"
+                self.amount = wei
+            assert self.amount >= wei, "the token would refuse this"
+            self.amount -= wei
+
+
+async def test_a_permit_needs_no_approval() -> None:
+    """One after the other, each with its own number; nothing is approved or left."""
+    bank = PermitBank(0)
+    await asyncio.gather(*(bank.request(100) for _ in range(5)))
+    assert (bank.approvals, bank.amount, bank.signed) == ([], 0, 5)
+
+
+async def test_what_stands_is_used_before_a_permit_is_signed() -> None:
+    """A permit would replace the allowance that requests on their way still need."""
+    bank = PermitBank(250)
+    await asyncio.gather(*(bank.request(100) for _ in range(3)))
+    assert (bank.approvals, bank.amount, bank.signed) == ([], 0, 1)
+
+
+async def test_a_failed_request_with_a_permit_leaves_nothing() -> None:
+    """There is nothing to take back: the permit went with the transaction."""
+    bank = PermitBank(30)
+    with pytest.raises(ContractError):
+        await bank.request(100, ContractError("no"))
+    assert (bank.approvals, bank.amount) == ([], 30)
+
+
+async def test_without_leave_no_permit_is_signed() -> None:
+    """--no-approve means the allowance as it stands, and nothing else."""
+    bank = PermitBank(0)
+    async with bank.allowances.hold(ME, 100, raise_it=False, permit=bank.sign) as permit:
+        assert permit is None
+    assert (bank.approvals, bank.signed) == ([], 0)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from dsq.sbatch.render import render
-from dsq.sbatch.workflow import load_workflow
+from dsq.sbatch.render import RenderSettings, render
+from dsq.sbatch.workflow import load_workflow, parse_workflow
 from tests.support.standins import Ended, Standins
-from tests.unit.sbatch.test_model import FULL
+from tests.unit.sbatch.builders import EVERYTHING, SHA256
 from tests.unit.sbatch.test_render import big
 
 EXAMPLES = sorted((Path(__file__).parents[3] / "docs" / "examples").glob("*.yaml"))
@@ -37,30 +37,10 @@ def test_examples_are_valid_and_their_scripts_clean(path: Path) -> None:
 
 def test_a_script_with_everything_is_clean() -> None:
     """All parts of the library and all kinds of steps together pass shellcheck."""
-    from dsq.sbatch.workflow import parse_workflow
-
-    data = big(8)
-    data |= {key: FULL[key] for key in ("env", "input", "inputMode", "enableLogging")}
-    data["output"] = {"http": {"url": "https://h/x"}}
-    container = {
-        "image": "a:b",
-        "x11": True,
-        "mounts": [{"hostDir": "/a", "containerDir": "/b", "options": ""}],
-    }
-    step = {"command": "c", "workDir": "/w", "mapUid": 0, "mapGid": 0}
-    data["steps"] += [
-        {"run": {**step, "container": {**container, "mountHome": True}}},
-        {"run": {**step, "container": {**container, "apptainer": True}}},
-        {
-            "launch": {"handleName": "h", "signalOnParentStepExit": 10, "steps": [{"run": step}]},
-            "catch": [{"name": "it's"}],
-            "finally": [{}],
-        },
-        {
-            "dependsOn": ["h"],
-            "for": {"parallel": False, "items": ["a b"], "steps": [{"run": step}]},
-        },
-    ]
+    data = {**EVERYTHING, "steps": EVERYTHING["steps"] + big(8)["steps"]}
+    assert shellcheck(render(parse_workflow(data))) == ""
+    url = {"url": "https://h/x?k=1"}
+    data |= {"input": {"http": {**url, "checksum": SHA256}}, "output": {"http": url}}
     assert shellcheck(render(parse_workflow(data))) == ""
 
 
@@ -68,7 +48,8 @@ def execute(standins: Standins, name: str, **environment: str) -> Ended:
     """Runs an example."""
     path = next(path for path in EXAMPLES if path.stem == name)
     text = path.read_text().replace('value: "20"', 'value: "2"')
-    ended = standins.run(render(load_workflow(text)), environment)
+    script = render(load_workflow(text), settings=RenderSettings(markers=False))
+    ended = standins.run(script, environment)
     assert standins.leftovers() == []
     return ended
 

@@ -109,9 +109,9 @@ def test_texts_of_commands(machine: Standins, texts: list[str]) -> None:
     assert as_image[2] == ("exec" if command else "run")
     assert apptainer[len(as_image) + 1 :] == tail
     assert apptainer[len(as_image)].startswith(str(machine.cache))
-    assert enroot[6:] == ["0", *(["/bin/sh", "-c", command] if command else [])]
+    assert enroot[5:] == ["0", *(["/bin/sh", "-c", command] if command else [])]
     assert hosted[-3:] == ["/opt/software/i", words, other]
-    assert entry[6:] == ["0", words, other]
+    assert entry[5:] == ["0", words, other]
     assert [call.command[-1] for call in calls[5:]] == [other, words, name]
     assert calls[7].env["item"] == other
 
@@ -201,11 +201,19 @@ def test_templates_hold_no_unquoted_text() -> None:
     words that were quoted before."""
     folder = Path(render.__code__.co_filename).parent / "templates"
     ready = {
-        *("pre_hook", "post_hook", "library", "late_library", "input", "output", "steps", "body"),
-        *("catch", "finally_", "prepare", "line", "flags", "command", "items", "variable.key"),
-        *("number", "begin", "end", "increment", "signal", "where", "patience * 20", "patience"),
-        *("variable", '">=" if increment < 0 else "<="', '"%o" | format(input_mode)'),
+        # shell text that was put together from quoted words
+        *("pre_hook", "post_hook", "library", "late_library", "networks", "input", "output"),
+        *("transfer", "steps", "body", "catch", "finally_", "prepare", "line", "flags", "command"),
+        *("items", "outputs", "object", "source", "sync", "copy", "mark"),
+        # names that a rule of the model has checked, and paths of the model
+        *("variable.key", "prefix", "where", "variable", "name", "status"),
+        # numbers
+        *("number", "begin", "end", "increment", "signal", "attempts", "timeout", "gpus_per_task"),
+        *("patience * 20", "patience", "patience + 5", "hurry", "limit"),
+        *('">=" if increment < 0 else "<="', '"%o" | format(input_mode)'),
+        'endings | map(attribute=0) | join(" ")',
     }
+    assert "name | quote" in (folder / "envelope.sh.j2").read_text()
     for template in folder.glob("*.j2"):
         text = template.read_text()
         for part in text.split("{{")[1:]:

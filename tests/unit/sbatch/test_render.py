@@ -9,16 +9,7 @@ import pytest
 
 from dsq.sbatch.render import RenderSettings, render, unsupported
 from dsq.sbatch.workflow import InvalidWorkflow, load_workflow, parse_workflow
-from tests.unit.sbatch.builders import env, group, job, run
-
-S3 = {
-    "region": "r",
-    "bucketUrl": "s3://b",
-    "path": "/",
-    "accessKeyId": "i",
-    "secretAccessKey": "s",
-    "endpointUrl": "https://e",
-}
+from tests.unit.sbatch.builders import EVERYTHING, S3, env, job, run
 
 
 def test_a_script_begins_so_that_slurm_reads_no_directive() -> None:
@@ -57,44 +48,61 @@ def test_hooks_of_the_operator() -> None:
     assert lines[-1] == "echo bye"
 
 
+def private(**fields: Any) -> dict[str, Any]:
+    """A container of a registry that asks who one is."""
+    secret = {"username": "u", "password": "p"}
+    return {"image": "i", "registry": "reg.io", **secret, **fields}
+
+
+def network(*interfaces: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """A step with a network of its own."""
+    return run("c", network="pasta", customNetworkInterfaces=list(interfaces), **fields)
+
+
+MOUNT = {"hostDir": "/a\nb", "containerDir": "/c", "options": ""}
+WIREGUARD = {"wireguard": {"privateKey": "k"}}
+
 REFUSED: list[tuple[dict[str, Any], str]] = [
-    (job(input={"s3": S3}), "input.s3: S3 is not supported by this version"),
-    (job(output={"s3": S3}), "output.s3: S3 is not supported by this version"),
     (
-        job(virtualNetworks=[{"name": "n", "gatewayAddress": "10.0.0.1/24"}]),
-        "virtualNetworks are not supported by this version",
-    ),
-    (
-        job(group([run("c", network="pasta")])),
-        "steps[0].steps[0].run.network: networks are not supported by this version",
+        job(output={"s3": {**S3, "path": "/a*"}}),
+        "output.s3.path: s5cmd writes to no place with '*' or '?' in its name",
     ),
     (
         job({"name": "n", "catch": [{"use": {"source": "h/o/r"}}]}),
-        "steps[0].catch[0].use: modules are not supported by this version",
+        "steps[0].catch[0].use: the module has not been fetched",
     ),
     (
-        job(
-            run(
-                "c",
-                container={"image": "i", "registry": "reg.io", "username": "u", "password": "p"},
-            )
-        ),
-        "steps[0].run.container.password: credentials of a registry are not supported with "
-        "Enroot by this version (set apptainer: true)",
+        job(run("c", container=private(username="a b"))),
+        "steps[0].run.container.username: Enroot takes names of letters, digits and "
+        "_.!~'()%;:&=+$,@- only (set apptainer: true)",
     ),
     (
-        job(
-            run(
-                "c",
-                container={
-                    "image": "i",
-                    "apptainer": True,
-                    "mounts": [{"hostDir": "/a,b", "containerDir": "/c", "options": ""}],
-                },
-            )
-        ),
-        "steps[0].run.container.mounts[0].hostDir: a blank, ':', ',' or '^' in a mounted path "
-        "is not supported with Apptainer",
+        job(run("c", container={"image": "i", "apptainer": True, "mounts": [MOUNT]})),
+        "steps[0].run.container.mounts[0].hostDir: Apptainer takes no line break in a mounted path",
+    ),
+    (
+        job(network({"wireguard": {"privateKey": "k\nPostUp = id"}})),
+        "steps[0].run.customNetworkInterfaces[0].wireguard.privateKey: a key of WireGuard has "
+        "no line breaks",
+    ),
+    (
+        job(network({})),
+        "steps[0].run.customNetworkInterfaces[0]: an interface is one of wireguard, vnet, bore, "
+        "not nothing",
+    ),
+    (
+        job(network({**WIREGUARD, "bore": {"targetPort": 1, "boreAddress": "b:1"}})),
+        "steps[0].run.customNetworkInterfaces[0]: an interface is one of wireguard, vnet, bore, "
+        "not wireguard and bore",
+    ),
+    (
+        job(network(WIREGUARD, resources={"tasks": 2})),
+        "steps[0].run.customNetworkInterfaces[0]: 2 tasks cannot have one address, but a step each",
+    ),
+    (
+        job(network({"bore": {"targetPort": 1}})),
+        "steps[0].run.customNetworkInterfaces[0].bore.boreAddress: the proxy has one address, "
+        "boreAddress or address",
     ),
 ]
 
@@ -113,15 +121,15 @@ def test_a_refusal_has_its_place_in_the_file() -> None:
     """Line and column are kept from the user's text."""
     text = (
         "resources: {tasks: 1, cpusPerTask: 1, memPerCpu: 1, gpus: 0}\n"
-        "steps:\n  - run: {command: c, network: slirp4netns}\n"
+        "steps:\n  - use: {source: h/o/r}\n"
     )
-    with pytest.raises(InvalidWorkflow, match=r"line 3, column 32: steps\[0\].run.network"):
+    with pytest.raises(InvalidWorkflow, match=r"line 3, column 10: steps\[0\].use"):
         render(load_workflow(text))
 
 
-def test_fields_of_a_namespace_mean_nothing_on_the_host_network() -> None:
-    """Name servers and interfaces belong to a namespace; without one they are no error."""
-    assert render(parse_workflow(job(run("c", network="host", dns=["1.1.1.1"]))))
+def test_everything_of_the_language_is_rendered() -> None:
+    """A workflow with every field of the language is refused for nothing."""
+    assert unsupported(parse_workflow(EVERYTHING)) == []
 
 
 def big(count: int) -> dict[str, Any]:

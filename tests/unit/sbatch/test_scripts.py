@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from dsq.sbatch.render import render
+from dsq.sbatch.render import RenderSettings, render
 from dsq.sbatch.workflow import parse_workflow
 from tests.support.standins import Ended, Standins
 from tests.unit.sbatch.builders import env, group, job, run
@@ -25,7 +25,8 @@ from tests.unit.sbatch.builders import env, group, job, run
 
 def execute(standins: Standins, data: dict[str, Any], **environment: str) -> Ended:
     """Renders and runs a job; whatever happened, it must leave no storage behind."""
-    ended = standins.run(render(parse_workflow(data)), environment)
+    script = render(parse_workflow(data), settings=RenderSettings(markers=False))
+    ended = standins.run(script, environment)
     assert standins.leftovers() == []
     return ended
 
@@ -574,7 +575,8 @@ class TestSignals:
 
     def begin(self, standins: Standins, data: dict[str, Any]) -> subprocess.Popen[str]:
         """Starts a job and returns when its first step says that it is there."""
-        process = standins.start(render(parse_workflow(data)))
+        settings = RenderSettings(markers=False)
+        process = standins.start(render(parse_workflow(data), settings=settings))
         assert process.stdout is not None
         assert process.stdout.readline() == "up\n"
         return process
@@ -601,13 +603,19 @@ class TestSignals:
         os.killpg(process.pid, signal.SIGTERM)
         assert self.end(standins, process, 143) == ""
 
-    @pytest.mark.parametrize("name", ["USR1", "USR2", "ALRM"])
-    def test_signals_of_no_meaning_clean_up_too(self, standins: Standins, name: str) -> None:
-        """Also a signal that the script knows nothing of leaves no storage behind."""
+    @pytest.mark.parametrize("name", ["USR1", "USR2", "ALRM", "XCPU"])
+    def test_warnings_end_the_job_too(self, standins: Standins, name: str) -> None:
+        """What Slurm sends before a time limit, to the script alone, ends the steps and cleans."""
         number = getattr(signal, f"SIG{name}")
+        process = self.begin(standins, job(run("echo up; exec sleep 30"), run("echo never")))
+        process.send_signal(number)
+        assert self.end(standins, process, 128 + number) == ""
+
+    def test_a_signal_that_is_not_expected_cleans_up_too(self, standins: Standins) -> None:
+        """Also one that the script knows nothing of leaves no storage behind."""
         process = self.begin(standins, job(run("echo up; exec sleep 30")))
-        os.killpg(process.pid, number)
-        self.end(standins, process, -number)
+        os.killpg(process.pid, signal.SIGVTALRM)
+        self.end(standins, process, -signal.SIGVTALRM)
 
     def test_deep_inside(self, standins: Standins) -> None:
         """From the innermost command outwards everything ends, finally still runs, catch not."""

@@ -6,21 +6,34 @@ import re
 from pathlib import Path
 
 from dsq.core.rpc.gen.logger.v1alpha1 import logger_pb2
+from dsq.sbatch.service.metrics import Metrics
 from dsq.sbatch.service.settings import ServiceSettings
 
-PAGE = (Path(__file__).parents[3] / "docs" / "sbatch-api.md").read_text()
+DOCS = Path(__file__).parents[3] / "docs"
+PAGE = (DOCS / "sbatch-api.md").read_text()
+SETTINGS = (DOCS / "reference" / "settings.md").read_text()
+METRICS = (DOCS / "reference" / "metrics.md").read_text()
 
 
-def section(title: str) -> str:
+def section(title: str, page: str = PAGE) -> str:
     """The text under a heading."""
-    return PAGE.split(f"## {title}\n", 1)[1].split("\n## ", 1)[0]
+    return page.split(f"## {title}\n", 1)[1].split("\n## ", 1)[0]
+
+
+def named(text: str) -> set[str]:
+    """The names in the first column of a table."""
+    rows = [line.split("|")[1] for line in text.splitlines() if line[:3] == "| `"]
+    return {name for row in rows for name in re.findall(r"`(\w+)`", row)}
 
 
 def test_every_setting_is_described() -> None:
     """The table of settings has all fields of ServiceSettings and no others."""
-    rows = [line.split("|")[1] for line in section("Settings").splitlines() if line[:3] == "| `"]
-    named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
-    assert named == set(ServiceSettings.model_fields)
+    assert named(section("The sbatch API", SETTINGS)) == set(ServiceSettings.model_fields)
+
+
+def test_every_metric_is_described() -> None:
+    """The table has all metrics under the names that Prometheus shows, and no others."""
+    assert named(section("The sbatch API", METRICS)) == Metrics().names()
 
 
 def test_every_added_field_is_described() -> None:

@@ -9,7 +9,8 @@ import pytest
 from dsq.core.model import Address, JobStatus
 from dsq.sbatch.service.ledger import SCAN_OVERLAP, Ledger
 from dsq.sbatch.service.sealing import Sealer
-from dsq.sbatch.service.store import IdempotentSubmit, SqliteScriptStore, StoredScript
+from dsq.sbatch.service.sqlite_store import SqliteScriptStore
+from dsq.sbatch.service.store import IdempotentSubmit, StoredScript
 from tests.unit.service.support import Jobs, TestClock
 
 ANN, BOB = Address(b"a" * 20), Address(b"b" * 20)
@@ -117,7 +118,7 @@ async def test_deleted_scripts_leave_nothing(
     ledger: Ledger, store: SqliteScriptStore, clock: TestClock
 ) -> None:
     """A repeat after the script went is a new submit, not the key of nothing."""
-    submit = IdempotentSubmit("ann", "1", b"f")
+    submit = IdempotentSubmit("ann", "1", (b"f",))
     script = StoredScript("k", "#!/bin/bash", ANN, True, clock.now())
     assert await store.put(script, submit) == "k"
     assert await store.earlier(submit, clock.now()) == "k"

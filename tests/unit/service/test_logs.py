@@ -19,6 +19,7 @@ from dsq.core.rpc.gen.logger.v1alpha1.logger_pb2 import (
     ReadRequest,
     WatchListRequest,
     WriteRequest,
+    WriteResponse,
 )
 from dsq.core.rpc.logger import LogLine, LogReader, LogWriter
 from dsq.core.rpc.signing import read_text, watch_list_text, write_text
@@ -209,6 +210,40 @@ async def test_watch_list(
         break
 
 
+async def test_batches(job: Job, writer: LogWriter, reader: LogReader) -> None:
+    """Once the service has said that it takes them, many lines travel in few messages."""
+    name = log_name(job)
+    assert not writer._takes_batches
+    sent = [LogLine(b"%d" % n + b"x" * 300, n) for n in range(5000)]
+    assert await writer.append(job.customer, name, sent[:2], first_index=0) == 2
+    assert writer._takes_batches
+    assert await writer.append(job.customer, name, sent, first_index=0) == 5000
+    assert await writer.append(job.customer, name, sent[-10:], first_index=4990, end=True) == 5000
+    batches = [batch async for batch in reader.read_batches(name)]
+    assert len(batches) < 20
+    got = [line for batch in batches for line in batch]
+    assert [line.data for line in got] == [line.data for line in sent]
+    assert [line.timestamp_ns for line in got] == [line.timestamp_ns for line in sent]
+    assert [line.line for line in got] == list(range(5000))
+    assert len(await texts(reader, name, from_line=4321)) == 679
+
+
+async def test_a_service_that_takes_no_batches(
+    job: Job, writer: LogWriter, reader: LogReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A writer sends it single lines for ever: it would lose the others."""
+    monkeypatch.setattr(
+        "dsq.sbatch.service.logs.WriteResponse",
+        lambda next_index, takes_batches: WriteResponse(next_index=next_index),
+    )
+    name = log_name(job)
+    for first in (0, 2):
+        await writer.append(job.customer, name, lines("a", "b"), first_index=first)
+        assert not writer._takes_batches
+    await writer.append(job.customer, name, [], first_index=4, end=True)
+    assert await texts(reader, name) == ["a", "b", "a", "b"]
+
+
 class TestWriteRefusals:
     async def test_unsigned(self, raw: Raw, job: Job) -> None:
         """Lines without a signature are refused."""
@@ -291,6 +326,21 @@ class TestWriteRefusals:
         assert await write(raw, [request(job, good)], metadata(provider, job)) is None
         code = await write(raw, [request(job, bad)], metadata(provider, job))
         assert code == CODES.INVALID_ARGUMENT
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {"lines": [b"a", b"b"], "timestamps": [1]},
+            {"lines": [b"a", b"x" * (2 << 20)], "timestamps": [1, 2]},
+            {"line_index": 2**64 - 1},
+        ],
+    )
+    async def test_batches_that_are_wrong(
+        self, raw: Raw, job: Job, provider: Wallet, fields: Any
+    ) -> None:
+        """Times that do not fit the lines, a line that is too long, a number beyond counting."""
+        status = await write(raw, [request(job, **fields)], metadata(provider, job))
+        assert status is grpc.StatusCode.INVALID_ARGUMENT
 
     async def test_no_such_job(self, raw: Raw, jobs: Jobs, job: Job, provider: Wallet) -> None:
         """A log of a job that the chain does not know."""
@@ -416,7 +466,7 @@ class TestReadRefusals:
         forged = self.read(stranger, name, now, address=customer.address.lower)
         for request in (
             self.read(customer, name, now - 301),
-            self.read(customer, name, now + 301),
+            self.read(customer, name, now + 360),
             self.read(customer, name, (now - 301) * 1000),
             self.read(customer, name, 0),
             self.read(customer, name, 2**64 - 1),

@@ -5,25 +5,34 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import pytest
 
 from dsq.core.model import Address
-from dsq.sbatch.service import logstore
-from dsq.sbatch.service.logstore import (
-    DamagedLogError,
-    LogCompleteError,
-    LogId,
-    LogStore,
-    StoredLine,
-)
+from dsq.sbatch.service import logframes, logstore
+from dsq.sbatch.service.logframes import DamagedLogError, Frame, Lines, LogId
+from dsq.sbatch.service.logstore import LogCompleteError, LogStore
 from dsq.sbatch.service.sealing import Sealer
 from tests.unit.service.support import TestClock
 
 LOG = LogId(Address(b"c" * 20), "0x" + "01" * 32)
 OTHER = LogId(Address(b"d" * 20), "0x" + "01" * 32)
 WRITER, SECOND = b"w" * 20, b"x" * 20
+
+
+class StoredLine(NamedTuple):
+    """A line as a reader sees it."""
+
+    number: int
+    timestamp: int
+    data: bytes
+
+
+def of(frame: Frame) -> list[StoredLine]:
+    """The lines of a frame."""
+    found = frame.lines()
+    return list(map(StoredLine, range(frame.first, frame.end), found.stamps, found.data))
 
 
 @pytest.fixture
@@ -33,11 +42,10 @@ async def store(tmp_path: Path, clock: TestClock) -> AsyncIterator[LogStore]:
     await opened.close()
 
 
-def lines(first: int, count: int, text: str = "line") -> list[tuple[int, bytes]]:
+def lines(first: int, count: int, text: str = "line") -> Lines:
     """Lines with a number in them and a time each."""
-    return [
-        (10**18 + number, f"{text} {number}".encode()) for number in range(first, first + count)
-    ]
+    numbers = range(first, first + count)
+    return Lines([f"{text} {number}".encode() for number in numbers], [10**18 + n for n in numbers])
 
 
 async def put(
@@ -47,14 +55,13 @@ async def put(
 
 
 async def get(store: LogStore, log: LogId = LOG, from_line: int = 0) -> list[StoredLine]:
-    return [line async for line in store.read(log, from_line=from_line, follow=False)]
+    frames = store.read(log, from_line=from_line, follow=False)
+    return [line async for frame in frames for line in of(frame)]
 
 
 def expected(first: int, count: int) -> list[StoredLine]:
-    return [
-        StoredLine(first + number, timestamp, data)
-        for number, (timestamp, data) in enumerate(lines(first, count))
-    ]
+    made = lines(first, count)
+    return list(map(StoredLine, range(first, first + count), made.stamps, made.data))
 
 
 async def test_what_is_appended_is_read(store: LogStore) -> None:
@@ -62,9 +69,11 @@ async def test_what_is_appended_is_read(store: LogStore) -> None:
     assert await put(store, 0, 3) == 3
     assert await put(store, 3, 2) == 5
     assert await get(store) == expected(0, 5)
-    odd = [(5, b""), (-1, b"\x00\xff\n"), (0, "ü".encode())]
+    odd = Lines([b"", b"\x00\xff\n", "ü".encode()], [5, -1, 0])
     assert await store.append(LOG, WRITER, odd, first_index=5) == 8
-    assert [(line.timestamp, line.data) for line in await get(store, from_line=5)] == odd
+    found = await get(store, from_line=5)
+    assert [line.data for line in found] == odd.data
+    assert [line.timestamp for line in found] == odd.stamps
 
 
 async def test_a_log_that_is_not_there_is_empty(store: LogStore) -> None:
@@ -133,7 +142,8 @@ async def test_logs_are_kept_apart(store: LogStore, tmp_path: Path) -> None:
 
 async def test_reading_from_any_line(store: LogStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every start gives the rest of the log, whatever frames and marks lie before it."""
-    monkeypatch.setattr(logstore, "FRAME_BYTES", 100)
+    monkeypatch.setattr(logframes, "FRAME_BYTES", 100)
+    monkeypatch.setattr(logstore, "READ_BYTES", 150)
     monkeypatch.setattr(logstore, "MARK_BYTES", 500)
     await put(store, 0, 150)
     await put(store, 150, 50)
@@ -195,7 +205,7 @@ async def test_readers_follow(store: LogStore) -> None:
     """Readers that began before, amid and after see the same lines, and end with the log."""
 
     async def follow() -> list[StoredLine]:
-        return [line async for line in store.read(LOG)]
+        return [line async for frame in store.read(LOG) for line in of(frame)]
 
     readers = [asyncio.create_task(follow())]
     await asyncio.sleep(0.01)
@@ -204,7 +214,7 @@ async def test_readers_follow(store: LogStore) -> None:
         readers.append(asyncio.create_task(follow()))
         await asyncio.sleep(0)
     assert not any(reader.done() for reader in readers)
-    await store.append(LOG, WRITER, [], first_index=50, end=True)
+    await store.append(LOG, WRITER, Lines([], []), first_index=50, end=True)
     readers.append(asyncio.create_task(follow()))
     async with asyncio.timeout(5):
         assert all([await reader == expected(0, 50) for reader in readers])
@@ -224,7 +234,8 @@ async def test_a_log_that_is_over_without_an_end(store: LogStore) -> None:
             await put(store, 2, 1)
         return True
 
-    found = [line async for line in store.read(LOG, over=over, poll_seconds=0.02)]
+    frames = store.read(LOG, over=over, poll_seconds=0.02)
+    found = [line async for frame in frames for line in of(frame)]
     assert found == expected(0, 3)
     assert asked == 3
 
@@ -252,24 +263,13 @@ async def test_many_at_once(store: LogStore) -> None:
     assert [line.number for line in await get(store)] == list(range(50))
 
 
-async def test_one_frame_is_in_memory_at_a_time(
-    store: LogStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_one_frame_is_in_memory_at_a_time(store: LogStore) -> None:
     """A slow reader of a long log holds one frame, not the log."""
-    size = 0
-
-    def counting(entry: Any, offset: int, from_line: int) -> tuple[int, int, bytes, int]:
-        nonlocal size
-        found = original(entry, offset, from_line)
-        size = max(size, len(found[2]))
-        return found
-
-    original = logstore._read_frame
-    monkeypatch.setattr(logstore, "_read_frame", counting)
-    data = [(0, b"x" * 1000) for _ in range(5000)]
+    data = Lines([b"x" * 1000] * 5000, [0] * 5000)
     await store.append(LOG, WRITER, data, first_index=0)
-    count = 0
-    async for _ in store.read(LOG, follow=False):
-        count += 1
+    count = size = 0
+    async for frame in store.read(LOG, follow=False):
+        count += frame.count
+        size = max(size, len(frame.content))
     assert count == 5000
-    assert size < logstore.FRAME_BYTES + 2000
+    assert size < logframes.FRAME_BYTES * 1.1

@@ -284,8 +284,9 @@ class TestRefusals:
         """Bytes that are no protobuf message end the call, not the service."""
         for path in ("SBatchAPI/GetSBatch", "AuthAPI/Challenge"):
             call = raw.channel.unary_unary(f"/sbatchapi.v1alpha1.{path}")
-            with pytest.raises(grpc.aio.AioRpcError):
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await call(b"\xff\xff\xff\xff")
+            assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
         assert (await raw.auth.Challenge(ChallengeRequest())).challenge
 
 

@@ -11,7 +11,7 @@ from dsq.sbatch.service.sdl import make_schema, schema_text
 def test_every_type_and_field_is_there() -> None:
     """The schema has the fields of the model, in their notation, and no others."""
     schema = make_schema()
-    for kind in describe(Workflow):
+    for kind in describe(Workflow, service=True):
         type_: Any = schema.type_map[kind.name]
         assert {name: str(field.type) for name, field in type_.fields.items()} == {
             field.name: field.graphql_type for field in kind.fields

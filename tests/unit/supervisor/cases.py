@@ -7,10 +7,10 @@ from typing import Any
 
 from dsq.core.model import Job, JobCost, JobDefinition, JobStatus, JobTime
 from dsq.core.units import CREDIT
-from dsq.supervisor.decide import BodyState, ChainState, Policy
-from dsq.supervisor.journal import JobRecord, Phase
 from dsq.supervisor.observe import ChainView, Sight, SlurmView
+from dsq.supervisor.records import JobRecord, Phase
 from dsq.supervisor.scheduler.port import FORGOTTEN, SlurmJob
+from dsq.supervisor.states import BodyState, ChainState, Policy
 from tests.support.fakes import CUSTOMER, ME, OTHER
 
 NOW = 1_000_000

@@ -11,7 +11,7 @@ import pytest
 from dsq.core.errors import NotFoundError, UnreachableError
 from dsq.core.model import JobDefinition, JobStatus, job_hex_id
 from dsq.core.units import CREDIT
-from dsq.supervisor.journal import Phase
+from dsq.supervisor.records import Phase
 from dsq.supervisor.snapshot import Mode
 from tests.support.fakes import CUSTOMER, ME, OTHER
 from tests.support.provider import Provider, provider
@@ -76,15 +76,14 @@ def test_the_exit_code_goes_to_the_chain_as_a_wait_status(tmp_path: Path) -> Non
 
 
 def test_a_job_too_short_to_be_seen_running_is_reported_running_first(tmp_path: Path) -> None:
-    """SCHEDULED -> FINISHED does not exist: RUNNING is reported, then the end."""
+    """SCHEDULED -> FINISHED does not exist: RUNNING and the end go in one transaction."""
 
     async def story(p: Provider) -> None:
         job_id = p.chain.request(script="seconds=0")
         p.chain.offer(job_id)
         await p.until_over(job_id)
         assert p.chain.ends[job_id] == [(JobStatus.FINISHED, 1, "", 0)]
-        reports = [label for label in p.sender.sent if label.startswith("providerSet")]
-        assert [label.split(", ")[1] for label in reports] == ["RUNNING", "FINISHED"]
+        assert f"reportJobs({job_id}:RUNNING {job_id}:FINISHED)" in p.sender.sent
 
     scenario(tmp_path, story)
 
@@ -276,7 +275,7 @@ def test_what_can_never_run_here_goes_back_unclaimed(tmp_path: Path) -> None:
         job_id = p.chain.request(definition=JobDefinition(1, 64, 10, 0, "x"))
         p.chain.offer(job_id)
         await p.until(lambda: p.job(job_id).status is JobStatus.PENDING, 30)
-        assert "claimNextJob()" not in p.sender.sent
+        assert not [label for label in p.sender.sent if label.startswith("claimNextJob")]
 
     scenario(tmp_path, story)
 
@@ -684,32 +683,10 @@ def test_a_rolled_back_claim_is_claimed_again_and_submitted_once(tmp_path: Path)
         p.feed.reset_next = True
         await p.until_over(job_id)
         assert len(p.accepted(job_id)) == 1
-        assert p.sender.sent.count("claimNextJob()") == 2
+        claims = [label for label in p.sender.sent if label.startswith("claimNextJobs(")]
+        assert len(claims) == 2
 
     scenario(tmp_path, story)
-
-
-def test_jobs_claimed_without_a_journal_are_adopted(tmp_path: Path) -> None:
-    """A first start finds SCHEDULED jobs of its own on chain and runs them."""
-
-    async def main() -> None:
-        p = Provider(tmp_path)
-        background = [
-            asyncio.create_task(p.chain.mine()),
-            asyncio.create_task(p.slurm.live()),
-        ]
-        job_id = p.chain.request(script="seconds=5")
-        p.chain.offer(job_id)
-        p.chain.force(job_id, status=JobStatus.SCHEDULED)
-        await asyncio.sleep(10)
-        p.start()
-        await p.until_over(job_id)
-        assert p.chain.ends[job_id][0][0] is JobStatus.FINISHED
-        await p.stop()
-        for task in background:
-            task.cancel()
-
-    run_virtual(main())
 
 
 def test_the_operator_can_cancel_a_job(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsq.core.model import JobDefinition
-from dsq.supervisor.capacity import Room, claimable
-from dsq.supervisor.scheduler.port import Free, NodeFree
+from dsq.supervisor.capacity import Room, claimable, never_runs
+from dsq.supervisor.scheduler.port import ClusterInfo, Free, Node, NodeFree
 
 
 def free(*nodes: tuple[int, int, int]) -> Free:
@@ -106,3 +106,35 @@ def test_room_is_never_given_twice(
     assert sum(wanted.gpus for wanted in taken) <= sum(node[2] for node in nodes)
     for wanted in taken:
         assert Room(nodes).never_fits(wanted) == ""
+
+
+def partition(**limits: int) -> ClusterInfo:
+    """Two nodes of four CPUs, of which one is down."""
+    both = (Node("n1", 4, 4000, 1), Node("n2", 4, 4000, 1))
+    return ClusterInfo(both[:1], "main", 60, "slurm", configured=both, **limits)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "limits", "words"),
+    [
+        (job(8), {}, ""),
+        (job(9), {}, "it has 9 tasks, 8 of them fit on the cluster"),
+        (job(8), {"max_nodes": 1}, "it needs 2 nodes, a job can have 1 here"),
+        (job(2, gpus=2), {"max_nodes": 1}, "it needs 2 nodes, a job can have 1 here"),
+        (job(4), {"max_nodes": 1}, ""),
+        (job(cpus=4), {"max_cpus_per_node": 3}, "a task needs 4 CPUs on one node, the largest"),
+        (job(mem=3000), {"max_mem_per_node": 2000}, "a task needs 3000 MB on one node"),
+    ],
+)
+def test_what_a_partition_can_never_run(
+    wanted: JobDefinition, limits: dict[str, int], words: str
+) -> None:
+    """Nodes that are down now count, the partition's limits too."""
+    why = never_runs(wanted, partition(**limits))
+    assert why.startswith(words) if words else why == ""
+
+
+def test_a_partition_that_starts_nothing_gets_no_claims() -> None:
+    """However many the settings let wait ahead."""
+    assert claimable(Free(closed="the partition main is DOWN"), [], [job()], 5) == 0
+    assert claimable(Free(), [], [job()], 5) == 1

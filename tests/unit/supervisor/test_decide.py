@@ -8,22 +8,22 @@ import pytest
 
 from dsq.core.model import JobStatus
 from dsq.supervisor import actions as do
-from dsq.supervisor.decide import (
+from dsq.supervisor.decide import decide
+from dsq.supervisor.ends import FREE, UNSEEN
+from dsq.supervisor.observe import Sight, SlurmView
+from dsq.supervisor.records import Phase
+from dsq.supervisor.rules import RULES
+from dsq.supervisor.scheduler.port import ENDED_STATES, LIVE_STATES
+from dsq.supervisor.states import (
     LONGEST_MINUTES,
     NEVER_REASONS,
-    RULES,
     BodyState,
     ChainState,
     Policy,
     body_state,
     chain_state,
-    decide,
     wanted_limit,
 )
-from dsq.supervisor.ends import FREE, UNSEEN
-from dsq.supervisor.journal import Phase
-from dsq.supervisor.observe import Sight, SlurmView
-from dsq.supervisor.scheduler.port import ENDED_STATES, LIVE_STATES
 from tests.unit.supervisor.cases import (
     ABSENT,
     BODIES,
@@ -73,7 +73,7 @@ LETTERS = {
     do.Finish: "F",
     do.ShipLogs: "l",
     do.Reopen: "O",
-    do.RaiseLimit: "L",
+    do.SetLimit: "L",
 }
 
 
@@ -261,8 +261,8 @@ def test_a_top_up_raises_the_limit_up_to_the_cap(status: ChainState, body: BodyS
     journal, look = BODIES[body]
     view = CHAINS[status]
     more = replace(journal, bought_minutes=90)
-    assert do.RaiseLimit(90) in decide(view, look, more, NOW, POLICY)
-    assert do.RaiseLimit(70) in decide(view, look, more, NOW, Policy(cap_minutes=70))
+    assert do.SetLimit(90) in decide(view, look, more, NOW, POLICY)
+    assert do.SetLimit(70) in decide(view, look, more, NOW, Policy(cap_minutes=70))
     for one in (more, journal):
         denied = replace(one, limit_denied=True)
         assert "L" not in letters(decide(view, look, denied, NOW, POLICY))

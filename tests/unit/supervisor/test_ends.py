@@ -6,7 +6,7 @@ import pytest
 
 from dsq.core.model import JobStatus
 from dsq.supervisor.ends import LIMIT_DENIED, PARTITION_LIMIT, WORDS, end_of, lost_end, minutes_of
-from dsq.supervisor.journal import JobRecord, Phase
+from dsq.supervisor.records import JobRecord, Phase
 from dsq.supervisor.scheduler.port import ENDED_STATES
 from tests.unit.supervisor.cases import NOW, sent
 

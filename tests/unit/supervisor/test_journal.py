@@ -11,7 +11,8 @@ import pytest
 
 from dsq.core.errors import NotFoundError, SettingsError
 from dsq.core.model import JobStatus
-from dsq.supervisor.journal import JobRecord, Journal, Phase
+from dsq.supervisor.journal import Journal
+from dsq.supervisor.records import JobRecord, Phase
 from tests.support.fakes import CUSTOMER
 from tests.unit.supervisor.cases import DEFINITION, record, sent
 
@@ -34,6 +35,7 @@ def test_every_field_survives(path: Path) -> None:
         definition=DEFINITION,
         claim_tx=b"\x01" * 32,
         claimed_at=5,
+        claim_time=4,
         claims=2,
         bought_minutes=2**64 - 1,
         limit_minutes=7,
@@ -66,6 +68,7 @@ def test_every_field_survives(path: Path) -> None:
         refuse_reason="r",
         handed_back=True,
         reported=JobStatus.RUNNING,
+        proved_at=21,
         final_cost=10**30,
         earned=10**29,
         log_offset=18,

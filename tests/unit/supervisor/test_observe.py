@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from dsq.core.model import JobStatus
-from dsq.supervisor.journal import Phase
 from dsq.supervisor.observe import Sight, SlurmView, observe
+from dsq.supervisor.records import Phase
 from tests.unit.supervisor.cases import (
     ABSENT,
     CHAINS,

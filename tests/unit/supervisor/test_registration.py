@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dsq.core.errors import ContractError
+from dsq.core.metascheduler.matching import MAX_MINUTES_LABEL
 from dsq.core.model import Label, ProviderHardware
 from dsq.supervisor.registration import Registration, main_gpu, wanted
 from dsq.supervisor.scheduler.port import ClusterInfo, Node
@@ -35,6 +36,8 @@ def test_hardware_prices_and_labels(tmp_path: Path) -> None:
     assert {label.key: label.value for label in target.labels} == {
         "arch": normalise(platform.machine()),
         "gpu": "a100-sxm",
+        "gpu.a100-sxm": "2",
+        "max-minutes": "60",
         "name": "gaia",
         "os": "linux",
         "slurm.version": "22.05.8",
@@ -48,6 +51,23 @@ def test_the_operators_labels_win(tmp_path: Path) -> None:
     labels = {label.key: label.value for label in wanted(INFO, own).labels}
     assert labels["gpu"] == "h100"
     assert labels["region"] == "eu"
+
+
+def test_what_jobs_may_ask_for_is_among_the_labels(tmp_path: Path) -> None:
+    """The longest limit under the name that matching knows, features and GPU types counted;
+    what was measured stands over what was discovered."""
+    nodes = (
+        Node("n1", 4, 16_000, 4, "a100", features=("ib", "avx512")),
+        Node("n2", 4, 16_000, 1, "v100", features=("ib",)),
+    )
+    info = replace(INFO, nodes=nodes, max_minutes=600)
+    measured = {"gpu": "nvidia-a100-sxm4-40gb", "apptainer.version": "1.3.4"}
+    own = settings(tmp_path, max_minutes=90)
+    found = {label.key: label.value for label in wanted(info, own, measured).labels}
+    assert found[MAX_MINUTES_LABEL] == "90"
+    assert (found["feature.ib"], found["feature.avx512"]) == ("2", "1")
+    assert (found["gpu.a100"], found["gpu.v100"]) == ("4", "1")
+    assert (found["gpu"], found["apptainer.version"]) == ("nvidia-a100-sxm4-40gb", "1.3.4")
 
 
 def test_a_remote_cluster_is_not_described_by_this_machine(tmp_path: Path) -> None:

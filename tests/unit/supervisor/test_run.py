@@ -15,13 +15,15 @@ from typing import Any
 
 import pytest
 
-from dsq.console.provider_command import find_config, run
+from dsq.console.provider_command import run
+from dsq.console.provider_config import find_config
 from dsq.core.errors import SettingsError, UsageError
 from dsq.core.model import JobStatus
 from dsq.supervisor.control import CONTROL_FILE, ControlFile
 from dsq.supervisor.logcontext import RecentLines, configure_logging, job_context
 from dsq.supervisor.overview import snapshot
-from dsq.supervisor.run import build_scheduler, check_account
+from dsq.supervisor.run import check_account
+from dsq.supervisor.scheduler.build import build_scheduler
 from dsq.supervisor.scheduler.local.scheduler import LocalScheduler
 from dsq.supervisor.scheduler.slurm import SlurmScheduler
 from dsq.supervisor.snapshot import AgentSnapshot, Mode

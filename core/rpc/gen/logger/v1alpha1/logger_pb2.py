@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1clogger/v1alpha1/logger.proto\x12\x0flogger.v1alpha1\"\x84\x01\n\x0cWriteRequest\x12\x10\n\x08log_name\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\x12\x11\n\ttimestamp\x18\x04 \x01(\x03\x12\x17\n\nline_index\x18\x05 \x01(\x04H\x00\x88\x01\x01\x12\x0b\n\x03\x65nd\x18\x06 \x01(\x08\x42\r\n\x0b_line_index\"#\n\rWriteResponse\x12\x12\n\nnext_index\x18\x05 \x01(\x04\"~\n\x0bReadRequest\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x10\n\x08log_name\x18\x02 \x01(\t\x12\x11\n\ttimestamp\x18\x03 \x01(\x04\x12\x13\n\x0bsigned_hash\x18\x04 \x01(\x0c\x12\x11\n\tfrom_line\x18\x05 \x01(\x04\x12\x11\n\tno_follow\x18\x06 \x01(\x08\"=\n\x0cReadResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x11\n\ttimestamp\x18\x02 \x01(\x03\x12\x0c\n\x04line\x18\x05 \x01(\x04\"K\n\x10WatchListRequest\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x11\n\ttimestamp\x18\x02 \x01(\x04\x12\x13\n\x0bsigned_hash\x18\x03 \x01(\x0c\"&\n\x11WatchListResponse\x12\x11\n\tlog_names\x18\x01 \x03(\t2\xf2\x01\n\tLoggerAPI\x12H\n\x05Write\x12\x1d.logger.v1alpha1.WriteRequest\x1a\x1e.logger.v1alpha1.WriteResponse(\x01\x12\x45\n\x04Read\x12\x1c.logger.v1alpha1.ReadRequest\x1a\x1d.logger.v1alpha1.ReadResponse0\x01\x12T\n\tWatchList\x12!.logger.v1alpha1.WatchListRequest\x1a\".logger.v1alpha1.WatchListResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1clogger/v1alpha1/logger.proto\x12\x0flogger.v1alpha1\"\xa7\x01\n\x0cWriteRequest\x12\x10\n\x08log_name\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\x12\x11\n\ttimestamp\x18\x04 \x01(\x03\x12\x17\n\nline_index\x18\x05 \x01(\x04H\x00\x88\x01\x01\x12\x0b\n\x03\x65nd\x18\x06 \x01(\x08\x12\r\n\x05lines\x18\x07 \x03(\x0c\x12\x12\n\ntimestamps\x18\x08 \x03(\x03\x42\r\n\x0b_line_index\":\n\rWriteResponse\x12\x12\n\nnext_index\x18\x05 \x01(\x04\x12\x15\n\rtakes_batches\x18\x06 \x01(\x08\"\x8f\x01\n\x0bReadRequest\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x10\n\x08log_name\x18\x02 \x01(\t\x12\x11\n\ttimestamp\x18\x03 \x01(\x04\x12\x13\n\x0bsigned_hash\x18\x04 \x01(\x0c\x12\x11\n\tfrom_line\x18\x05 \x01(\x04\x12\x11\n\tno_follow\x18\x06 \x01(\x08\x12\x0f\n\x07\x62\x61tches\x18\x07 \x01(\x08\"q\n\x0cReadResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x11\n\ttimestamp\x18\x02 \x01(\x03\x12\x0c\n\x04line\x18\x05 \x01(\x04\x12\x0f\n\x07\x64ropped\x18\x06 \x01(\x04\x12\r\n\x05lines\x18\x07 \x03(\x0c\x12\x12\n\ntimestamps\x18\x08 \x03(\x03\"K\n\x10WatchListRequest\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x11\n\ttimestamp\x18\x02 \x01(\x04\x12\x13\n\x0bsigned_hash\x18\x03 \x01(\x0c\"&\n\x11WatchListResponse\x12\x11\n\tlog_names\x18\x01 \x03(\t2\xf2\x01\n\tLoggerAPI\x12H\n\x05Write\x12\x1d.logger.v1alpha1.WriteRequest\x1a\x1e.logger.v1alpha1.WriteResponse(\x01\x12\x45\n\x04Read\x12\x1c.logger.v1alpha1.ReadRequest\x1a\x1d.logger.v1alpha1.ReadResponse0\x01\x12T\n\tWatchList\x12!.logger.v1alpha1.WatchListRequest\x1a\".logger.v1alpha1.WatchListResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,17 +32,17 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'logger.v1alpha1.logger_pb2'
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_WRITEREQUEST']._serialized_start=50
-  _globals['_WRITEREQUEST']._serialized_end=182
-  _globals['_WRITERESPONSE']._serialized_start=184
-  _globals['_WRITERESPONSE']._serialized_end=219
-  _globals['_READREQUEST']._serialized_start=221
-  _globals['_READREQUEST']._serialized_end=347
-  _globals['_READRESPONSE']._serialized_start=349
-  _globals['_READRESPONSE']._serialized_end=410
-  _globals['_WATCHLISTREQUEST']._serialized_start=412
-  _globals['_WATCHLISTREQUEST']._serialized_end=487
-  _globals['_WATCHLISTRESPONSE']._serialized_start=489
-  _globals['_WATCHLISTRESPONSE']._serialized_end=527
-  _globals['_LOGGERAPI']._serialized_start=530
-  _globals['_LOGGERAPI']._serialized_end=772
+  _globals['_WRITEREQUEST']._serialized_end=217
+  _globals['_WRITERESPONSE']._serialized_start=219
+  _globals['_WRITERESPONSE']._serialized_end=277
+  _globals['_READREQUEST']._serialized_start=280
+  _globals['_READREQUEST']._serialized_end=423
+  _globals['_READRESPONSE']._serialized_start=425
+  _globals['_READRESPONSE']._serialized_end=538
+  _globals['_WATCHLISTREQUEST']._serialized_start=540
+  _globals['_WATCHLISTREQUEST']._serialized_end=615
+  _globals['_WATCHLISTRESPONSE']._serialized_start=617
+  _globals['_WATCHLISTRESPONSE']._serialized_end=655
+  _globals['_LOGGERAPI']._serialized_start=658
+  _globals['_LOGGERAPI']._serialized_end=900
 # @@protoc_insertion_point(module_scope)

@@ -1,0 +1,366 @@
+"""The jobs of the console: what the table shows, counted, filtered and sorted.
+
+All jobs lie in the read model's file. In memory are only their numbers, the open jobs, those
+that were looked at last, and what has changed but is not yet in the file; so a hundred
+thousand jobs cost a few megabytes, and a change costs the same however many there are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import bisect
+import time
+from array import array
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable
+
+from dsq.core.model import Job, JobStatus
+from dsq.core.readmodel import Filter, Order, ReadModel
+from dsq.core.readmodel.filters import NO_FILTER
+
+KEPT = 4096
+"""Jobs kept in memory that are neither open nor changed."""
+
+AHEAD = 64
+"""Rows read from the file at once."""
+
+FIRST = 2000
+"""Jobs known before the first picture; the rest follows at once."""
+
+SLICE = 100
+"""Changed jobs written in one go, so that no key waits for the file."""
+
+AT_ONCE = 20_000
+"""Up to so many jobs are searched without another thread."""
+
+
+class JobStore:
+    """All known jobs, and the ones that pass the filter in their order; newest first.
+
+    Args:
+        model: The file; None for one that is forgotten at the end.
+        now: Unix seconds, for filters that ask for an age.
+    """
+
+    def __init__(
+        self, model: ReadModel | None = None, now: Callable[[], float] = time.time
+    ) -> None:
+        self.model = model if model is not None else ReadModel()
+        self._now = now
+        self._filter: Filter = NO_FILTER
+        self._order = Order()
+        self.folded = False
+        self._wanted = (self._filter, self._order, self.folded)
+        self._groups: dict[str, Counter[JobStatus]] = {}
+        self._groups_of = -1
+        self._stale = False
+        self._meanwhile: set[int] | None = None
+        self._hot: dict[int, Job] = {}
+        self._fresh: dict[int, Job] = {}
+        self._unwritten: dict[int, Job] = {}
+        self._seen: OrderedDict[int, Job] = OrderedDict()
+        self._shown: array[int] | None = None
+        self._places: dict[int, int] | None = None
+        self._locked = 0
+        self._request = 0
+        self.revision = 0
+        newest = self.model.ids(limit=FIRST)
+        self._ids: array[int] = array("q", reversed(newest))
+        self._counts: Counter[JobStatus] = self.model.counts()
+        self.complete = self.total <= FIRST
+        if self.complete:
+            self._take_hot(self.model.hot())
+
+    def _take_hot(self, jobs: Iterable[Job]) -> None:
+        for job in jobs:
+            if job.id not in self._hot:
+                self._hot[job.id] = job
+                self._locked += job.cost.max_cost
+
+    async def complete_load(self) -> None:
+        """Reads the numbers of all jobs and the open ones, in another thread if they are many."""
+        if self.complete:
+            return
+        ids, hot = await asyncio.to_thread(_read_rest, self.model)
+        self.settle()
+        came = [job_id for job_id in self._ids if not ids or job_id > ids[-1]]
+        self._ids = ids
+        self._ids.extend(came)
+        self._take_hot(hot)
+        self.complete = True
+        self.revision += 1
+
+    def close(self) -> None:
+        """Writes what is not yet in the file, and closes it."""
+        self.flush()
+        self.model.close()
+
+    def flush(self) -> None:
+        """Writes all that is not yet in the file."""
+        self.settle()
+        self._write(everything=True)
+
+    # -- changes ---------------------------------------------------------------------------
+
+    def put(self, job: Job) -> None:
+        """Adds or replaces a job."""
+        before = self._fresh.get(job.id) or self._hot.get(job.id)
+        if before == job:
+            return
+        self._fresh[job.id] = job
+        self.revision += 1  # settled before it is painted
+
+    def put_all(self, jobs: Iterable[Job]) -> None:
+        """Adds or replaces jobs."""
+        for job in jobs:
+            self.put(job)
+
+    def reset(self) -> None:
+        """Forgets all jobs: the chain has another history."""
+        self.model.reset()
+        self._hot, self._fresh, self._unwritten = {}, {}, {}
+        self._seen.clear()
+        self._ids, self._counts, self._locked = array("q"), Counter(), 0
+        self._shown, self._places = (None if self._shown is None else array("q")), None
+        self.complete = True
+        self.revision += 1
+
+    def settle(self) -> None:
+        """Counts and places what was put since the last time; screens then read what stands.
+
+        Called at each tick, so that one picture shows one state, and ten thousand changes a
+        second cost ten pieces of work.
+        """
+        if not self._fresh:
+            return
+        fresh, self._fresh = self._fresh, {}
+        # Before all numbers are in memory, only the file knows which jobs are new.
+        statuses = self._statuses(
+            [each for each in fresh if each not in self._hot
+             and (self._knows(each) or not self.complete)]
+        )  # fmt: skip
+        for job_id, job in fresh.items():
+            before = self._hot.pop(job_id, None)
+            if before is not None:
+                self._locked -= before.cost.max_cost
+                self._counts[before.status] -= 1
+            elif job_id in statuses:
+                self._counts[statuses[job_id]] -= 1
+            else:
+                self._insert(self._ids, job_id)
+            self._counts[job.status] += 1
+            if job.status.is_hot:
+                self._hot[job_id] = job
+                self._locked += job.cost.max_cost
+            self._seen.pop(job_id, None)
+            self._unwritten[job_id] = job
+        if self._meanwhile is not None:
+            self._meanwhile.update(fresh)
+        if self._shown is not None:
+            self._write(everything=True)
+            self._sift(list(fresh))
+
+    def _statuses(self, ids: list[int]) -> dict[int, JobStatus]:
+        found = {each: self._unwritten[each].status for each in ids if each in self._unwritten}
+        return found | self.model.statuses([each for each in ids if each not in found])
+
+    def _sift(self, changed: list[int]) -> None:
+        """Says anew whether changed jobs pass the filter."""
+        if self._shown is None:
+            return
+        passing = self.model.passing(changed, self._filter, now=self._now())
+        if self.folded or not self._order.is_plain:
+            # Where they belong is known only after sorting; that is done now and then.
+            self._stale = True
+            return
+        for job_id in changed:
+            at = bisect.bisect_left(self._shown, job_id)
+            there = at < len(self._shown) and self._shown[at] == job_id
+            if job_id in passing and not there:
+                self._shown.insert(at, job_id)
+            elif there and job_id not in passing:
+                del self._shown[at]
+
+    def _write(self, *, everything: bool) -> None:
+        if everything or len(self._unwritten) <= SLICE:
+            rows, self._unwritten = self._unwritten, {}
+        else:
+            ids = list(self._unwritten)[:SLICE]
+            rows = {job_id: self._unwritten.pop(job_id) for job_id in ids}
+        if rows:
+            self.model.put_all(rows.values())
+            for job_id, job in rows.items():
+                self._keep(job_id, job)
+
+    def idle(self) -> None:
+        """To be called now and then: writes some of what is not yet in the file."""
+        self._write(everything=False)
+
+    @staticmethod
+    def _insert(ids: array[int], job_id: int) -> None:
+        at = bisect.bisect_left(ids, job_id) if ids and ids[-1] > job_id else len(ids)
+        ids.insert(at, job_id)
+
+    def _knows(self, job_id: int) -> bool:
+        at = bisect.bisect_left(self._ids, job_id)
+        return at < len(self._ids) and self._ids[at] == job_id
+
+    # -- filter and order ------------------------------------------------------------------
+
+    @property
+    def order(self) -> Order:
+        """What the rows are sorted by."""
+        return self._order
+
+    @property
+    def wants_sorting(self) -> bool:
+        """The order or a filter by time may have changed since it was last worked out."""
+        return self._stale or self._filter.moves
+
+    def group(self, name: str) -> Counter[JobStatus]:
+        """How many jobs of a group are in each state."""
+        if self._groups_of != self.revision:
+            self._groups, self._groups_of = {}, self.revision
+        if name not in self._groups:
+            self._groups[name] = self.model.group(name)
+        return self._groups[name]
+
+    async def show(
+        self,
+        wanted: Filter | None = None,
+        order: Order | None = None,
+        fold: bool | None = None,
+    ) -> None:
+        """Shows the jobs that pass a filter, in an order; None keeps what there is.
+
+        With ``fold`` a group of jobs is one row, that of its newest job.
+
+        Many jobs are searched in another thread; of two calls the later one wins.
+        """
+        self._wanted = (
+            wanted if wanted is not None else self._wanted[0],
+            order if order is not None else self._wanted[1],
+            fold if fold is not None else self._wanted[2],
+        )
+        self.flush()
+        self._stale = False
+        self._request += 1
+        request, (accepted, by, folded) = self._request, self._wanted
+        shown: array[int] | None = None
+        if accepted or folded or not by.is_plain:
+            # Bisection needs rising numbers; the way they are shown is row()'s affair.
+            sort = Order("id", descending=False) if by.is_plain else by
+            now = self._now()
+            if self.total <= AT_ONCE:
+                shown = self.model.ids(accepted, sort, now=now, fold=folded)
+            else:
+                self._meanwhile = set()
+                shown = await asyncio.to_thread(_search, self.model, accepted, sort, now, folded)
+                if request != self._request:
+                    return
+                self.flush()
+        self._filter, self._order, self.folded = accepted, by, folded
+        self._shown, self._places = shown, None
+        if shown is not None and self._meanwhile:
+            self._sift(list(self._meanwhile))
+        self._meanwhile = None
+        self.revision += 1
+
+    # -- what is shown ---------------------------------------------------------------------
+
+    @property
+    def _visible(self) -> array[int]:
+        return self._ids if self._shown is None else self._shown
+
+    def __len__(self) -> int:
+        """Number of jobs that pass the filter."""
+        return len(self._visible)
+
+    @property
+    def total(self) -> int:
+        """Number of all jobs."""
+        return sum(self._counts.values())
+
+    @property
+    def _upward(self) -> bool:
+        return self._order.is_plain and self._order.descending
+
+    def id_at(self, index: int) -> int:
+        """The number of the ``index``-th shown job, 0 is on top."""
+        visible = self._visible
+        return visible[len(visible) - 1 - index] if self._upward else visible[index]
+
+    def row(self, index: int) -> Job:
+        """The ``index``-th shown job, 0 is on top."""
+        job_id = self.id_at(index)
+        return self._at_hand(job_id) or self._fetch(index, job_id)
+
+    def _at_hand(self, job_id: int) -> Job | None:
+        job = self._fresh.get(job_id) or self._hot.get(job_id) or self._unwritten.get(job_id)
+        return job if job is not None else self._seen.get(job_id)
+
+    def _fetch(self, index: int, job_id: int) -> Job:
+        last = min(len(self), index + AHEAD)
+        ids = [self.id_at(at) for at in range(max(0, index - AHEAD // 2), last)]
+        for each, job in self.model.get([i for i in ids if self._at_hand(i) is None]).items():
+            self._keep(each, job)
+        return self._seen[job_id]
+
+    def _keep(self, job_id: int, job: Job) -> None:
+        self._seen[job_id] = job
+        self._seen.move_to_end(job_id)
+        if len(self._seen) > KEPT:
+            self._seen.popitem(last=False)
+
+    def get(self, job_id: int) -> Job | None:
+        """The job with this number, shown or not."""
+        at_hand = self._at_hand(job_id)
+        if at_hand is not None or not self._knows(job_id):
+            return at_hand
+        found = self.model.get([job_id]).get(job_id)
+        if found is not None:
+            self._keep(job_id, found)
+        return found
+
+    def index_of(self, job_id: int) -> int | None:
+        """Place of a shown job, None if it is not shown."""
+        visible = self._visible
+        if self._order.is_plain:
+            at = bisect.bisect_left(visible, job_id)
+            if at == len(visible) or visible[at] != job_id:
+                return None
+            return len(visible) - 1 - at if self._upward else at
+        if self._places is None:
+            self._places = {each: at for at, each in enumerate(visible)}
+        return self._places.get(job_id)
+
+    @property
+    def newest(self) -> int:
+        """The highest number, 0 without jobs."""
+        return self._ids[-1] if self._ids else 0
+
+    def count(self, *statuses: JobStatus) -> int:
+        """How many of all jobs are in one of these states."""
+        return sum(self._counts[status] for status in statuses)
+
+    def hot(self) -> list[Job]:
+        """Jobs that can still change, newest first."""
+        return [self._hot[job_id] for job_id in sorted(self._hot, reverse=True)]
+
+    def hot_ids(self) -> set[int]:
+        """Numbers of the jobs that can still change."""
+        return set(self._hot)
+
+    def locked(self) -> int:
+        """Wei locked in open jobs."""
+        return self._locked
+
+
+def _read_rest(model: ReadModel) -> tuple[array[int], list[Job]]:
+    with model.second() as second:
+        return second.ids(order=Order("id", descending=False)), second.hot()
+
+
+def _search(model: ReadModel, wanted: Filter, order: Order, now: float, fold: bool) -> array[int]:
+    with model.second() as second:
+        return second.ids(wanted, order, now=now, fold=fold)

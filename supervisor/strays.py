@@ -1,0 +1,153 @@
+"""Jobs that are ours on chain, of which the journal knows nothing: it was lost.
+
+They may have been submitted before. A job counts as ours in Slurm only by the token of an
+attempt (:mod:`dsq.supervisor.tokens`): it is taken up again if one is found, and else
+handed back if it was only claimed. Nothing is ever submitted for such a claim. One that
+the chain shows as running and the cluster does not is left alone: its end is the grid's.
+
+Before anything is done it is waited: whoever else works with this key shows up by what it
+does to these jobs.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from dsq.core.errors import DsqError
+from dsq.core.model import Job, JobStatus, job_hex_id
+from dsq.supervisor.lock import AnotherSupervisorError
+from dsq.supervisor.records import JobRecord, Phase
+from dsq.supervisor.services import Services, bounded
+from dsq.supervisor.tokens import attempt_token
+
+if TYPE_CHECKING:
+    from dsq.core.chain.client import ClaimTerms
+
+log = logging.getLogger("dsq.supervisor.strays")
+
+LISTEN_SECONDS = 120.0
+"""Another supervisor with this key gets so long to show itself."""
+
+LOST_JOURNAL = "the provider lost its record of this job"
+
+_STEPS = {
+    JobStatus.SCHEDULED: (
+        JobStatus.RUNNING,
+        JobStatus.FINISHED,
+        JobStatus.FAILED,
+        JobStatus.OUT_OF_CREDITS,
+    ),
+    JobStatus.RUNNING: (JobStatus.FINISHED, JobStatus.OUT_OF_CREDITS),
+}
+"""What only a provider does to a job."""
+
+
+class Strays:
+    """Takes up what the journal lost.
+
+    Args:
+        services: Chain, cluster, journal.
+        wake: Has a job judged.
+        is_dark: True while the cluster does not answer.
+    """
+
+    def __init__(
+        self, services: Services, wake: Callable[[int], None], is_dark: Callable[[], bool]
+    ) -> None:
+        self._s = services
+        self._wake = wake
+        self._is_dark = is_dark
+        self._jobs: dict[int, tuple[float, JobStatus]] = {}
+        self._left_alone: set[int] = set()
+
+    def add(self, job_id: int, status: JobStatus = JobStatus.SCHEDULED) -> None:
+        """A job of ours that the journal does not know."""
+        if job_id in self._jobs or job_id in self._left_alone:
+            return
+        log.warning("job=%d is ours on chain, but not in the journal", job_id)
+        self._jobs[job_id] = (self._s.clock.monotonic(), status)
+
+    async def look(self) -> None:
+        """Looks at those that have waited long enough.
+
+        Raises:
+            AnotherSupervisorError: Somebody else works on them with this key.
+        """
+        now = self._s.clock.monotonic()
+        due = [i for i, (since, _) in self._jobs.items() if now - since >= LISTEN_SECONDS]
+        if not due or self._is_dark():
+            return
+        views = await self._s.views.read(due)
+        for job_id, view in views.items():
+            record, before = self._s.journal.get(job_id), self._jobs[job_id][1]
+            if record is not None and record.is_open:
+                del self._jobs[job_id]
+                continue
+            if view.mine and view.job.status in _STEPS.get(before, ()):
+                raise AnotherSupervisorError(
+                    f"Another supervisor uses the key of {self._s.me}: it works on job {job_id}.",
+                    hint="Stop it first; two would run jobs twice.",
+                )
+            if not view.mine or view.job.status not in (JobStatus.SCHEDULED, JobStatus.RUNNING):
+                del self._jobs[job_id]
+        due = [job_id for job_id in due if job_id in self._jobs and job_id in views]
+        terms = await bounded(self._s.chain.claim_terms(due), "The chain") if due else {}
+        for job_id in due:
+            try:
+                await self._take_up(views[job_id].job, terms.get(job_id))
+            except DsqError as error:
+                log.info("job=%d not_taken_up=%r", job_id, str(error))
+            else:
+                del self._jobs[job_id]
+
+    async def _take_up(self, job: Job, terms: ClaimTerms | None) -> None:
+        s, at = self._s, terms.claimed_at if terms else 0
+        record = JobRecord(
+            job_id=job.id,
+            customer=job.customer,
+            definition=job.definition,
+            claimed_at=at or int(s.clock.now()),
+            claim_time=at,
+            bought_minutes=_bought(job, terms),
+            attempt=s.policy.max_attempts,
+        )
+        for attempt in range(1, s.policy.max_attempts + 1) if s.token_seed and at else ():
+            token = attempt_token(s.token_seed, job.id, at, attempt)
+            # What is not found can never run from now on.
+            found = await bounded(s.scheduler.find(job_hex_id(job.id), token, at), "The cluster")
+            if found is not None:
+                self._adopt(record, attempt, token)
+                return
+        if job.status is JobStatus.SCHEDULED:
+            self._adopt(record, 0, "")
+        else:
+            log.error("job=%d runs on chain; no Slurm job bears its token; left alone", job.id)
+            self._left_alone.add(job.id)
+
+    def _adopt(self, record: JobRecord, attempt: int, token: str) -> None:
+        words = "taken up again: found in Slurm by its token"
+        if token:
+            record = replace(
+                record,
+                phase=Phase.PLANNED,
+                attempt=attempt,
+                token=token,
+                planned_at=record.claim_time,
+                limit_bought=record.bought_minutes,
+                limit_minutes=record.bought_minutes,
+            )
+        else:
+            words = LOST_JOURNAL
+            record = replace(record, refuse_reason=LOST_JOURNAL)
+        self._s.journal.claim(record, words)
+        self._s.views.forget(record.job_id)
+        self._wake(record.job_id)
+
+
+def _bought(job: Job, terms: ClaimTerms | None) -> int:
+    if terms is None or not terms.rate:
+        return 0
+    return int((job.cost.max_cost - job.cost.pending_top_up) // terms.rate)

@@ -1,0 +1,291 @@
+"""A cluster in memory: two nodes, the rules of Slurm that a supervisor can run into."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dsq.core.errors import NotFoundError, UnreachableError
+from dsq.supervisor.scheduler.port import (
+    ENDED_STATES,
+    ClusterInfo,
+    Free,
+    JobSpec,
+    Node,
+    NodeFree,
+    NotPermitted,
+    SlurmJob,
+    SlurmJobId,
+    SubmitRefused,
+)
+from tests.support.world import Crash, World
+
+
+@dataclass
+class FakeSlurmJob:
+    """One job in the fake cluster; what it does is in its script: ``seconds=90 exit=3``.
+
+    Attributes:
+        runs: How often its script went past the fence.
+        ran: Start and end of that run.
+    """
+
+    id: str
+    submit_time: int
+    spec: JobSpec
+    seconds: float
+    exit_code: int
+    output: bytes
+    state: str = "PENDING"
+    reason: str = "Priority"
+    start: int = 0
+    end: int = 0
+    code: int = 0
+    signal: int = 0
+    limit: int = 0
+    node: str = ""
+    gone_at: float | None = None
+    runs: int = 0
+    completing: float = 0.0
+    ends_as: str = ""
+
+
+class FakeScheduler:
+    """A cluster of two nodes with four CPUs each.
+
+    Attributes:
+        lose_requests, lose_replies: Submissions whose request or answer gets lost.
+        delay_requests: Submissions that seem lost, and arrive later.
+        completing: Seconds that a job stays COMPLETING.
+    """
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.jobs_by_id: dict[str, FakeSlurmJob] = {}
+        self.tokens: dict[str, str] = {}
+        self.is_down = False
+        self.refuses = ""
+        self.lose_replies = 0
+        self.lose_requests = 0
+        self.delay_requests = 0
+        self.may_raise = True
+        self.min_job_age = 3600.0
+        self.max_minutes: int | None = None
+        self.start_delay = 0.3
+        self.completing = 0.0
+        self.latency = 0.02
+        self.polls = 0
+        self.submissions = 0
+        self.given_up: set[str] = set()
+        self.fences: set[str] = set()
+
+    # the world's side
+
+    def now(self) -> float:
+        """The cluster's clock."""
+        return self.world.true_time() + self.world.cluster_skew
+
+    async def live(self) -> None:
+        """Starts, ends and forgets jobs, for ever."""
+        while True:
+            await asyncio.sleep(0.1)
+            now = self.now()
+            for job in list(self.jobs_by_id.values()):
+                if job.state not in ENDED_STATES:
+                    self._advance(job, now)
+
+    def _advance(self, job: FakeSlurmJob, now: float) -> None:
+        if job.state == "COMPLETING":
+            if now >= job.end + job.completing:
+                job.state = job.ends_as
+                job.gone_at = now + self.min_job_age
+        elif job.state == "PENDING" and now >= job.submit_time + self.start_delay:
+            node = next((n for n in ("n1", "n2") if self._free_cpus(n) >= job.spec.ntasks), "")
+            if node:
+                self._begin(job, node, now)
+        elif job.state == "RUNNING":
+            if now >= job.start + job.seconds:
+                job.code = job.exit_code
+                self._end(job, "FAILED" if job.exit_code else "COMPLETED", job.start + job.seconds)
+            elif now >= job.start + 60 * job.limit:
+                self._end(job, "TIMEOUT", job.start + 60 * job.limit)
+
+    def _begin(self, job: FakeSlurmJob, node: str, now: float) -> None:
+        job.state, job.reason, job.node, job.start = "RUNNING", "", node, int(now)
+        self.world.say(f"slurm {job.id} starts (job {int(job.spec.name, 16)})")
+        if job.spec.token in self.fences:
+            # Begun before, or given up: its script ends at once.
+            job.code = 75
+            self._end(job, "FAILED", job.start)
+            return
+        self.fences.add(job.spec.token)
+        job.runs += 1
+
+    def _end(self, job: FakeSlurmJob, state: str, at: float) -> None:
+        job.end = int(at)
+        self.world.say(f"slurm {job.id} ends {state}")
+        if self.completing:
+            job.state, job.ends_as, job.completing = "COMPLETING", state, self.completing
+            return
+        job.state = state
+        job.gone_at = at + self.min_job_age
+
+    def _free_cpus(self, node: str) -> int:
+        used = sum(
+            job.spec.ntasks * job.spec.cpus_per_task
+            for job in self.jobs_by_id.values()
+            if job.node == node and job.state in ("RUNNING", "SUSPENDED")
+        )
+        return 4 - used
+
+    def kill(self, slurm_id: str, state: str = "CANCELLED", signal: int = 15) -> None:
+        """The operator, or the cluster itself, ends a job."""
+        job = self.jobs_by_id[slurm_id]
+        job.signal = signal if job.state == "RUNNING" else 0
+        self._end(job, state, self.now())
+
+    def requeue(self, slurm_id: str) -> None:
+        """The cluster puts a running job back into its queue (it must not run again)."""
+        job = self.jobs_by_id[slurm_id]
+        job.state, job.reason, job.node, job.start = "PENDING", "BeginTime", "", 0
+
+    def forget(self, slurm_id: str) -> None:
+        """The cluster loses every record of a job that has ended."""
+        self.jobs_by_id[slurm_id].gone_at = 0.0
+
+    def accepted(self, job_id: str) -> list[FakeSlurmJob]:
+        """All submissions that Slurm took for one job of the grid."""
+        return [job for job in self.jobs_by_id.values() if job.spec.name == job_id]
+
+    # the port
+
+    async def _answer(self) -> None:
+        await self.world.delay(self.latency)
+        if self.world.is_dead:
+            raise Crash("cluster")
+        if self.is_down:
+            raise UnreachableError("The cluster does not answer.")
+
+    async def check(self) -> str:
+        await self._answer()
+        return "slurm 22.05"
+
+    async def discover(self) -> ClusterInfo:
+        await self._answer()
+        nodes = tuple(Node(name, 4, 8000, state="IDLE") for name in ("n1", "n2"))
+        return ClusterInfo(nodes, "main", self.max_minutes, "slurm 22.05")
+
+    async def submit(self, spec: JobSpec, script: str) -> SlurmJobId:
+        self.world.boundary(f"before sbatch {spec.name[-3:]}")
+        self.submissions += 1
+        await self._answer()
+        if self.refuses:
+            raise SubmitRefused(self.refuses)
+        if self.lose_requests:
+            self.lose_requests -= 1
+            raise UnreachableError("The line broke.")
+        if self.delay_requests:
+            self.delay_requests -= 1
+            asyncio.get_running_loop().call_later(20.0, self._take, spec, script)
+            raise UnreachableError("The line broke.")
+        slurm_id = self._take(spec, script)
+        if self.lose_replies:
+            self.lose_replies -= 1
+            raise UnreachableError("The line broke.")
+        self.world.boundary(f"after sbatch {spec.name[-3:]}")
+        return SlurmJobId(slurm_id, self.jobs_by_id[slurm_id].submit_time)
+
+    def _take(self, spec: JobSpec, script: str) -> str:
+        slurm_id = str(1000 + len(self.jobs_by_id))
+        words = dict(word.split("=", 1) for word in script.split() if "=" in word)
+        self.jobs_by_id[slurm_id] = FakeSlurmJob(
+            slurm_id,
+            int(self.now()),
+            spec,
+            float(words.get("seconds", 90)),
+            int(words.get("exit", 0)),
+            words.get("output", "hello").replace("\\n", "\n").encode(),
+            limit=spec.minutes,
+        )
+        self.tokens.setdefault(spec.token, slurm_id)
+        self.world.say(f"slurm {slurm_id} accepted (job {int(spec.name, 16)})")
+        return slurm_id
+
+    async def find(self, name: str, token: str, since: int) -> SlurmJob | None:
+        await self._answer()
+        if token in self.tokens and not self._is_gone(self.jobs_by_id[self.tokens[token]]):
+            return self._show(self.jobs_by_id[self.tokens[token]])
+        if token in self.fences and token not in self.given_up:
+            return SlurmJob("", 0, name=name, state="UNKNOWN")
+        self.given_up.add(token)
+        self.fences.add(token)
+        return None
+
+    def _is_gone(self, job: FakeSlurmJob) -> bool:
+        return job.gone_at is not None and self.now() >= job.gone_at
+
+    async def poll(self, jobs: Sequence[SlurmJobId]) -> dict[str, SlurmJob]:
+        self.polls += 1
+        await self._answer()
+        found: dict[str, SlurmJob] = {}
+        for wanted in jobs:
+            job = self.jobs_by_id.get(wanted.id)
+            if job is not None and not self._is_gone(job):
+                found[wanted.id] = self._show(job)
+        return found
+
+    def _show(self, job: FakeSlurmJob) -> SlurmJob:
+        return SlurmJob(
+            job.id,
+            job.submit_time,
+            job.spec.name,
+            "grid",
+            job.state,
+            job.reason,
+            job.start,
+            job.end,
+            job.code,
+            job.signal,
+            job.node,
+            job.limit,
+        )
+
+    async def cancel(self, job: SlurmJobId) -> None:
+        self.world.boundary(f"before scancel {job.id}")
+        await self._answer()
+        found = self.jobs_by_id.get(job.id)
+        if found is not None and found.state not in ENDED_STATES and found.state != "COMPLETING":
+            self.kill(job.id)
+        self.world.boundary(f"after scancel {job.id}")
+
+    async def set_time_limit(self, job: SlurmJobId, minutes: int) -> None:
+        self.world.boundary(f"before limit {job.id}")
+        await self._answer()
+        found = self.jobs_by_id[job.id]
+        if found.state in ENDED_STATES:
+            raise NotFoundError("The job has ended.")
+        if not self.may_raise and found.state == "RUNNING" and minutes > found.limit:
+            raise NotPermitted("The account may not raise limits.")
+        found.limit = minutes
+        self.world.boundary(f"after limit {job.id}")
+
+    async def can_raise_limit(self) -> bool:
+        await self._answer()
+        return self.may_raise
+
+    async def read_output(
+        self, spec_name: str, token: str, offset: int, limit: int = 65536
+    ) -> bytes:
+        await self._answer()
+        job = self.jobs_by_id.get(self.tokens.get(token, ""))
+        if job is None or not job.runs:
+            return b""
+        return job.output[offset : offset + limit]
+
+    async def free(self) -> Free:
+        await self._answer()
+        return Free(tuple(NodeFree(n, self._free_cpus(n), 8000, 0) for n in ("n1", "n2")))
+
+    async def close(self) -> None:
+        pass

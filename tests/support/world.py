@@ -1,0 +1,104 @@
+"""What both sides of a fake grid share: time, chance, and the moments at which a process dies."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dsq.supervisor.journal import Journal
+from dsq.supervisor.records import JobRecord
+from tests.support.virtual import EPOCH, VirtualClock
+
+
+class Crash(BaseException):
+    """The process died here."""
+
+
+@dataclass
+class World:
+    """What both sides of a fake grid share.
+
+    Attributes:
+        clock: The supervisor's clock; it can be set while time goes on.
+        crash_at: Number of the boundary at which the process dies; 0 for never.
+        random: Makes replies late by chance; None has each take its usual time.
+        chain_skew, cluster_skew: Seconds by which the clocks of the others differ.
+        violations: What never may happen, and did.
+        trace: What happened, for a failed run.
+    """
+
+    clock: VirtualClock = field(default_factory=VirtualClock)
+    crash_at: int = 0
+    random: random.Random | None = None
+    chain_skew: float = 0.0
+    cluster_skew: float = 0.0
+    boundaries: list[str] = field(default_factory=list)
+    is_dead: bool = False
+    died: asyncio.Event = field(default_factory=asyncio.Event)
+    violations: list[str] = field(default_factory=list)
+    trace: list[str] = field(default_factory=list)
+
+    def true_time(self) -> float:
+        """Unix seconds, whatever the machines' clocks say."""
+        return EPOCH + self.clock.monotonic()
+
+    def say(self, words: str) -> None:
+        """A line of the trace."""
+        self.trace.append(f"{self.clock.monotonic():9.2f} {words}")
+
+    def violated(self, words: str) -> None:
+        """Something happened that never may."""
+        self.say(f"VIOLATED {words}")
+        self.violations.append(words)
+
+    def boundary(self, name: str) -> None:
+        """A moment at which a crash would matter; a dead process gets no further."""
+        if self.is_dead:
+            raise Crash(name)
+        self.boundaries.append(name)
+        if self.crash_at and len(self.boundaries) == self.crash_at:
+            self.is_dead = True
+            self.died.set()
+            self.say(f"crash at: {name}")
+            raise Crash(name)
+
+    async def delay(self, seconds: float) -> None:
+        """A reply takes its time: with ``random``, now less, now much more."""
+        if self.random is not None:
+            seconds *= self.random.choice((0.0, 0.5, 1.0, 3.0, 20.0))
+        await asyncio.sleep(seconds)
+
+    def revive(self) -> None:
+        """The process is started again, and does not die any more."""
+        self.is_dead = False
+        self.crash_at = 0
+        self.died = asyncio.Event()
+
+
+class CrashingJournal(Journal):
+    """A journal whose every write is two boundaries."""
+
+    def __init__(self, path: Path, world: World) -> None:
+        self._world = world
+        super().__init__(path, now=world.clock.now)
+
+    def save_all(self, records: Sequence[tuple[JobRecord, str]]) -> list[JobRecord]:
+        names = ",".join(f"{r.job_id}:{e or r.phase}" for r, e in records)
+        return self._bounded(
+            f"journal {names}", lambda: super(CrashingJournal, self).save_all(records)
+        )
+
+    def top_up(self, job_id: int, minutes: int, tx_hash: bytes) -> JobRecord | None:
+        write = super().top_up
+        return self._bounded(f"journal top-up {job_id}", lambda: write(job_id, minutes, tx_hash))
+
+    def _bounded(self, name: str, write: Callable[[], Any]) -> Any:
+        self._world.boundary(f"before {name}")
+        done = write()
+        self._world.say(name)
+        self._world.boundary(f"after {name}")
+        return done

@@ -1,0 +1,230 @@
+"""Benchmarks: the jobs they are, the figures in what tools print, and the grid's 31 labels."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+from dsq.supervisor.benchmark import kinds
+from dsq.supervisor.benchmark.kinds import KINDS, LABELS, MORE_LABELS, STORAGES, plan
+from dsq.supervisor.benchmark.results import failure_of, labels_of, microarch
+from dsq.supervisor.benchmark.store import FILE, Result, ResultStore
+from dsq.supervisor.scheduler.port import ClusterInfo, Node
+from dsq.supervisor.settings import BenchmarkSettings
+
+GUIDE = Path(__file__).parents[3] / "docs" / "provider.md"
+INFO = ClusterInfo((Node("n1", 8, 32_000), Node("n2", 4, 16_000)), "main", 600, "slurm 22.05.8")
+
+HPL = """@@ hpl
+T/V                N    NB     P     Q               Time                 Gflops
+WR11C2R4       29184   192     2     4              41.98             3.9475e+02
+WR11C2R4       29184   192     2     4              40.01             4.1420e+02
+||Ax-b||_oo/(eps*(||A||_oo*||x||_oo+||b||_oo)*N)=   2.88612943e-03 ...... PASSED
+@@ end
+"""
+IOR = """@@ ior scratch
+access,bw(MiB/s),IOPS,Latency,block(KiB),xfer(KiB),open(s),wr/rd(s),close(s),total(s),numTasks,iter
+write,2010.0,1005.5,0.003,1048576.00,2048.00,0.0004,0.5,0.0001,0.51,4,0
+read,4100.0,2050.0,0.001,1048576.00,2048.00,0.0003,0.2,0.0001,0.25,4,0
+write,1990.0,994.5,0.003,1048576.00,2048.00,0.0004,0.5,0.0001,0.51,4,1
+@@ end
+"""
+DD = """@@ dd disk-tmp write
+512+0 records in
+512+0 records out
+1073741824 bytes (1.1 GB, 1.0 GiB) copied, 2.0 s, 537 MB/s
+@@ dd disk-tmp read
+dd: failed to open '/x/data': Invalid argument
+1073741824 bytes (1.1 GB, 1.0 GiB) copied, 0.5 s, 2.1 GB/s
+@@ end
+"""
+OSU = """@@ osu latency
+# OSU MPI Latency Test v7.3
+# Size          Latency (us)
+1                       1.52
+4194304               360.11
+@@ end
+@@ osu bibw
+# OSU MPI Bi-Directional Bandwidth Test v7.3
+# Size      Bandwidth (MB/s)
+1                       5.10
+2097152             24000.50
+4194304             23980.00
+@@ end
+@@ osu alltoall
+# OSU MPI All-to-All Personalized Exchange Latency Test v7.3
+1                       7.25
+1048576              2000.00
+@@ end
+"""
+FIO = "@@ fio scratch\n" + json.dumps(
+    {
+        "jobs": [
+            {
+                "read": {"io_bytes": 0, "bw": 0, "iops": 0.0},
+                "write": {"io_bytes": 5, "bw": 524288, "iops": 256.0},
+            }
+        ]
+    }
+)
+
+
+def test_there_are_the_31_labels_of_the_grid() -> None:
+    """Names that jobs of the field ask for, each measured by one benchmark."""
+    names = [name for group in LABELS.values() for name in group]
+    assert len(names) == len(set(names)) == 31
+    assert set(LABELS) == set(KINDS)
+
+
+@pytest.mark.parametrize("label", [x for g in (LABELS, MORE_LABELS) for y in g.values() for x in y])
+def test_every_label_is_in_the_guide(label: str) -> None:
+    """docs/provider.md names each, or its pattern for storages."""
+    text = GUIDE.read_text()
+    for storage in STORAGES:
+        label = label.replace(f"storage.{storage}.", "storage.*.")
+    assert f"`{label}`" in text
+
+
+def test_hpl_counts_with_its_best_run() -> None:
+    """The figure is Gflops, to two places."""
+    assert labels_of(HPL) == {"compute.gflops": "414.20", "compute.method": "hpl"}
+
+
+def test_the_built_in_product_is_summed_over_the_nodes() -> None:
+    """Each node prints a line."""
+    found = labels_of("@@ matrix c\ngflops=10.5\ngflops=11.0\n@@ end\n")
+    assert found == {"compute.gflops": "21.50", "compute.method": "matrix-c"}
+
+
+def test_storage_figures_are_means() -> None:
+    """IOR's rows by kind; what has one kind only gives that kind."""
+    found = labels_of(IOR)
+    assert found["storage.scratch.write.bw.mibps"] == "2000.00"
+    assert found["storage.scratch.write.iops"] == "1000.00"
+    assert found["storage.scratch.read.bw.mibps"] == "4100.00"
+    assert found["storage.method"] == "ior"
+
+
+def test_dd_gives_the_same_units() -> None:
+    """MiB/s of its own count of bytes and seconds; transfers of 2 MiB as operations."""
+    found = labels_of(DD)
+    assert found["storage.disk-tmp.write.bw.mibps"] == "512.00"
+    assert found["storage.disk-tmp.write.iops"] == "256.00"
+    assert found["storage.disk-tmp.read.bw.mibps"] == "2048.00"
+
+
+def test_fio_gives_the_same_units() -> None:
+    """It prints KiB/s; a way it did not measure gives nothing."""
+    found = labels_of(FIO)
+    assert found["storage.scratch.write.bw.mibps"] == "512.00"
+    assert not any(".read." in key for key in found)
+
+
+def test_osu_gives_latency_of_small_and_bandwidth_of_large_messages() -> None:
+    """Bandwidth in Mbit/s, as its label says; OSU prints MB/s."""
+    found = labels_of(OSU)
+    assert found["network.p2p.latency.us"] == "1.52"
+    assert found["network.all-to-all.latency.us"] == "7.25"
+    assert found["network.p2p.bw.mbps"] == "192004.00"
+
+
+def test_the_outside_is_measured_in_bits() -> None:
+    """curl counts bytes, iperf3 bits."""
+    iperf = json.dumps({"end": {"sum_received": {"bits_per_second": 5e8}}})
+    found = labels_of(f"@@ curl download\nbytes_per_s=125000000\n@@ iperf3 upload\n{iperf}\n")
+    assert found == {"network.download.bw.mbps": "1000.00", "network.upload.bw.mbps": "500.00"}
+
+
+def test_a_node_tells_its_cpu_and_its_runtimes() -> None:
+    """Versions without words around them; the microarchitecture from flags without archspec."""
+    flags = "fpu cx16 lahf_lm popcnt sse4_1 sse4_2 ssse3 avx avx2 bmi1 bmi2 f16c fma abm movbe"
+    found = labels_of(
+        "login banner\n@@ machine\nos=Linux\narch=x86_64\ncpu=Intel(R) Xeon(R) @ 2.20GHz\n"
+        f"flags={flags}\napptainer=apptainer version 1.3.4-1.el9\nenroot=3.5.0\npyxis=yes\n@@ end\n"
+    )
+    assert found == {
+        "os": "linux",
+        "arch": "x86_64",
+        "cpu": "intel-r-xeon-r-2.20ghz",
+        "cpu.microarch": "x86-64-v3",
+        "apptainer.version": "1.3.4",
+        "enroot.version": "3.5.0",
+        "pyxis": "yes",
+    }
+    assert microarch("aarch64", "") == "aarch64"
+    assert microarch("x86_64", "fpu") == "x86-64"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "@@ ",
+        "@@ hpl\nWR11C2R4 a b c d e nan\n",
+        "@@ matrix c\ngflops=inf\n",
+        "@@ osu latency\n1 0.00\n",
+        "@@ osu\n1 2\n",
+        "@@ fio scratch\n{broken",
+        "@@ iperf3 upload\n[]",
+        "@@ dd\n1 bytes (x) copied, 0 s, x\n",
+        "@@ ior\nwrite,1,2\n",
+        "@@ curl\nbytes_per_s=1\n",
+        "@@ unknown tool\nx=1\n",
+    ],
+)
+def test_no_figure_is_better_than_a_wrong_one(text: str) -> None:
+    """Noughts, what is not finite, and output cut short give no label and raise nothing."""
+    assert labels_of(text) == {}
+
+
+def test_what_measured_nothing_says_why() -> None:
+    """In the words of the script."""
+    assert failure_of("x\n@@ nothing\nNo cc.\n") == "No cc."
+    assert failure_of(HPL) == ""
+
+
+def test_a_job_fits_on_the_smallest_node() -> None:
+    """CPUs of the smallest node, on all nodes or as many as the operator allows."""
+    made = plan("compute", INFO, BenchmarkSettings(), "t0")
+    assert made.spec is not None
+    assert (made.spec.nodes, made.spec.ntasks, made.spec.cpus_per_task) == (2, 2, 4)
+    made.spec.check()
+    env = made.spec.env
+    assert int(env["DSQ_BENCH_HPL_P"]) * int(env["DSQ_BENCH_HPL_Q"]) == 8
+    assert int(env["DSQ_BENCH_HPL_N"]) ** 2 * 8 <= 2 * 8000 * 1e6
+    one = plan("compute", INFO, BenchmarkSettings(nodes=1), "t0")
+    assert one.spec is not None
+    assert one.spec.nodes == 1
+    assert plan("network", INFO, BenchmarkSettings(nodes=1), "t0").skip
+
+
+def test_the_small_job_leaves_a_minute_below_the_partitions_limit() -> None:
+    """Else there would be none to raise its limit by."""
+    short = ClusterInfo(INFO.nodes, "debug", 2, "slurm")
+    made = plan(kinds.MACHINE, short, BenchmarkSettings(), "t0")
+    assert made.spec is not None
+    assert made.spec.minutes == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_scripts_are_sound(kind: str) -> None:
+    """shellcheck finds nothing in them."""
+    script = resources.files(kinds.__package__).joinpath(f"{kind}.sh").read_text()
+    done = subprocess.run(
+        ["shellcheck", "-s", "bash", "-"], input=script, capture_output=True, text=True
+    )
+    assert done.stdout == ""
+
+
+def test_a_damaged_file_of_results_is_no_reason_to_stop(tmp_path: Path) -> None:
+    """It counts as empty, and the next result mends it."""
+    store = ResultStore(tmp_path)
+    (tmp_path / FILE).write_text("{broken")
+    assert store.all() == {}
+    store.put("compute", Result(5.0, "h", {"compute.gflops": "1.00"}))
+    assert ResultStore(tmp_path).labels() == {"compute.gflops": "1.00"}
+    assert (tmp_path / FILE).stat().st_mode & 0o777 == 0o600
