@@ -8,7 +8,7 @@ export UV_PYTHON_DOWNLOADS := never
 export DSQ_CACHE_DIR
 
 .PHONY: help setup dev demo check format lint types imports contracts contracts-check forge-test \
-	forge-test-slow gas gas-update coverage slither proto docs test unit integration test-slow bench clean
+	forge-test-slow mutations gas gas-update coverage slither proto docs test unit integration test-slow bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -70,6 +70,9 @@ forge-test: contracts/node_modules ## the contracts' tests: units, fuzz, invaria
 forge-test-slow: contracts/node_modules
 	cd contracts && FOUNDRY_PROFILE=slow $(FORGE) test
 
+mutations: dev contracts/node_modules ## break the contracts and see that their tests notice
+	PATH="$(CURDIR)/contracts/node_modules/.bin:$$PATH" $(BIN)/python -m tests.support.mutations
+
 gas: contracts/node_modules ## compare the gas of each step with the snapshot
 	cd contracts && FOUNDRY_PROFILE=gas $(FORGE) test
 
@@ -114,7 +117,7 @@ test: dev ## unit tests, and those on real Slurm, sshd and anvil; sets up what i
 
 test-slow: dev ## the long rest
 	@$(BIN)/python -m tests.support.prepare
-	$(MAKE) -s forge-test-slow
+	$(MAKE) -s forge-test-slow mutations coverage
 	$(BIN)/pytest -q -m slow tests
 
 bench: dev ## the benchmarks; each prints a table
