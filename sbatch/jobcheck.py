@@ -97,7 +97,7 @@ def _sweep(sweep: Sweep) -> Iterator[Conflict]:
         where: Path = ("sweep", "parameters", index)
         if number == 0:
             message = f"{show_path(where)} has no value: its range is empty"
-            yield Conflict((*where, "range"), "min", "1", message)
+            yield Conflict((*where, "range"), "empty_range", "", message)
             broken = True
         elif sweep.combine == ZIP and number != numbers[0]:
             message = (

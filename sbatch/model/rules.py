@@ -251,7 +251,7 @@ class NotReserved(Rule):
 
 
 @dataclass(frozen=True, slots=True)
-class _Pattern(Rule):
+class Pattern(Rule):
     """A text that matches a pattern from end to end."""
 
     pattern: ClassVar[re.Pattern[str]]
@@ -265,7 +265,7 @@ class _Pattern(Rule):
 
 
 @dataclass(frozen=True, slots=True)
-class EnvName(_Pattern):
+class EnvName(Pattern):
     """The name of an environment variable."""
 
     tag = "valid_envvar_name"
@@ -274,7 +274,7 @@ class EnvName(_Pattern):
 
 
 @dataclass(frozen=True, slots=True)
-class AlphanumUnderscore(_Pattern):
+class AlphanumUnderscore(Pattern):
     """Letters, digits and underscores."""
 
     tag = "alphanum_underscore"
@@ -283,7 +283,7 @@ class AlphanumUnderscore(_Pattern):
 
 
 @dataclass(frozen=True, slots=True)
-class Sha256(_Pattern):
+class Sha256(Pattern):
     """A SHA-256 as image registries write it."""
 
     tag = "sha256"
@@ -292,7 +292,7 @@ class Sha256(_Pattern):
 
 
 @dataclass(frozen=True, slots=True)
-class Image(_Pattern):
+class Image(Pattern):
     """``name[:tag]``, or an absolute path."""
 
     tag = "valid_container_image_url"

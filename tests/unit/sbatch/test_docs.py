@@ -24,3 +24,11 @@ def test_the_workflows_of_the_page_work() -> None:
     assert blocks
     for block in blocks:
         assert render(load_workflow(block))
+
+
+def test_the_schema_beside_the_examples_is_that_of_the_model() -> None:
+    """Editors find it by the first line of each example; 'dsq schema --write' makes it."""
+    from dsq.sbatch.model.jsonschema import FILE_NAME, schema_text
+
+    place = PAGE.parent / "examples" / FILE_NAME
+    assert place.read_text(encoding="utf-8") == schema_text()

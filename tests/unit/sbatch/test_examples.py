@@ -28,7 +28,7 @@ def shellcheck(script: str) -> str:
 def test_examples_are_valid_and_their_scripts_clean(path: Path) -> None:
     """Each example has a title, needs little, is logged, and renders to clean shell."""
     text = path.read_text()
-    assert text.startswith("# ")
+    assert text.startswith("# yaml-language-server: $schema=workflow.schema.json\n# ")
     workflow = load_workflow(text, source=path.name)
     assert workflow.enable_logging
     assert workflow.definition().mem <= 2000
