@@ -18,6 +18,7 @@ from dsq.core.clock import Clock
 from dsq.core.errors import DsqError
 from dsq.core.model import JobStatus
 from dsq.supervisor.claims import Claims
+from dsq.supervisor.clockwatch import ClockWatch
 from dsq.supervisor.effects import Effects
 from dsq.supervisor.journal import Journal
 from dsq.supervisor.lock import AnotherSupervisorError
@@ -131,7 +132,7 @@ class Agent:
             self.poller,
             self.wake,
             stray=self.strays.add,
-            may_claim=lambda: self.mode is Mode.CLAIMING,
+            may_claim=lambda: self.mode is Mode.CLAIMING and not self.strays.waiting,
             claim_ahead=settings.cluster.claim_ahead,
             idle=timing.poll_slow,
         )
@@ -151,6 +152,7 @@ class Agent:
         self._tick = Waker()
         self._chores = Waker()
         self._pruned_at: float | None = None
+        self._clock_watch = ClockWatch(s)
         self.head_number = 0
         self.head_timestamp = 0
         self.fee_percent = 0
@@ -352,6 +354,7 @@ class Agent:
         while not self._is_stopping():
             if self._evicting:
                 self._evict_some()
+            self._clock_watch.look()
             self._stepper.tick()
             await self._tick.pause(TICK_SECONDS)
 
@@ -363,8 +366,10 @@ class Agent:
             self._prune()
             try:
                 self._proofs.look()
+                self._reconciler.doubt()
                 await self._reconciler.recount()
                 await self.strays.look()
+                self._reconciler.begin_if_clear()
             except AnotherSupervisorError:
                 raise
             except DsqError as error:

@@ -60,7 +60,7 @@ class Strays:
         self._s = services
         self._wake = wake
         self._is_dark = is_dark
-        self._jobs: dict[int, tuple[float, JobStatus]] = {}
+        self._jobs: dict[int, tuple[float, JobStatus, int]] = {}
         self._left_alone: set[int] = set()
 
     def add(self, job_id: int, status: JobStatus = JobStatus.SCHEDULED) -> None:
@@ -68,7 +68,12 @@ class Strays:
         if job_id in self._jobs or job_id in self._left_alone:
             return
         log.warning("job=%d is ours on chain, but not in the journal", job_id)
-        self._jobs[job_id] = (self._s.clock.monotonic(), status)
+        self._jobs[job_id] = (self._s.clock.monotonic(), status, self._claims(job_id))
+
+    @property
+    def waiting(self) -> int:
+        """Jobs whose fate is not decided: until then nothing new is claimed."""
+        return len(self._jobs)
 
     async def look(self) -> None:
         """Looks at those that have waited long enough.
@@ -77,15 +82,15 @@ class Strays:
             AnotherSupervisorError: Somebody else works on them with this key.
         """
         now = self._s.clock.monotonic()
-        due = [i for i, (since, _) in self._jobs.items() if now - since >= LISTEN_SECONDS]
+        for job_id, (_, _, claims) in list(self._jobs.items()):
+            if self._claims(job_id) > claims:
+                del self._jobs[job_id]  # its claim was heard of meanwhile
+        due = [i for i, (since, _, _) in self._jobs.items() if now - since >= LISTEN_SECONDS]
         if not due or self._is_dark():
             return
         views = await self._s.views.read(due)
         for job_id, view in views.items():
-            record, before = self._s.journal.get(job_id), self._jobs[job_id][1]
-            if record is not None and record.is_open:
-                del self._jobs[job_id]
-                continue
+            before = self._jobs[job_id][1]
             if view.mine and view.job.status in _STEPS.get(before, ()):
                 raise AnotherSupervisorError(
                     f"Another supervisor uses the key of {self._s.me}: it works on job {job_id}.",
@@ -102,6 +107,11 @@ class Strays:
                 log.info("job=%d not_taken_up=%r", job_id, str(error))
             else:
                 del self._jobs[job_id]
+
+    def _claims(self, job_id: int) -> int:
+        """Claims of a job that the journal has heard of; an open record counts as one more."""
+        record = self._s.journal.get(job_id)
+        return record.claims + record.is_open if record is not None else 0
 
     async def _take_up(self, job: Job, terms: ClaimTerms | None) -> None:
         s, at = self._s, terms.claimed_at if terms else 0
