@@ -160,7 +160,7 @@ async def test_submits_after_the_last_page() -> None:
         await robot.press("ctrl+s")
         await robot.sees("Submit this job?", "212.5 credits", "1,284.40 → 1,071.90")
         await robot.sees(
-            "only on      zone=eu", "exactly 212.5 first", "up to 8 h 47 min, 0.40 a minute"
+            "only on      zone=eu", "exactly 212.5, for this job", "up to 8 h 47 min, 0.40 a minute"
         )
         await robot.press("escape")
         assert not grid.sent
