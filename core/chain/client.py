@@ -5,6 +5,7 @@ One HTTP connection pool carries everything; what belongs together goes as one b
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from web3 import AsyncWeb3
 
 log = logging.getLogger("dsq.core.chain.client")
+
+CHUNKS_AT_ONCE = 4
+"""Such parts that are on their way at once."""
 
 CHUNK = 500
 """Jobs fetched at once, so that a long list does not fill the memory twice."""
@@ -245,20 +249,27 @@ class Chain:
         Raises:
             NotFoundError: One of them does not exist.
         """
+        parts = [ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK)]
         jobs: list[Job] = []
-        for start in range(0, len(ids), CHUNK):
-            part = ids[start : start + CHUNK]
-            answers = await self._try_views(
-                [("JobRepository", "get", [codec.job_id_to_bytes(i)]) for i in part]
-            )
-            for job_id, answer in zip(part, answers, strict=True):
-                if isinstance(answer, ContractError):
-                    if answer.name != "InvalidJob":
-                        raise answer
-                    raise NotFoundError(
-                        f"There is no job {job_id}.", hint="'dsq jobs' lists yours."
-                    )
-                jobs.append(codec.job_from_tuple(answer))
+        # While one part is decoded the next ones are on their way.
+        for start in range(0, len(parts), CHUNKS_AT_ONCE):
+            for part in await asyncio.gather(
+                *(self._jobs(part) for part in parts[start : start + CHUNKS_AT_ONCE])
+            ):
+                jobs += part
+        return jobs
+
+    async def _jobs(self, ids: Sequence[int]) -> list[Job]:
+        answers = await self._try_views(
+            [("JobRepository", "get", [codec.job_id_to_bytes(i)]) for i in ids]
+        )
+        jobs: list[Job] = []
+        for job_id, answer in zip(ids, answers, strict=True):
+            if isinstance(answer, ContractError):
+                if answer.name != "InvalidJob":
+                    raise answer
+                raise NotFoundError(f"There is no job {job_id}.", hint="'dsq jobs' lists yours.")
+            jobs.append(codec.job_from_tuple(answer))
         return jobs
 
     async def job_count(self) -> int:
