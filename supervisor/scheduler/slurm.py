@@ -178,6 +178,15 @@ class SlurmScheduler:
             )
         return info
 
+    async def partitions(self) -> list[printed.Partition]:
+        """The cluster's partitions, for choosing one."""
+        argv = commands.show_partitions(self._program("scontrol"))
+        return printed.parse_partitions(await self._tools.query(argv))
+
+    async def account(self) -> RemoteAccount:
+        """Who commands run as there."""
+        return await self._tools.account()
+
     async def free(self) -> Free:
         """See :meth:`~dsq.supervisor.scheduler.port.Scheduler.free`."""
         nodes, partitions = await asyncio.gather(

@@ -265,6 +265,33 @@ def partition_names(stdout: str) -> list[str]:
     return [name for name in names if name]
 
 
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """A partition, for choosing one."""
+
+    name: str
+    is_default: bool
+    state: str
+    max_minutes: int | None
+    nodes: str
+
+
+def parse_partitions(stdout: str) -> list[Partition]:
+    """All partitions in the output of :func:`show_partitions`."""
+    found = [_fields(line) for line in stdout.splitlines()]
+    return [
+        Partition(
+            fields["PartitionName"],
+            fields.get("Default") == "YES",
+            fields.get("State", ""),
+            parse_minutes(fields.get("MaxTime", "")),
+            fields.get("Nodes", ""),
+        )
+        for fields in found
+        if fields.get("PartitionName")
+    ]
+
+
 def _nodes_of(stdout: str, partition: str, *, all_states: bool = False) -> Iterator[dict[str, str]]:
     """Fields of the usable nodes of exactly this partition, or of all its nodes."""
     for line in stdout.splitlines():
