@@ -301,6 +301,14 @@ class TestGrpcWeb:
         assert "X-Grpc-Web" in response.headers["access-control-allow-headers"]
 
 
+async def test_there_is_no_debug_route(http: httpx.AsyncClient) -> None:
+    """The reference's address of a script is nobody's here, though the script is kept."""
+    answer = await http.post("/graphql", json={"query": SUBMIT, "variables": {"job": WORKFLOW}})
+    key = answer.json()["data"]["submit"]
+    for method in ("GET", "POST"):
+        assert (await http.request(method, f"/job/{key}")).status_code == 404
+
+
 async def test_a_client_that_sends_no_head(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
