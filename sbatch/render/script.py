@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dsq.core.quoting import join
 from dsq.sbatch.model import Workflow
 from dsq.sbatch.problems import InvalidWorkflow, Problem
 from dsq.sbatch.render.steps import StepRenderer
@@ -72,7 +71,7 @@ def render(workflow: Workflow, *, settings: RenderSettings | None = None) -> str
         "job.sh",
         enable_logging=bool(workflow.enable_logging),
         resources=workflow.resources,
-        secrets=join(secret.name for secret in workflow.secrets or ()),
+        secrets=[secret.name for secret in workflow.secrets or ()],
         pre_hook=settings.pre_hook,
         post_hook=settings.post_hook,
         library=_library(features, markers=settings.markers),
