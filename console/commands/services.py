@@ -125,10 +125,20 @@ def metascheduler() -> None:
     help="Where the oracle listens; port 0 takes a free one.",
 )
 @click.option("--state-dir", metavar="DIR", type=FILE, help="Its snapshot and transactions.")
+@click.option("--standby", is_flag=True, help="Wait while another one with this key is at work.")
+@click.option(
+    "--max-fee", type=click.IntRange(min=1), metavar="GWEI", help="The most for a unit of gas."
+)
 @key_options
 @grid_options
 @session
-def run(call: Session, listen: tuple[str, int], state_dir: Path | None) -> None:
+def run(
+    call: Session,
+    listen: tuple[str, int],
+    state_dir: Path | None,
+    standby: bool,
+    max_fee: int | None,
+) -> None:
     """Run the meta-scheduler and its oracle until SIGTERM or ctrl+C.
 
     The key must have the role METASCHEDULER_ROLE and coins for fees; in a home it is the
@@ -141,6 +151,10 @@ def run(call: Session, listen: tuple[str, int], state_dir: Path | None) -> None:
     wallet = call.wallet(config, operator=True)
     chosen = MetaSchedulerSettings(
         rpc_url=config.rpc_url,
+        rpc_urls=config.rpc_urls,
+        reorg_depth=config.reorg_depth,
+        fee_cap=max_fee * 10**9 if max_fee else None,
+        standby=standby,
         ws_url=config.ws_url,
         chain_id=config.chain_id,
         metascheduler=config.metascheduler,
