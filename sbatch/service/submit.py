@@ -176,6 +176,7 @@ class CallerOperations:
         except DomainError as error:
             kind = str(error.errors[0][1].get("type", "internal")) if error.errors else "internal"
             metrics.submits.labels(kind).inc()
+            log.info("submit refused type=%s errors=%d", kind, len(error.errors))
             raise
         except Exception:
             metrics.submits.labels("internal").inc()
