@@ -33,6 +33,7 @@ from dsq.supervisor.scheduler.port import (
 from dsq.supervisor.scheduler.script import STARTED, compose
 from dsq.supervisor.scheduler.slurm_tools import Accounting, SlurmTools, failure, text_of
 from dsq.supervisor.scheduler.stats import LineStats
+from dsq.supervisor.scheduler.submissions import NO_FOLDER, Submissions
 from dsq.supervisor.scheduler.users import JobAccounts
 
 log = logging.getLogger("dsq.supervisor.slurm")
@@ -48,9 +49,6 @@ MOST_NAMED = 2000
 
 LOOK_UP_PAUSE = 0.05
 """Seconds that submissions wait for each other before they ask for their submit times."""
-
-_MAKE_AND_RUN = '(umask 077; mkdir -p -- "$1") && cd -- "$1" || exit 97; shift; exec "$@"'
-"""Shell text without any value in it: makes a folder, and runs the rest of its arguments there."""
 
 _FENCE = '(umask 077; mkdir -p -- "$1") && mkdir -- "$1/$2"'
 
@@ -110,6 +108,7 @@ class SlurmScheduler:
         self._admin = self._tools_on(admin) if admin else self._tools
         self._accounts = accounts
         self._of_account: dict[str, SlurmTools] = {}
+        self._submissions: dict[int, Submissions] = {}
         self._accounting = Accounting(self._tools)
         self._program = self._tools.program
         self._clock = clock or SystemClock()
@@ -131,7 +130,16 @@ class SlurmScheduler:
         line = self._accounts.line(account)
         known = self._of_account.get(account)
         if known is None or known.line is not line:
+            if known is not None:
+                self._submissions.pop(id(known), None)
             known = self._of_account[account] = self._tools_on(line)
+        return known
+
+    def _submissions_of(self, tools: SlurmTools) -> Submissions:
+        known = self._submissions.get(id(tools))
+        if known is None:
+            known = Submissions(tools, self.settings.submit_timeout)
+            self._submissions[id(tools)] = known
         return known
 
     def _tools_of_job(self, name: str) -> SlurmTools:
@@ -214,12 +222,7 @@ class SlurmScheduler:
             self.settings.partition, self.settings.account, self.settings.extra
         )
         argv = commands.sbatch(self._program("sbatch"), spec, workdir, options)
-        done = await tools.counted(
-            "sbatch",
-            [*account.prefix(), "sh", "-c", _MAKE_AND_RUN, "sh", folder, *argv],
-            stdin=text.encode(),
-            timeout=self.settings.submit_timeout,
-        )
+        done = await self._submissions_of(tools).submit(folder, argv, text.encode())
         job_id = self._submitted(done, folder)
         log.info("submitted name=%s token=%s slurm=%s", spec.name, spec.token, job_id)
         return SlurmJobId(job_id, await self._submit_time(job_id))
@@ -251,11 +254,13 @@ class SlurmScheduler:
             if not job_id:
                 raise UnreachableError("sbatch printed no job id; the job may be there or not.")
             return job_id
-        if done.returncode == 97:
+        if done.returncode == NO_FOLDER:
             raise SubmitRefused(
                 f"The folder {folder} cannot be made on the cluster: {printed.first_line(stderr)}."
             )
-        if done.returncode < 0 or done.returncode in (126, 127) or printed.is_lost_line(stderr):
+        # Above 128 a signal ended it, perhaps after Slurm had taken the job.
+        was_ended = done.returncode < 0 or done.returncode > 128
+        if was_ended or done.returncode in (126, 127) or printed.is_lost_line(stderr):
             reason = printed.first_line(stderr) or f"it ended with {done.returncode}"
             raise UnreachableError(f"sbatch got no answer: {reason}.")
         raise SubmitRefused(f"Slurm refused the job: {printed.refusal(stderr)}.")
