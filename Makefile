@@ -97,6 +97,7 @@ docs: dev ## regenerate the references in docs/ that come from code
 	$(BIN)/python -m dsq.console.commands.reference > docs/reference/commands.md
 	$(BIN)/python -m dsq.console.keys > docs/keys.md
 	$(BIN)/python -m dsq.sbatch.model.reference docs/workflow.md
+	$(BIN)/python -m dsq.supervisor.table docs/reconciliation.md
 	$(BIN)/python -m dsq.console.cli schema --write docs/examples >/dev/null
 
 unit: dev ## unit tests only, in under a minute

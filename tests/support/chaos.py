@@ -224,7 +224,7 @@ class Story:
 
     async def fault_lost_journal(self) -> None:
         """Killed, and the journal is gone: only some seeds."""
-        if self.seed % 4 == 0 and self.chance.random() < 0.5:
+        if self.seed % 4 == 0 and self.p.chain.batches and self.chance.random() < 0.5:
             self.may_stop = True
             await self.p.kill()
             for path in self.p.settings.state_dir.glob("journal.db*"):
