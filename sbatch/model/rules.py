@@ -322,22 +322,29 @@ class ModuleSource(Rule):
 
 @dataclass(frozen=True, slots=True)
 class Hostname(Rule):
-    """A host by name: no port, no address.
+    """A host by name, and a port if it has one of its own; no address.
 
-    It begins with a letter, ends with a letter or digit, has single dots, and its
+    The name begins with a letter, ends with a letter or digit, has single dots, and its
     first label has two characters or more. The reference's pattern accepts the same
-    texts but may take for ever on a long one.
+    names but may take for ever on a long one, and no port.
     """
 
     tag = "hostname"
 
     def words(self) -> str:
-        return "be the name of a host (no port, no IP address)"
+        return "be the name of a host, as in 'ghcr.io' or 'registry.example.org:5000'"
 
     def holds(self, value: Any) -> bool:
+        value, colon, port = value.partition(":")
+        if colon and not _is_port(port):
+            return False
         if re.fullmatch(r"[a-zA-Z][a-zA-Z0-9.-]*[a-zA-Z0-9]", value, re.ASCII) is None:
             return False
         return ".." not in value and value[1] != "."
+
+
+def _is_port(text: str) -> bool:
+    return re.fullmatch(r"[0-9]{1,5}", text, re.ASCII) is not None and 1 <= int(text) <= 65535
 
 
 _HOST_LABELS = r"[a-zA-Z0-9][a-zA-Z0-9-]{0,62}(?:\.[a-zA-Z0-9][a-zA-Z0-9-]{0,62})*"
@@ -356,9 +363,9 @@ class HostnamePort(Rule):
 
     def holds(self, value: Any) -> bool:
         host, colon, port = value.rpartition(":")
-        if not colon or re.fullmatch(r"[0-9]{1,5}", port, re.ASCII) is None:
+        if not colon or not _is_port(port):
             return False
-        return 1 <= int(port) <= 65535 and (not host or _HOST.fullmatch(host) is not None)
+        return not host or _HOST.fullmatch(host) is not None
 
 
 @dataclass(frozen=True, slots=True)

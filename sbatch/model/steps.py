@@ -45,7 +45,7 @@ class ContainerRun(Model):
     password: Annotated[Text | None, Secret()] = None
     """Password of the registry."""
     registry: Annotated[Text | None, Hostname()] = None
-    """Host of the registry. Absent: Docker Hub."""
+    """Host of the registry, with its port if that is not 443. Absent: Docker Hub."""
     apptainer: bool | None = None
     """Apptainer instead of Enroot."""
     deepsquare_hosted: bool | None = Field(default=None, alias="deepsquareHosted")
