@@ -237,6 +237,7 @@ class Standins:
         cache: The site's cache root, below which the script keeps its storage.
         files: What ``wget`` brings.
         s3: What ``s5cmd`` sees as buckets.
+        prefix: Words before the script, to run it as somebody else.
     """
 
     def __init__(self, root: Path, *, real: tuple[str, ...] = ()) -> None:
@@ -244,6 +245,7 @@ class Standins:
         self.bin = root / "bin"
         self.records = root / "records"
         self.s3 = self.records / "s3"
+        self.prefix: tuple[str, ...] = ()
         self.cache = root / "cache"
         self.files = root / "files"
         for directory in (self.bin, self.records, self.cache, self.files):
@@ -282,7 +284,7 @@ class Standins:
         path.write_text(script, encoding="utf-8", newline="")
         path.chmod(0o755)
         return subprocess.Popen(
-            [path],
+            [*self.prefix, path],
             env=self.environment(extra),
             cwd=self.root,
             stdin=subprocess.DEVNULL,
