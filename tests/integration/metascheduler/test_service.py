@@ -12,7 +12,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from dsq.core.errors import SettingsError, WalletError
+from dsq.core.errors import ReorgError, SettingsError, WalletError
 from dsq.core.metascheduler.lease import AnotherMetaSchedulerError
 from dsq.core.metascheduler.service import MetaSchedulerSettings, run_metascheduler
 from dsq.core.model import JobStatus
@@ -133,6 +133,21 @@ async def test_a_second_one_is_refused(town: Town, oracle: str) -> None:
     elsewhere = replace(settings_of(town), state_dir=town.folder / "other")
     with pytest.raises(AnotherMetaSchedulerError, match="uses the key of"):
         await run_metascheduler(elsewhere, town.operator.wallet, asyncio.Event())
+
+
+async def test_too_deep_a_reorganisation_ends_it(town: Town) -> None:
+    """It places nothing on a history that it does not trust: exit code 74."""
+    await town.node.mine(30)
+    settings = replace(settings_of(town, free_port()), reorg_depth=3, ws_url=None)
+    run = asyncio.create_task(run_metascheduler(settings, town.operator.wallet, asyncio.Event()))
+    await asyncio.sleep(1.5)
+    assert not run.done()
+    await town.node.mine(20)
+    await asyncio.sleep(1.0)
+    await town.node.request("anvil_reorg", 15, [])
+    with pytest.raises(ReorgError, match="3 are allowed") as caught:
+        await asyncio.wait_for(run, 20)
+    assert caught.value.exit_code == 74
 
 
 async def test_a_standby_takes_over(town: Town) -> None:
