@@ -138,7 +138,8 @@ class SlurmScheduler:
     def _submissions_of(self, tools: SlurmTools) -> Submissions:
         known = self._submissions.get(id(tools))
         if known is None:
-            known = Submissions(tools, self.settings.submit_timeout)
+            ask = commands.squeue(self._program("squeue"), jobs=[""])
+            known = Submissions(tools, self.settings.submit_timeout, ask)
             self._submissions[id(tools)] = known
         return known
 
@@ -222,10 +223,11 @@ class SlurmScheduler:
             self.settings.partition, self.settings.account, self.settings.extra
         )
         argv = commands.sbatch(self._program("sbatch"), spec, workdir, options)
-        done = await self._submissions_of(tools).submit(folder, argv, text.encode())
-        job_id = self._submitted(done, folder)
+        outcome = await self._submissions_of(tools).submit(folder, argv, text.encode())
+        job_id = self._submitted(outcome.done, folder)
         log.info("submitted name=%s token=%s slurm=%s", spec.name, spec.token, job_id)
-        return SlurmJobId(job_id, await self._submit_time(job_id))
+        times = {job.id: job.submit_time for job in printed.parse_squeue(outcome.queue)}
+        return SlurmJobId(job_id, times.get(job_id) or await self._submit_time(job_id))
 
     async def _job_account(self, tools: SlurmTools, name: str) -> RemoteAccount:
         """Who a job would run as.

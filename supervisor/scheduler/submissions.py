@@ -33,56 +33,78 @@ FILLER = "--export=ALL"
 """Makes all argument lists of a session equally long; said twice it means the same."""
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one submission.
+
+    Attributes:
+        done: How its command ended, with its own output.
+        queue: What squeue said afterwards about all jobs of the session.
+    """
+
+    done: Completed
+    queue: str = ""
+
+
 @dataclass(slots=True)
 class _Submission:
     folder: str
     argv: list[str]
     script: bytes
-    done: asyncio.Future[Completed] = field(repr=False)
+    result: asyncio.Future[Outcome] = field(repr=False)
 
 
-def loop_text(words: int) -> str:
+def loop_text(words: int, asking: int) -> str:
     """Shell text that submits job after job; it holds no value of any job.
 
-    Its arguments are a mark and, for each job, the folder, the size of the script and so many
-    words of a command; the scripts follow each other on standard input.
+    Its arguments are a mark, so many words that ask about jobs (their ids are added to the
+    last one), and for each job its folder, the size of its script and so many words of a
+    command; the scripts follow each other on standard input.
 
     Args:
         words: Length of each command.
+        asking: Length of the command that asks.
     """
     command = " ".join(f'"${{{number}}}"' for number in range(3, 3 + words))
+    keep = "\n".join(f"ask{number}=$1; shift" for number in range(asking))
+    ask = " ".join(f'"$ask{number}"' for number in range(asking))
     return (
         "mark=$1; shift\n"
+        f"{keep}\n"
+        "ids=\n"
         "while [ $# -gt 0 ]; do\n"
         '  echo "$mark begin"\n'
-        f'  if (umask 077; mkdir -p -- "$1") && cd -- "$1"; then\n'
+        '  if cd -- "$1" 2>/dev/null || { (umask 077; mkdir -p -- "$1") && cd -- "$1"; }; then\n'
         f'    {{ out=$(head -c "$2" | {command} 2>&3); code=$?; }} 3>&1\n'
         "  else\n"
         f'    code={NO_FOLDER} out=; head -c "$2" >/dev/null\n'
         "  fi 2>&1\n"
         '  printf \'%s end %s\\n%s\\n\' "$mark" "$code" "$out"\n'
+        "  id=${out%%;*}\n"
+        "  case $id in ''|*[!0-9]*) ;; *) ids=$ids,$id ;; esac\n"
         f"  shift {2 + words}\n"
         "done\n"
-        'echo "$mark all"'
+        'echo "$mark all"\n'
+        f'ask{asking - 1}="$ask{asking - 1}${{ids#,}}"\n'
+        f'[ -z "$ids" ] || SLURM_TIME_FORMAT=%s {ask} 2>/dev/null\n'
+        "exit 0"
     )
 
 
-def outcomes(mark: str, output: str, count: int) -> list[Completed | None]:
+def outcomes(mark: str, output: str, count: int) -> list[Outcome | None]:
     """What became of each submission; None for one of which nothing certain was printed."""
-    found: list[Completed | None] = []
-    for part in output.split(f"{mark} begin\n")[1:]:
+    before, _, queue = output.partition(f"{mark} all\n")
+    is_whole = f"{mark} all\n" in output
+    found: list[Outcome | None] = []
+    for part in before.split(f"{mark} begin\n")[1:]:
         said, end, rest = part.partition(f"{mark} end ")
         code, _, out = rest.partition("\n")
-        # Only what is followed by the next mark has been printed to its end.
-        is_whole = bool(end) and bool(re.fullmatch(r"\d+", code))
-        is_last = len(found) == count - 1
-        if is_last:
-            out, last, _ = out.partition(f"{mark} all")
-            is_whole = is_whole and bool(last)
-        found.append(Completed(int(code), out.encode(), said.encode()) if is_whole else None)
+        certain = bool(end) and bool(re.fullmatch(r"\d+", code))
+        done = Completed(int(code), out.encode(), said.encode()) if certain else None
+        found.append(Outcome(done, queue) if done is not None else None)
+    if not is_whole and found:
+        found[-1] = None  # what is printed to its end is followed by the next mark
     found = found[:count]
-    if 0 < len(found) < count:
-        found[-1] = None
     return [*found, *[None] * (count - len(found))]
 
 
@@ -92,28 +114,30 @@ class Submissions:
     Args:
         tools: The account's programs.
         timeout: Seconds for one submission.
+        ask: The command that asks for jobs; their ids are added to its last word.
     """
 
-    def __init__(self, tools: SlurmTools, timeout: float) -> None:
+    def __init__(self, tools: SlurmTools, timeout: float, ask: Sequence[str]) -> None:
         self._tools = tools
+        self._ask = list(ask)
         self._timeout = timeout
         self._waiting: deque[_Submission] = deque()
         self._sessions: set[asyncio.Task[None]] = set()
 
-    async def submit(self, folder: str, argv: Sequence[str], script: bytes) -> Completed:
+    async def submit(self, folder: str, argv: Sequence[str], script: bytes) -> Outcome:
         """Makes a folder, and runs a command there with a script on its standard input.
 
         Raises:
             UnreachableError: Whether the command did its work is not known.
         """
-        done: asyncio.Future[Completed] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Submission(folder, list(argv), script, done))
+        result: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Submission(folder, list(argv), script, result))
         if len(self._sessions) < SESSIONS:
             task = asyncio.create_task(self._work(), name="dsq-submissions")
             self._sessions.add(task)
             task.add_done_callback(self._sessions.discard)
         # A caller that goes away does not take the others on its session with it.
-        return await asyncio.shield(done)
+        return await asyncio.shield(result)
 
     async def _work(self) -> None:
         while self._waiting:
@@ -131,29 +155,29 @@ class Submissions:
                     unknown = UnreachableError("sbatch's answer was cut off.")
                     _settle([job], result or unknown)
 
-    async def _run(self, jobs: Sequence[_Submission]) -> list[Completed | None]:
+    async def _run(self, jobs: Sequence[_Submission]) -> list[Outcome | None]:
         mark = f"@{secrets.token_hex(8)}"
         words = max(len(job.argv) for job in jobs)
-        arguments = [mark]
+        arguments = [mark, *self._ask]
         for job in jobs:
             filled = [*job.argv, *[FILLER] * (words - len(job.argv))]
             arguments += [job.folder, str(len(job.script)), *filled]
         account = await self._tools.account()
         done = await self._tools.counted(
             jobs[0].argv[0],
-            [*account.prefix(), "sh", "-c", loop_text(words), "sh", *arguments],
+            [*account.prefix(), "sh", "-c", loop_text(words, len(self._ask)), "sh", *arguments],
             stdin=b"".join(job.script for job in jobs),
             timeout=self._timeout + SECONDS_EACH * (len(jobs) - 1),
         )
         return outcomes(mark, done.stdout.decode("utf-8", "replace"), len(jobs))
 
 
-def _settle(jobs: Sequence[_Submission], result: Completed | Exception) -> None:
+def _settle(jobs: Sequence[_Submission], result: Outcome | Exception) -> None:
     for job in jobs:
-        if job.done.done():
+        if job.result.done():
             continue
-        if isinstance(result, Completed):
-            job.done.set_result(result)
+        if isinstance(result, Outcome):
+            job.result.set_result(result)
         else:
-            job.done.set_exception(result)
-            job.done.exception()  # nobody may be waiting any more
+            job.result.set_exception(result)
+            job.result.exception()  # nobody may be waiting any more

@@ -47,8 +47,12 @@ async def measure(line: SshTransport, cluster: Cluster, jobs: int) -> None:
             rates[name].append(jobs / (time.monotonic() - began))
     limit = median(rates["bare sbatch"])
     rows = [
-        [name, f"{median(found):.1f}", f"{min(found):.1f}-{max(found):.1f}"]
-        + [f"{100 * median(found) / limit:.0f} %"]
+        [
+            name,
+            f"{median(found):.1f}",
+            f"{min(found):.1f}-{max(found):.1f}",
+            f"{100 * median(found) / limit:.0f} %",
+        ]
         for name, found in rates.items()
     ]
     columns = ["way", "submissions a second", "lowest-highest", "of bare"]

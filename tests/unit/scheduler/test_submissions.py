@@ -17,6 +17,7 @@ from dsq.supervisor.scheduler.submissions import (
     MOST_TOGETHER,
     NO_FOLDER,
     SESSIONS,
+    Outcome,
     Submissions,
     outcomes,
 )
@@ -65,7 +66,8 @@ def program(tmp_path: Path) -> str:
 
 
 def made(line: Line) -> Submissions:
-    return Submissions(SlurmTools(line, bin_dir="", keep_env=(), timeout=10.0), 10.0)
+    tools = SlurmTools(line, bin_dir="", keep_env=(), timeout=10.0)
+    return Submissions(tools, 10.0, ["echo", "--jobs="])
 
 
 async def test_each_gets_its_own_script_folder_and_answer(program: str, tmp_path: Path) -> None:
@@ -75,7 +77,8 @@ async def test_each_gets_its_own_script_folder_and_answer(program: str, tmp_path
     scripts = [(b"x%d\n" % n) * (n * 37) + bytes([n + 1, 255]) for n in range(60)]
 
     async def one(n: int) -> Completed:
-        return await many.submit(str(tmp_path / "w" / f"{n} '\"$x"), [program, f"a{n}"], scripts[n])
+        folder = str(tmp_path / "w" / f"{n} '\"$x")
+        return (await many.submit(folder, [program, f"a{n}"], scripts[n])).done
 
     done = await asyncio.gather(*(one(n) for n in range(60)))
     for n, each in enumerate(done):
@@ -105,8 +108,8 @@ async def test_one_that_fails_stops_no_other(program: str, tmp_path: Path) -> No
     done = await asyncio.gather(
         *busy, *(many.submit(folder, [program, word], b"s") for word, folder in wanted)
     )
-    assert [each.returncode for each in done[SESSIONS:]] == [0, 3, NO_FOLDER, 137, 0]
-    assert done[-1].stdout.startswith(b"ok2;s")
+    assert [each.done.returncode for each in done[SESSIONS:]] == [0, 3, NO_FOLDER, 137, 0]
+    assert done[-1].done.stdout.startswith(b"ok2;s")
 
 
 async def test_half_an_answer_is_none(program: str, tmp_path: Path) -> None:
@@ -114,7 +117,7 @@ async def test_half_an_answer_is_none(program: str, tmp_path: Path) -> None:
     line = Line()
     many = made(line)
     whole = await many.submit(str(tmp_path / "0"), [program, "w"], b"")
-    assert whole.returncode == 0
+    assert whole.done.returncode == 0
     line.cut = 60
     with pytest.raises(UnreachableError):
         await many.submit(str(tmp_path / "1"), [program, "x"], b"")
@@ -125,7 +128,7 @@ async def test_half_an_answer_is_none(program: str, tmp_path: Path) -> None:
     )
     assert {type(result) for result in results} == {UnreachableError}
     line.broken = False
-    assert (await many.submit(str(tmp_path / "3"), [program, "y"], b"")).returncode == 0
+    assert (await many.submit(str(tmp_path / "3"), [program, "y"], b"")).done.returncode == 0
 
 
 async def test_one_alone_goes_at_once(program: str, tmp_path: Path) -> None:
@@ -140,11 +143,11 @@ async def test_one_alone_goes_at_once(program: str, tmp_path: Path) -> None:
     tasks[1].cancel()
     done = await asyncio.gather(*tasks, return_exceptions=True)
     assert isinstance(done[1], asyncio.CancelledError)
-    assert all(isinstance(each, Completed) for n, each in enumerate(done) if n != 1)
+    assert all(isinstance(each, Outcome) for n, each in enumerate(done) if n != 1)
     assert MOST_TOGETHER > 1
 
 
-WHOLE = "@m begin\nw1\n@m end 0\n41\n@m begin\n@m end 1\n\n@m all\n"
+WHOLE = "@m begin\nw1\n@m end 0\n41\n@m begin\n@m end 1\n\n@m all\nqueue"
 
 
 @given(st.integers(0, len(WHOLE)))
@@ -154,5 +157,17 @@ def test_no_cut_turns_into_another_answer(at: int) -> None:
     found = outcomes("@m", WHOLE[:at], 2)
     assert len(found) == 2
     for got, want in zip(found, right, strict=True):
-        assert got is None or got == want
-    assert outcomes("@m", WHOLE, 2) == right
+        assert got is None or got.done == want
+    assert outcomes("@m", WHOLE, 2) == [Outcome(want, "queue") for want in right]
+
+
+async def test_the_queue_is_asked_for_those_that_were_taken(tmp_path: Path) -> None:
+    """Once a session, with the ids that were printed; none when nothing was taken."""
+    sbatch = tmp_path / "sbatch"
+    sbatch.write_text('#!/bin/sh\ncat >/dev/null\n[ $1 != 0 ] || exit 1\necho "$1;cluster"\n')
+    sbatch.chmod(0o755)
+    many = made(Line())
+    done = await many.submit(str(tmp_path / "a"), [str(sbatch), "41"], b"")
+    assert (done.done.stdout, done.queue) == (b"41;cluster\n", "--jobs=41\n")
+    none = await many.submit(str(tmp_path / "b"), [str(sbatch), "0"], b"")
+    assert (none.done.returncode, none.queue) == (1, "")
