@@ -96,6 +96,7 @@ def sbatch_serve(
         {
             "data_dir": state_dir() / "sbatch",
             "rpc_url": config.rpc_url,
+            "rpc_urls": config.rpc_urls,
             "chain_id": config.chain_id,
             "metascheduler": config.metascheduler,
         },

@@ -291,7 +291,7 @@ async def serve(
     sys.setswitchinterval(SWITCH_SECONDS)
     ended = stop or asyncio.Event()
     async with await Chain.connect(
-        settings.rpc_url,
+        (settings.rpc_url, *settings.rpc_urls),
         chain_id=settings.chain_id,
         metascheduler=Address.parse(settings.metascheduler),
     ) as chain:
