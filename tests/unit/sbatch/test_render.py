@@ -9,7 +9,7 @@ import pytest
 
 from dsq.sbatch.render import RenderSettings, render, unsupported
 from dsq.sbatch.workflow import InvalidWorkflow, load_workflow, parse_workflow
-from tests.unit.sbatch.builders import EVERYTHING, S3, env, job, run
+from tests.unit.sbatch.builders import EVERYTHING, RESOURCES, S3, env, job, run
 
 
 def test_a_script_begins_so_that_slurm_reads_no_directive() -> None:
@@ -96,7 +96,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         "not wireguard and bore",
     ),
     (
-        job(network(WIREGUARD, resources={"tasks": 2})),
+        job(network(WIREGUARD, resources={"tasks": 2}), resources={**RESOURCES, "tasks": 2}),
         "steps[0].run.customNetworkInterfaces[0]: 2 tasks cannot have one address, but a step each",
     ),
     (

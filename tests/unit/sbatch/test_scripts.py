@@ -218,7 +218,8 @@ class TestSrun:
             container={"image": "/i", "apptainer": True},
         )
         standins.write("srun", "exit 0")
-        execute(standins, job(step))
+        whole = {"tasks": 2, "cpusPerTask": 5, "memPerCpu": 7, "gpus": 6}
+        execute(standins, job(step, resources=whole))
         (call,) = standins.calls("srun")
         assert call.flags == [
             *("--export=ALL", "--cpus-per-task=5", "--mem-per-cpu=7M", "--gpus-per-task=3"),
