@@ -112,7 +112,7 @@ class Agent:
             logs=logs,
             journal=journal,
             clock=clock,
-            env=_job_environment(settings),
+            env=settings.job_environment,
             job_path=settings.cluster.job_path or None,
             token_seed=token_seed,
         )
@@ -394,13 +394,3 @@ class Agent:
         for record in self.services.journal.open_records():
             if not record.cancel_cause and record.phase not in (Phase.PLANNED, Phase.ENDED):
                 self.cancel_job(record.job_id, EVICTED)
-
-
-def _job_environment(settings: ProviderSettings) -> dict[str, str]:
-    """Where scripts keep their storage: below the account's home unless the site says else."""
-    cluster = settings.cluster
-    home = f"{settings.state_dir}" if cluster.kind == "local" else "~/.dsq"
-    return {
-        "DSQ_CACHE_ROOT": cluster.cache_root or f"{home}/cache",
-        "DSQ_SCRATCH_ROOT": cluster.scratch_root or f"{home}/scratch",
-    }
