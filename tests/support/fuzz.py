@@ -53,7 +53,6 @@ JOB: dict[str, Any] = {
         {"for": {"parallel": True, "range": {"begin": 0, "end": 3}, "steps": [{"name": "l"}]}},
         {"launch": {"handleName": "h", "steps": [{"run": {"command": "sleep 1"}}]}},
         {"dependsOn": ["h"], "steps": [{"name": "s"}]},
-        {"use": {"source": "github.com/a/b@v1", "args": [{"key": "X", "value": "y"}]}},
     ],
     "output": {
         "s3": {
@@ -62,6 +61,7 @@ JOB: dict[str, Any] = {
         }
     },
 }  # fmt: skip
+USE = {"use": {"source": "github.com/a/b@v1", "args": [{"key": "X", "value": "y"}]}}
 MODULE: dict[str, Any] = {
     "name": "m", "description": "d", "minimumResources": JOB["resources"],
     "inputs": [{"key": "X", "description": "d"}], "outputs": [], "steps": JOB["steps"][:1],
@@ -209,6 +209,8 @@ class Fuzzer:
 
     def _submit(self) -> Http:
         job = JOB
+        if self._random.random() < 0.2:
+            job = {**JOB, "steps": [*JOB["steps"], USE]}
         for _ in range(self._random.randrange(4)):
             job = self._changed(job)
         if self._random.random() < 0.15:
