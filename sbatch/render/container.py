@@ -146,7 +146,7 @@ def _netrc(registry: str | None, user: str, password: str) -> list[str]:
     line of the host that it is sent to for a token. A quoted password never begins with ``$``,
     which Enroot would run as a command.
     """
-    machine = registry or "registry-1.docker.io"
+    machine = (registry or "registry-1.docker.io").partition(":")[0]
     escaped = password.replace("\\", "\\\\").replace('"', '\\"')
     for sign, code in (("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t")):
         escaped = escaped.replace(sign, code)
