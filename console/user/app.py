@@ -27,6 +27,7 @@ from dsq.console.user.log_session import LogSession
 from dsq.console.user.notify import tell_outside
 from dsq.console.user.port import GridPort
 from dsq.console.user.screens.base import VIEWS
+from dsq.console.user.screens.grid import GridScreen
 from dsq.console.user.screens.jobs import JobsScreen
 from dsq.console.user.screens.logs import LogKeys
 from dsq.console.user.screens.notices import NoticesScreen
@@ -40,7 +41,13 @@ from dsq.console.widgets.notice import Notice
 from dsq.console.widgets.safe import one_line
 from dsq.console.widgets.words import credits_text, duration_text, plural
 from dsq.core.contacts import contact_name, load_contacts
-from dsq.core.errors import DsqError, SettingsError, UsageError, close_matches
+from dsq.core.errors import (
+    DsqError,
+    SettingsError,
+    UnreachableError,
+    UsageError,
+    close_matches,
+)
 from dsq.core.model import Address, Job, JobStatus
 from dsq.core.readmodel import Order
 from dsq.themes.loader import ThemeFile, stamps, user_themes
@@ -76,6 +83,7 @@ class ConsoleApp(DsqApp):
         "submit": SubmitScreen,
         "providers": ProvidersScreen,
         "wallet": WalletScreen,
+        "grid": GridScreen,
         "notices": NoticesScreen,
     }
     DEFAULT_MODE = "jobs"
@@ -368,13 +376,27 @@ class ConsoleApp(DsqApp):
     def read_history(self) -> None:
         """Reads what came into the wallet and what left it."""
         if self.state.link.online:
-            self.run_worker(self._read_history, group="history", exclusive=True)
+            self.run_worker(self._read_history(), group="history", exit_on_error=False)
 
     async def _read_history(self) -> None:
         try:
             await self.feed.refresh_movements()
         except Exception as error:  # shown, not raised: the console goes on
             self.report(error, "history")
+
+    def read_overview(self) -> None:
+        """Reads how the whole grid is."""
+        if self.state.link.online:
+            self.run_worker(self._read_overview(), group="overview", exit_on_error=False)
+
+    async def _read_overview(self) -> None:
+        try:
+            self.state.overview = await self.feed.require_grid().overview()
+        except UnreachableError:
+            return  # the banner says so already
+        except Exception as error:  # shown, not raised: the console goes on
+            self.report(error, "grid")
+        self.state.touch()
 
     def ask_transfer(self) -> None:
         """Asks who gets how much, asks again with everything in one picture, then sends."""

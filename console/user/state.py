@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dsq.console.user.job_store import JobStore
-from dsq.console.user.port import BalanceLike, HeadLike, MovementLike, WhyLike
+from dsq.console.user.port import BalanceLike, HeadLike, MovementLike, OverviewLike, WhyLike
 from dsq.console.widgets.notice import NoticeBook
 from dsq.core.model import Address, Constants, Job, Provider
 from dsq.core.readmodel.spending import Spent
@@ -47,6 +47,7 @@ class ConsoleState:
         movements: Credits that came and went, oldest first; read when the wallet is looked at.
         contracts: The grid's contracts and their names.
         contacts: The user's names for accounts.
+        overview: The whole grid, while it is looked at.
         spent: Sums of what jobs cost, by what they are added up by; as of ``spent_at``.
     """
 
@@ -65,6 +66,7 @@ class ConsoleState:
     movements: list[MovementLike] = field(default_factory=list)
     contracts: Mapping[Address, str] = field(default_factory=dict)
     contacts: Mapping[str, Address] = field(default_factory=dict)
+    overview: OverviewLike | None = None
     spent: dict[str, list[Spent]] = field(default_factory=dict)
     spent_at: dict[str, int] = field(default_factory=dict)
     notices: NoticeBook = field(default_factory=NoticeBook)

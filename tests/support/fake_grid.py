@@ -8,8 +8,11 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from dsq.core.chain import Head
+from dsq.core.chain.health import EndpointSnapshot, EndpointState
 from dsq.core.errors import DsqError, NotFoundError, UnreachableError
 from dsq.core.grid.history import Movement
+from dsq.core.grid.overview import Overview, Scheduling
 from dsq.core.model import (
     ZERO_ADDRESS,
     Address,
@@ -446,3 +449,39 @@ class FakeGrid:
 
     def contracts(self) -> Mapping[Address, str]:
         return {Address(b"\x0c" * 20): "Credit"}
+
+    async def overview(self) -> Overview:
+        self._check("overview")
+        counts = dict.fromkeys(JobStatus, 0)
+        for each in self.known.values():
+            counts[each.status] += 1
+        nodes = (
+            EndpointSnapshot(
+                "http://node:8545", EndpointState.HEALTHY, True, self.block, 0, 0.004, "", 0, 0.0
+            ),
+            EndpointSnapshot(
+                "https://far.example",
+                EndpointState.LAGGING,
+                False,
+                self.block - 40,
+                40,
+                0.31,
+                "it is 40 blocks behind",
+                1,
+                12.0,
+            ),
+        )
+        return Overview(
+            chain_id=31337,
+            head=Head(self.block, b"\x01" * 32, NOW - 1),
+            endpoints=nodes,
+            block_seconds=1.0,
+            scheduling=Scheduling("ok", 1, 5, self.block - 1),
+            takes_jobs=True,
+            jobs=counts,
+            total_jobs=max(self.known, default=0),
+            supply_wei=1_000_000 * CREDIT,
+            locked_wei=1144 * CREDIT,
+            contracts={Address(b"\x0d" * 20): "MetaScheduler"},
+            providers=tuple(self.known_providers),
+        )

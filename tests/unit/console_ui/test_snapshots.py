@@ -191,6 +191,13 @@ def test_wallet(snap_compare: Compare, tabs: int, size: tuple[int, int]) -> None
     assert snap_compare(console(), terminal_size=size, run_before=run)
 
 
+@pytest.mark.parametrize("size", [NARROW, WIDE], ids=["80x24", "160x48"])
+def test_grid(snap_compare: Compare, size: tuple[int, int]) -> None:
+    """The chain, its nodes, the meta-scheduler and totals."""
+    run = before("5", then=waits("far.example"))
+    assert snap_compare(console(), terminal_size=size, run_before=run)
+
+
 def test_transfer_dialog(snap_compare: Compare) -> None:
     """Who gets what is asked for."""
     run = before("4", "t", then=waits("Send credits"))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 from dsq.core.contacts import save_contact
+from dsq.core.grid.overview import Overview, Scheduling
 from dsq.core.model import Address, JobStatus
 from dsq.core.units import CREDIT
 from tests.support.console import jobs_shown
@@ -108,3 +110,19 @@ async def test_read_only_sends_nothing() -> None:
         await robot.press("4", "t")
         assert "Send credits" not in robot.text
         assert "t send" not in robot.text
+
+
+async def test_the_grid_view_says_what_is_wrong() -> None:
+    """A silent meta-scheduler, refused jobs and a lagging node stand in words."""
+    grid = FakeGrid().add(*some_jobs())
+    seen = await grid.overview()
+    silent = Scheduling("silent", error="The meta-scheduler does not answer: refused.")
+    broken = dataclasses.replace(seen, scheduling=silent, takes_jobs=False)
+
+    async def overview() -> Overview:
+        return broken
+
+    grid.overview = overview  # type: ignore[method-assign]
+    async with jobs_shown(grid) as robot:
+        await robot.press("5")
+        await robot.sees("does not answer: refused", "are refused for now", "lagging", "▶ 2")
