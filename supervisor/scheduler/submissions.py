@@ -16,8 +16,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from dsq.core.errors import UnreachableError
-from dsq.supervisor.scheduler.port import Completed
-from dsq.supervisor.scheduler.slurm_tools import SlurmTools
+from dsq.supervisor.scheduler import slurm_output as printed
+from dsq.supervisor.scheduler.port import Completed, SubmitRefused
+from dsq.supervisor.scheduler.slurm_tools import SlurmTools, text_of
 
 SESSIONS = 4
 """Sessions for submissions at once; the rest of a connection's are for looking."""
@@ -181,3 +182,28 @@ def _settle(jobs: Sequence[_Submission], result: Outcome | Exception) -> None:
         else:
             job.result.set_exception(result)
             job.result.exception()  # nobody may be waiting any more
+
+
+def submitted_id(done: Completed, folder: str) -> str:
+    """The id in sbatch's answer.
+
+    Raises:
+        SubmitRefused: Slurm said no, or the folder could not be made: the job is not there.
+        UnreachableError: The answer leaves it open whether Slurm took the job.
+    """
+    stderr = text_of(done.stderr)
+    if done.returncode == 0:
+        job_id = printed.parse_submitted(text_of(done.stdout))
+        if not job_id:
+            raise UnreachableError("sbatch printed no job id; the job may be there or not.")
+        return job_id
+    if done.returncode == NO_FOLDER:
+        raise SubmitRefused(
+            f"The folder {folder} cannot be made on the cluster: {printed.first_line(stderr)}."
+        )
+    # Above 128 a signal ended it, perhaps after Slurm had taken the job.
+    was_ended = done.returncode < 0 or done.returncode > 128
+    if was_ended or done.returncode in (126, 127) or printed.is_lost_line(stderr):
+        reason = printed.first_line(stderr) or f"it ended with {done.returncode}"
+        raise UnreachableError(f"sbatch got no answer: {reason}.")
+    raise SubmitRefused(f"Slurm refused the job: {printed.refusal(stderr)}.")
