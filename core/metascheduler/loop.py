@@ -370,9 +370,8 @@ class MetaScheduler:
     def _overdue(self, now: float) -> list[Tracked]:
         """Jobs whose provider will not claim them: too late, or not allowed to any more."""
         found = []
-        for job_id, tracked in self.state.tracked.items():
-            if tracked.status is not JobStatus.META_SCHEDULED or job_id in self._timing_out:
-                continue
+        for job_id in sorted(self.state.unclaimed - self._timing_out):
+            tracked = self.state.tracked[job_id]
             provider = self.state.providers.get(tracked.provider)
             gone = provider is None or not provider.is_valid
             late = now - tracked.since > self._picture.claim_seconds and now > self._grace_until
