@@ -16,7 +16,7 @@ from dsq.sbatch.model import (
     Workflow,
 )
 from dsq.sbatch.model.sweep import ZIP
-from dsq.sbatch.problems import Path, did_you_mean, show_path
+from dsq.sbatch.problems import Hints, Path, show_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def _names(job: Workflow) -> Iterator[Conflict]:
         known.setdefault(name, path[:-1])
 
 
-def use_conflicts(path: Path, use: StepUse, root: Model) -> Iterator[Conflict]:
+def use_conflicts(path: Path, use: StepUse, root: Model, hints: Hints) -> Iterator[Conflict]:
     """Yields what does not fit between a module that is filled in and who uses it."""
     module = use.module
     if module is None:
@@ -105,10 +105,11 @@ def use_conflicts(path: Path, use: StepUse, root: Model) -> Iterator[Conflict]:
                     f"the job has {has}"
                 )
                 yield Conflict((*path, "source"), "minimum_resources", str(least), message)
-    known = [each.key for each in module.inputs or ()]
+    names = [each.key for each in module.inputs or ()]
+    known = set(names)
     for index, argument in enumerate(use.args or ()):
         if argument.key not in known:
-            hint = did_you_mean(argument.key, known)
+            hint = hints.of(argument.key, names)
             message = (
                 f"{show_path(path)}: the module '{module.name}' has no input '{argument.key}'{hint}"
             )

@@ -32,6 +32,15 @@ def test_no_program_has_an_absolute_path() -> None:
     assert "grid-logger-writer" not in script
 
 
+def test_nothing_lies_in_tmp() -> None:
+    """Files of a job are in places that are its own, never under names that others can guess."""
+    script = render(parse_workflow(EVERYTHING))
+    assert script.count("/tmp") == script.count("/tmp/.X11-unix") + script.count("/tmp=/") + sum(
+        script.count(place)
+        for place in ("/deepsquare/tmp", "/disk/tmp", "_dsq_scratch/tmp", "/{tmp,")
+    )
+
+
 def test_logging_starts_no_writer() -> None:
     """The supervisor reads the job's output: logging is a comment that tells it to send it on."""
     plain = render(parse_workflow(job(run("c")))).splitlines()

@@ -737,12 +737,6 @@ class TestTransfer:
         ).stdout.split()
         assert sorted(names) == ["output/", "output/a", "output/b"]
 
-    def test_nothing_is_uploaded_after_a_failure(self, standins: Standins) -> None:
-        """The output is sent only when all steps succeeded."""
-        ended = execute(standins, job(run("exit 3"), output={"http": {"url": "http://h"}}))
-        assert ended.code == 3
-        assert standins.calls("curl") == []
-
     def test_a_refused_upload_fails_the_job(self, standins: Standins) -> None:
         """The code is curl's."""
         standins.write("curl", "exit 22")

@@ -198,3 +198,12 @@ def test_virtual_networks_have_names_of_their_own() -> None:
     network = {"name": "n", "gatewayAddress": "10.0.0.1/24"}
     (problem,) = validate(job(virtualNetworks=[network, network]))
     assert (problem.tag, problem.path) == ("unique", ("virtualNetworks", 1, "name"))
+
+
+def test_few_close_matches_are_looked_for() -> None:
+    """Each is compared with every known name: a large file full of errors must not take long."""
+    launches = [{"launch": {"handleName": f"handle_{n}", "steps": []}} for n in range(300)]
+    waits = [{"dependsOn": [f"handel_{n}"]} for n in range(300)]
+    problems = validate(job(*launches, *waits))
+    assert len(problems) == 300
+    assert sum("did you mean" in problem.message for problem in problems) == 20
