@@ -16,7 +16,7 @@ from dsq.core.errors import SettingsError, UnreachableError, UsageError
 if TYPE_CHECKING:
     from dsq.core.config import GridConfig
     from dsq.core.wallet import KeyRef
-    from dsq.supervisor.scheduler.slurm_output import Partition
+    from dsq.supervisor.scheduler.slurm_cluster import Partition
     from dsq.supervisor.setup import Look, Target
 
 FILE = click.Path(path_type=Path)

@@ -19,7 +19,7 @@ from dsq.supervisor.benchmark.runner import BenchmarkRunner
 from dsq.supervisor.benchmark.store import ResultStore
 from dsq.supervisor.scheduler.port import ClusterInfo
 from dsq.supervisor.scheduler.slurm import SlurmScheduler
-from dsq.supervisor.scheduler.slurm_output import Partition
+from dsq.supervisor.scheduler.slurm_cluster import Partition
 from dsq.supervisor.settings import BenchmarkSettings
 
 Say = Callable[[str], None]

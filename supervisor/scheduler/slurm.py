@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from dsq.core.clock import Clock, SystemClock
 from dsq.core.errors import NotFoundError, SettingsError, UnreachableError, close_matches
+from dsq.supervisor.scheduler import slurm_cluster as described
 from dsq.supervisor.scheduler import slurm_commands as commands
 from dsq.supervisor.scheduler import slurm_output as printed
 from dsq.supervisor.scheduler.accounts import RemoteAccount
@@ -170,9 +171,9 @@ class SlurmScheduler:
             self._tools.query(commands.show_partitions(self._program("scontrol"))),
         )
         wanted = self.settings.partition
-        info = printed.parse_cluster(nodes, partitions, wanted, version)
+        info = described.parse_cluster(nodes, partitions, wanted, version)
         if info is None:
-            names = printed.partition_names(partitions)
+            names = described.partition_names(partitions)
             if not wanted:
                 raise SettingsError(
                     "The cluster has no default partition.", hint=f"It has: {', '.join(names)}."
@@ -182,10 +183,10 @@ class SlurmScheduler:
             )
         return info
 
-    async def partitions(self) -> list[printed.Partition]:
+    async def partitions(self) -> list[described.Partition]:
         """The cluster's partitions, for choosing one."""
         argv = commands.show_partitions(self._program("scontrol"))
-        return printed.parse_partitions(await self._tools.query(argv))
+        return described.parse_partitions(await self._tools.query(argv))
 
     async def account(self) -> RemoteAccount:
         """Who commands run as there."""
@@ -197,7 +198,7 @@ class SlurmScheduler:
             self._tools.query(commands.show_nodes(self._program("scontrol"))),
             self._tools.query(commands.show_partitions(self._program("scontrol"))),
         )
-        return printed.parse_free(nodes, partitions, self.settings.partition)
+        return described.parse_free(nodes, partitions, self.settings.partition)
 
     async def submit(self, spec: JobSpec, script: str) -> SlurmJobId:
         """See :meth:`~dsq.supervisor.scheduler.port.Scheduler.submit`."""
@@ -404,9 +405,9 @@ class SlurmScheduler:
             path = f"{self.settings.bin_dir}:{account.env.get('PATH', '/usr/bin:/bin')}"
         return {"SLURM_EXPORT_ENV": "ALL", **({"PATH": path} if path else {})}
 
-    async def _config(self) -> printed.Config:
+    async def _config(self) -> described.Config:
         text = await self._tools.query(commands.show_config(self._program("scontrol")))
-        return printed.parse_config(text)
+        return described.parse_config(text)
 
     async def _submit_time(self, job_id: str) -> int:
         """When Slurm took a job; 0 if that cannot be seen now."""

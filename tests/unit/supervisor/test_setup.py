@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from dsq.core.config import GridConfig
 from dsq.core.errors import SettingsError
 from dsq.supervisor.scheduler.port import ClusterInfo, Node
-from dsq.supervisor.scheduler.slurm_output import Partition
+from dsq.supervisor.scheduler.slurm_cluster import Partition
 from dsq.supervisor.settings import parse_settings
 from dsq.supervisor.setup import Look, Target, choose, quoted, settings_text
 
