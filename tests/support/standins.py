@@ -18,9 +18,9 @@ from pathlib import Path
 _HEAD = r"""#!/bin/bash
 record=@RECORDS@/$EPOCHREALTIME.$$.@NAME@
 record=${record//,/.}
-printf '%s\0' "$@" >"$record.args"
 cat "/proc/$$/environ" >"$record.env" 2>/dev/null
 printf '%s' "$PWD" >"$record.cwd"
+printf '%s\0' "$@" >"$record.args" # last: a call that was killed before is none
 """
 
 _SRUN = r"""
@@ -138,7 +138,7 @@ case $1 in /proc/self/ns/*) echo outer ;; *) echo inner ;; esac
 _IP = r"""
 case "$*" in
   *'address show'*)
-    compgen -G '@RECORDS@/*.slirp4netns.cwd' || compgen -G '@RECORDS@/*.pasta.cwd' || exit 0
+    compgen -G '@RECORDS@/*.slirp4netns.args' || compgen -G '@RECORDS@/*.pasta.args' || exit 0
     echo '2: net0    inet 169.254.254.100/24 scope global net0'
     ;;
   *'route get'*) echo '1.1.1.1 via 192.0.2.1 dev eth0 src 192.0.2.7 uid 0' ;;

@@ -156,6 +156,14 @@ class TestTasks:
         assert lines(execute(standins, data)) == ["told"]
         assert standins.calls("enroot")[-1].args[0] == "remove"
 
+    def test_an_empty_command_runs_the_image(self, standins: Standins) -> None:
+        """What the image is made to run: its exit code is the step's, and nothing follows it."""
+        standins.write("apptainer", 'case $2 in pull) echo >"$4" ;; run) exit 9 ;; esac')
+        ended = execute(standins, job(run("", container=container(True))))
+        assert (ended.code, standins.calls("apptainer")[1].args[-1][-4:]) == (9, ".sif")
+        ended = execute(standins, job(run("", container=container(False))))
+        assert (ended.code, ended.output) == (0, "entry point of the image: \n")
+
     def test_exit_codes_of_containers(self, standins: Standins) -> None:
         """They are those of the command; the container goes in any case."""
         for apptainer in (True, False):

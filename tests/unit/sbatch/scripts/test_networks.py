@@ -49,6 +49,7 @@ def confs(standins: Standins) -> list[tuple[str, str]]:
     """The configurations that came up, in order: file name and text."""
     calls = standins.calls("wg-quick")
     assert [call.file("mode") for call in calls] == ["600\n"] * len(calls)
+    assert all("/job.7.private/" in call.args[1] for call in calls)  # no container sees it
     return [(call.args[1].rpartition("/")[2], call.file("conf")) for call in calls]
 
 
@@ -213,7 +214,7 @@ class TestInterfaces:
             )
         ]
         (call,) = standins.calls("wg-quick")
-        assert "/job.7.private/" in call.args[1]
+        assert call.args[0] == "up"
         assert not any("secret key" in word for each in standins.all_calls() for word in each.args)
 
     def test_bore(self, standins: Standins) -> None:
