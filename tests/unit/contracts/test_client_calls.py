@@ -125,7 +125,11 @@ def test_each_error_has_words() -> None:
     [
         ("NotExpired", (100, 161), "2 minutes left"),
         ("NotExpired", (100, 2**256 - 1), "nothing is overdue"),
-        ("InvalidReportTimes", ((7).to_bytes(32), 5, 6, 9), "job 7 are not possible: claimed 1970-01-01 00:00:09"),
+        (
+            "InvalidReportTimes",
+            ((7).to_bytes(32), 5, 6, 9),
+            "job 7 are not possible: claimed 1970-01-01 00:00:09",
+        ),
         ("TextTooLong", (300, 256), "300 bytes; 256 are allowed"),
         ("ListTooLong", (129, 128), "129 entries; 128 are allowed"),
         ("ConstantBelowBound", (0, 1), "cannot be 0; 1 is the least"),
