@@ -61,7 +61,7 @@ class ChooseColumns(Dialog[tuple[str, ...]]):
         Binding("0", "usual", "Usual", tooltip="The usual width", id="columns.usual"),
     ]  # fmt: skip
 
-    TITLE_TEXT = "Columns"
+    TITLE_TEXT = "Columns (enter takes them)"
 
     def __init__(self, choices: Sequence[Choice]) -> None:
         super().__init__()
