@@ -65,7 +65,7 @@ class Attack:
 
     async def _send_grpc(self, request: Grpc) -> None:
         try:
-            await asyncio.wait_for(self._call(request), 30)
+            await asyncio.wait_for(self._call(request), 120)
             status: Any = grpc.StatusCode.OK
             details = ""
         except grpc.aio.AioRpcError as error:
