@@ -381,6 +381,7 @@ async def play_rivals(seed: int, folder: Path) -> list[str]:
 
 def run_seed(seed: int) -> str:
     """Plays a seed; "" or what went wrong."""
+    before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     base = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     folder = Path(tempfile.mkdtemp(prefix="dsq-chaos-", dir=base))
@@ -393,6 +394,7 @@ def run_seed(seed: int) -> str:
             error = first_error(error)
         return f"{type(error).__name__}: {error}"
     finally:
+        logging.disable(before)
         shutil.rmtree(folder, ignore_errors=True)
     return ""
 
