@@ -27,6 +27,9 @@ from dsq.sbatch.render.templating import MARK, marking
 MAX_ELEMENTS = 20
 """Elements of a list that are told apart; the further ones are taken for its last."""
 
+SHOWN = 8
+"""Places in the script that a line of the table names."""
+
 _STEP = re.compile(r"(.*(?:steps|catch|finally)\[\d+\])")
 _STEPS = ("steps", "catch", "finally")
 
@@ -52,8 +55,10 @@ class Origin:
 
     @property
     def lines(self) -> str:
-        """The lines: ``12, 40-45``."""
-        return ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in self.ranges)
+        """The lines: ``12, 40-45``; of many places the first ones and how many more."""
+        shown = ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in self.ranges[:SHOWN])
+        more = len(self.ranges) - SHOWN
+        return f"{shown} and {more} more" if more > 0 else shown
 
     def place(self, file: str) -> str:
         """``FILE:LINE:COLUMN``, "" without a position."""
@@ -89,7 +94,7 @@ def explained(workflow: Workflow) -> list[Origin]:
             if mine:
                 found[path] = mine
     origins = [
-        Origin(path, _ranges(numbers), _position(workflow, path)) for path, numbers in found.items()
+        Origin(path, _ranges(numbers), workflow.position(path)) for path, numbers in found.items()
     ]
     return sorted(origins, key=lambda each: (each.ranges, each.field))
 
@@ -217,9 +222,3 @@ def _ranges(numbers: Sequence[int]) -> tuple[tuple[int, int], ...]:
         else:
             found.append((number + 1, number + 1))
     return tuple(found)
-
-
-def _position(workflow: Workflow, path: Path) -> tuple[int, int] | None:
-    source = workflow._source
-    found: tuple[int, int] | None = source.position(path) if source is not None else None
-    return found

@@ -101,3 +101,10 @@ def test_long_workflows_take_no_more_renderings(monkeypatch: pytest.MonkeyPatch)
         explained(parse_workflow(job(*(run(f"echo {n}", env=env(A="1")) for n in range(size)))))
         counts.append(calls)
     assert counts[0] == counts[1]
+
+
+def test_many_places_are_cut_in_words() -> None:
+    """The table stays readable; programs get them all."""
+    origin = Origin(("a",), tuple((n, n + n % 2) for n in range(1, 30, 3)), None)
+    assert origin.lines == "1-2, 4, 7-8, 10, 13-14, 16, 19-20, 22 and 2 more"
+    assert len(origin.to_dict()["lines"]) == 10
