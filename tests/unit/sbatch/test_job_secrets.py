@@ -8,6 +8,7 @@ from dsq.sbatch.render import render
 from dsq.sbatch.workflow import InvalidWorkflow, parse_workflow
 from tests.support.standins import Standins
 from tests.unit.sbatch.builders import job, run
+from tests.unit.sbatch.test_examples import shellcheck
 
 WORKFLOW = job(run('printf %s "$TOKEN"'), secrets=[{"name": "TOKEN"}, {"name": "OTHER"}])
 
@@ -35,3 +36,25 @@ def test_a_sweep_has_no_script() -> None:
     )
     with pytest.raises(InvalidWorkflow, match="a sweep has no script of its own"):
         render(workflow)
+
+
+@pytest.mark.parametrize("apptainer", [True, False])
+def test_containers_see_secrets_of_several_lines(standins: Standins, apptainer: bool) -> None:
+    """Byte for byte in both runtimes, with backslashes, signs of shells and a last line break."""
+    value = "-----BEGIN\n\\n &\\\\ '$(x)' \"é\"\n\t-----END\n"
+    image = {"image": "/input/image", "apptainer": apptainer}
+    step = run('printf "%s" "$KEY"; printf "|%s|" "${_dsq_lines_KEY-none}"', container=image)
+    script = render(parse_workflow(job(step, secrets=[{"name": "KEY"}])))
+    ended = standins.run(script, {"KEY": value})
+    assert (ended.code, ended.errors) == (0, "")
+    assert ended.output == f"{value}|none|"
+    words = [
+        word for name in ("srun", "enroot") for call in standins.calls(name) for word in call.args
+    ]
+    assert not any("-----BEGIN" in word for word in words)
+
+
+def test_scripts_with_secrets_are_clean() -> None:
+    """For shellcheck too."""
+    step = run("c", container={"image": "a:b"})
+    assert shellcheck(render(parse_workflow(job(step, secrets=[{"name": "KEY"}])))) == ""
