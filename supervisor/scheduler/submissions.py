@@ -59,8 +59,11 @@ def loop_text(words: int, asking: int) -> str:
     """Shell text that submits job after job; it holds no value of any job.
 
     Its arguments are a mark, so many words that ask about jobs (their ids are added to the
-    last one), and for each job its folder, the size of its script and so many words of a
-    command; the scripts follow each other on standard input.
+    last one), the size of a list of folders, and for each job its folder, the size of its
+    script and so many words of a command. Standard input has the list, each folder with a NUL
+    behind it, and then the scripts. The list saves a process for each job; a folder that
+    could not be made so is tried once more for the sake of the reason. Whatever a command
+    leaves unread of its script is read away: the next one must begin with its own.
 
     Args:
         words: Length of each command.
@@ -72,11 +75,14 @@ def loop_text(words: int, asking: int) -> str:
     return (
         "mark=$1; shift\n"
         f"{keep}\n"
-        "ids=\n"
+        "size=$1 ids=; shift\n"
+        'make() { head -c "$1" | { xargs -0 mkdir -p --; cat >/dev/null; }; }\n'
+        '[ "$size" = 0 ] || (umask 077; make "$size") 2>/dev/null\n'
+        'leave() { cat >/dev/null; exit "$1"; }\n'
         "while [ $# -gt 0 ]; do\n"
         '  echo "$mark begin"\n'
         '  if cd -- "$1" 2>/dev/null || { (umask 077; mkdir -p -- "$1") && cd -- "$1"; }; then\n'
-        f'    {{ out=$(head -c "$2" | {command} 2>&3); code=$?; }} 3>&1\n'
+        f'    {{ out=$(head -c "$2" | {{ {command} 2>&3 || leave $?; }}); code=$?; }} 3>&1\n'
         "  else\n"
         f'    code={NO_FOLDER} out=; head -c "$2" >/dev/null\n'
         "  fi 2>&1\n"
@@ -159,7 +165,8 @@ class Submissions:
     async def _run(self, jobs: Sequence[_Submission]) -> list[Outcome | None]:
         mark = f"@{secrets.token_hex(8)}"
         words = max(len(job.argv) for job in jobs)
-        arguments = [mark, *self._ask]
+        folders = b"".join(job.folder.encode() + b"\0" for job in jobs) if len(jobs) > 1 else b""
+        arguments = [mark, *self._ask, str(len(folders))]
         for job in jobs:
             filled = [*job.argv, *[FILLER] * (words - len(job.argv))]
             arguments += [job.folder, str(len(job.script)), *filled]
@@ -167,7 +174,7 @@ class Submissions:
         done = await self._tools.counted(
             jobs[0].argv[0],
             [*account.prefix(), "sh", "-c", loop_text(words, len(self._ask)), "sh", *arguments],
-            stdin=b"".join(job.script for job in jobs),
+            stdin=folders + b"".join(job.script for job in jobs),
             timeout=self._timeout + SECONDS_EACH * (len(jobs) - 1),
         )
         return outcomes(mark, done.stdout.decode("utf-8", "replace"), len(jobs))

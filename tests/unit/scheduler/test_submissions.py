@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from dsq.supervisor.scheduler.submissions import (
     SESSIONS,
     Outcome,
     Submissions,
+    loop_text,
     outcomes,
 )
 from dsq.supervisor.scheduler.transport import LocalTransport
@@ -112,6 +114,31 @@ async def test_one_that_fails_stops_no_other(program: str, tmp_path: Path) -> No
     assert done[-1].done.stdout.startswith(b"ok2;s")
 
 
+async def test_a_script_that_was_not_read_never_runs_into_the_next(
+    program: str, tmp_path: Path
+) -> None:
+    """A command that fails before it has read its script, or is killed, leaves nothing over."""
+    line = Line()
+    many = made(line)
+    large = b"secret\n" * 100_000
+    busy = [many.submit(str(tmp_path / "b"), [program, "b"], b"") for _ in range(SESSIONS)]
+    words = ["fail3", "ok1", "killed", "ok2", "fail1", "ok3"] * 4
+    done = await asyncio.gather(
+        *busy,
+        *(
+            many.submit(
+                str(tmp_path / f"{n}"), [program, word], b"mine" if word[0] == "o" else large
+            )
+            for n, word in enumerate(words)
+        ),
+    )
+    for n, (word, each) in enumerate(zip(words, done[SESSIONS:], strict=True)):
+        if word.startswith("ok"):
+            assert each.done.stdout.decode() == f"{word};mine{tmp_path}/{n}\n"
+        else:
+            assert each.done.returncode in (3, 137, 1)
+
+
 async def test_half_an_answer_is_none(program: str, tmp_path: Path) -> None:
     """What was printed before the line was cut is known; the rest is not."""
     line = Line()
@@ -171,3 +198,15 @@ async def test_the_queue_is_asked_for_those_that_were_taken(tmp_path: Path) -> N
     assert (done.done.stdout, done.queue) == (b"41;cluster\n", "--jobs=41\n")
     none = await many.submit(str(tmp_path / "b"), [str(sbatch), "0"], b"")
     assert (none.done.returncode, none.queue) == (1, "")
+
+
+def test_the_loop_is_sound() -> None:
+    """shellcheck finds nothing in it, whatever the lengths."""
+    for words, asking in ((1, 1), (14, 6)):
+        done = subprocess.run(
+            ["shellcheck", "-s", "sh", "-"],
+            input=loop_text(words, asking),
+            capture_output=True,
+            text=True,
+        )
+        assert done.stdout == ""
