@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("dsq.supervisor.claims")
 
-MOST_CLAIMS = 256
-"""Jobs claimed with one transaction: 16 million gas for small jobs."""
+MOST_CLAIMS = 64
+"""Jobs claimed with one transaction: the contract looks at so many entries of the queue."""
 
-CLAIMS_UNDER_WAY = 2
+CLAIMS_UNDER_WAY = 8
 """Transactions with claims under way at once."""
 
 SINGLE_CLAIMS = 64
@@ -179,9 +179,13 @@ class Claims:
         if not await self._s.has_batches():
             for _ in range(min(count, SINGLE_CLAIMS - self._asked)):
                 self._spawn("claim", self._claim(self._s.chain.calls.claim_next_job(), 1))
-        elif count > 0 and len(self._tasks["claim"]) < CLAIMS_UNDER_WAY:
-            count = min(count, self._most)
-            self._spawn("claim", self._claim(self._s.chain.calls.claim_next_jobs(count), count))
+            return
+        for _ in range(CLAIMS_UNDER_WAY - len(self._tasks["claim"])):
+            part = min(count, self._most)
+            if part < 1:
+                return
+            self._spawn("claim", self._claim(self._s.chain.calls.claim_next_jobs(part), part))
+            count -= part
 
     def _refuse_impossible(self) -> None:
         """Hands back at once, unclaimed, what the partition could never run."""

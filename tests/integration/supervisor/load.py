@@ -49,11 +49,17 @@ class Load:
         had = await site.chain.balance(site.customer.address)
         return cls(site, ran, customer_had=had)
 
-    async def offer(self, count: int, *, seconds: float = 1.0) -> None:
-        """Requests jobs and places them with the provider."""
+    async def offer(self, count: int, *, seconds: float | None = 1.0) -> None:
+        """Requests jobs and places them with the provider.
+
+        Args:
+            seconds: How long each takes; None for jobs without a step, which leave no line.
+        """
         site = self.site
         text = (
-            "resources: {tasks: 1, cpusPerTask: 1, memPerCpu: 10, gpus: 0}\n"
+            "resources: {tasks: 1, cpusPerTask: 1, memPerCpu: 10, gpus: 0}\nsteps: []\n"
+            if seconds is None
+            else "resources: {tasks: 1, cpusPerTask: 1, memPerCpu: 10, gpus: 0}\n"
             "steps:\n- name: it\n  run:\n    command: |\n"
             # The attempt's folder is <job>/<token>; srun changes the name of the job.
             f"      name=$(basename $(dirname $SLURM_SUBMIT_DIR))\n"
