@@ -8,7 +8,8 @@ export UV_PYTHON_DOWNLOADS := never
 export DSQ_CACHE_DIR
 
 .PHONY: help setup dev demo check format lint types imports contracts contracts-check forge-test \
-	forge-test-slow mutations gas gas-update coverage slither proto docs test unit integration test-slow bench clean
+	forge-test-slow mutations gas gas-update coverage slither proto docs test unit integration test-slow bench \
+	chaos clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -99,6 +100,8 @@ docs: dev ## regenerate the references in docs/ that come from code
 	$(BIN)/python -m dsq.console.commands.reference > docs/reference/commands.md
 	$(BIN)/python -m dsq.console.keys > docs/keys.md
 	$(BIN)/python -m dsq.sbatch.model.reference docs/workflow.md
+	$(BIN)/python -m dsq.supervisor.table docs/reconciliation.md
+	$(BIN)/python -m dsq.console.cli schema --write docs/examples >/dev/null
 
 unit: dev ## unit tests only, in under a minute
 	$(BIN)/pytest -q -n 2 tests/unit
@@ -110,14 +113,23 @@ integration: dev
 test: dev ## unit tests, and those on real Slurm, sshd and anvil; sets up what it can
 	@$(BIN)/python -m tests.support.prepare
 	$(BIN)/pytest -q -n 2 tests/unit
+	$(MAKE) -s chaos SEEDS=200
 	@$(MAKE) -s contracts/node_modules
 	@if [ -x contracts/node_modules/.bin/forge ]; then $(MAKE) -s forge-test; \
 	else echo "npm has no forge for this machine: the contracts' own tests are skipped"; fi
 	$(BIN)/pytest -q -n 2 --dist loadfile -m "not slow" tests/integration tests/e2e
 
+# How many runs of the simulation, and the number of the first
+SEEDS ?= 200
+FIRST_SEED ?= 0
+
+chaos: dev ## the provider's work with every fault there is: SEEDS=10000 FIRST_SEED=0
+	@$(BIN)/python -m tests.support.chaos $(SEEDS) $(FIRST_SEED)
+
 test-slow: dev ## the long rest
 	@$(BIN)/python -m tests.support.prepare
-	$(MAKE) -s forge-test-slow mutations coverage
+	$(MAKE) -s forge-test-slow mutations
+	$(MAKE) -s chaos SEEDS=10000
 	$(BIN)/pytest -q -m slow tests
 
 bench: dev ## the benchmarks; each prints a table

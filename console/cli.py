@@ -33,10 +33,11 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "schema": ("workflows:schema", "Print the schema of workflow files, for editors."),
         "templates": ("workflows:templates", "List workflows to begin with, or print one."),
     },
-    "Money and providers": {
+    "Money, providers and the grid": {
         "credits": ("credits:credits_group", "Show, allow, transfer and collect credits."),
         "wallet": ("wallet:wallet", "Make, import and show keys; where credits went."),
         "providers": ("providers:providers", "List providers; let them in or keep them out."),
+        "grid": ("overview:grid_command", "Show how the whole grid is."),
     },
     "A grid of your own": {
         "up": ("local:up", "Start a whole grid on this machine."),

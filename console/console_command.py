@@ -34,6 +34,13 @@ if TYPE_CHECKING:
 @click.option(
     "--passphrase-file", type=click.Path(path_type=Path), help="File with the key's passphrase."
 )
+@click.option("--web", is_flag=True, help="Show the console in a browser on this machine.")
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    metavar="N",
+    help="Where --web listens on loopback; else a free port.",
+)
 @click.option("--debug", is_flag=True, help="Write a log, and show where an error came from.")
 def command(
     grid: str | None,
@@ -41,13 +48,20 @@ def command(
     read_only: bool,
     key_file: Path | None,
     passphrase_file: Path | None,
+    web: bool,
+    port: int | None,
     debug: bool,
 ) -> None:
     """Your jobs on a grid, live: submit, watch, read logs, top up, cancel.
 
     ? shows the keys of every view. docs/console.md describes the views.
     """
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if web:
+        serve_console(grid, home, read_only, key_file, passphrase_file, port or 0)
+        return
+    if port is not None:
+        raise UsageError("--port is for --web.", hint="Leave it out, or add --web.")
+    if not (_in_browser() or (sys.stdin.isatty() and sys.stdout.isatty())):
         raise UsageError(
             "dsq-console needs a terminal.", hint="'dsq jobs --json' prints the same as text."
         )
@@ -59,6 +73,50 @@ def command(
         passphrase_file=passphrase_file,
         debug=debug,
     )
+
+
+def _in_browser() -> bool:
+    """textual-serve runs the console and says so; there is no terminal then."""
+    return os.environ.get("TEXTUAL_DRIVER", "").startswith("textual.drivers.web_driver")
+
+
+def serve_console(
+    grid: str | None,
+    home: Path | None,
+    read_only: bool,
+    key_file: Path | None,
+    passphrase_file: Path | None,
+    port: int,
+) -> None:
+    """Serves the console on loopback until it is interrupted; each tab runs one of its own.
+
+    Raises:
+        UsageError: textual-serve is missing, the wallet would ask for its passphrase, or the
+            port is taken.
+    """
+    from dsq.core.config import load_grid
+
+    config = load_grid(grid, home)
+    if not (read_only or _unattended(config, passphrase_file)):
+        raise UsageError(
+            "In a browser nobody can be asked for the passphrase of the wallet.",
+            hint="Name its file with --passphrase-file, or look only with --read-only.",
+        )
+    try:
+        from dsq.console.web import serve
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"--web needs textual-serve, and {error.name} is not installed.",
+            hint="pip install 'dsq[web]'",
+        ) from None
+    named = {
+        "--grid": grid,
+        "--home": home and home.expanduser().absolute(),
+        "--key-file": key_file and key_file.expanduser().absolute(),
+        "--passphrase-file": passphrase_file and passphrase_file.expanduser().absolute(),
+    }
+    arguments = [word for name, value in named.items() if value for word in (name, str(value))]
+    serve([*arguments, *(["--read-only"] if read_only else [])], port)
 
 
 def run_console(

@@ -21,6 +21,7 @@ from dsq.console.provider.app import ProviderApp
 from dsq.console.provider.screens.jobs import JobsView
 from dsq.console.provider.screens.tables import TableView
 from dsq.console.user.app import ConsoleApp
+from dsq.console.user.screens.grid import GridScreen
 from dsq.console.user.screens.job import JobScreen
 from dsq.console.user.screens.jobs import JobsScreen
 from dsq.console.user.screens.logs import LogKeys, LogScreen
@@ -44,6 +45,7 @@ SECTIONS: tuple[tuple[str, tuple[type, ...]], ...] = (
     ("dsq-console: submit", (SubmitScreen,)),
     ("dsq-console: providers", (ProvidersScreen,)),
     ("dsq-console: wallet", (WalletScreen,)),
+    ("dsq-console: grid", (GridScreen,)),
     ("Notices of both", (NoticesFrame,)),
     ("dsq-provider", (ProviderApp, JobsView, TableView)),
 )

@@ -15,6 +15,7 @@ import click
 from dsq.console.commands.groups import Group
 from dsq.console.entry import run_command
 from dsq.console.provider_config import CONFIG_NAME, find_config
+from dsq.console.provider_init import init
 from dsq.console.provider_tasks import HOLDING, account, register, systemd_unit
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def command(
         _screen(settings, wallet)
 
 
-for _task in (register, account, *HOLDING, systemd_unit):
+for _task in (init, register, account, *HOLDING, systemd_unit):
     command.add_command(_task)
 
 

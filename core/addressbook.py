@@ -8,6 +8,7 @@ services' endpoints) and wins. docs/reference/settings.md describes the file.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 from collections.abc import Mapping
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from dsq.core.errors import SettingsError, UsageError
+
+log = logging.getLogger("dsq.core.addressbook")
 
 VERSION = 1
 
@@ -86,6 +89,15 @@ def read_book(path: Path) -> dict[str, Any]:
 
 
 def read_books(folder: Path) -> dict[str, dict[str, Any]]:
-    """All address books of a settings folder, by name."""
-    found = sorted((folder / "grids").glob("*.json"))
-    return {path.stem: read_book(path) for path in found if _NAME.fullmatch(path.stem)}
+    """All address books of a settings folder, by name.
+
+    A damaged one is left out: it must not keep the other grids from being used.
+    """
+    found = {}
+    for path in sorted((folder / "grids").glob("*.json")):
+        if _NAME.fullmatch(path.stem):
+            try:
+                found[path.stem] = read_book(path)
+            except SettingsError as error:
+                log.warning("address_book=%s error=%s", path, error.message)
+    return found

@@ -17,7 +17,7 @@ from typing import Any
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError, model_validator
 
-from dsq.core.addressbook import read_books
+from dsq.core.addressbook import read_book, read_books
 from dsq.core.errors import SettingsError, UsageError, close_matches
 from dsq.core.model import Address
 from dsq.core.wallet import KeyRef
@@ -283,6 +283,9 @@ def load_grid(
         )
     table = settings.grids.get(name)
     if table is None:
+        book = settings_dir(env) / "grids" / f"{Path(name).name}.json"
+        if book.exists():
+            read_book(book)  # It is damaged; this says how.
         raise SettingsError(
             f"There is no grid named '{name}' in the settings ({settings_dir(env)})."
             f"{close_matches(name, settings.grids)}"

@@ -13,6 +13,7 @@ from dsq.core.model import Address, Job, Provider, WhyNot, utc
 
 if TYPE_CHECKING:
     from dsq.core.grid.history import Movement
+    from dsq.core.grid.overview import Overview
 
 
 def rfc3339(seconds: int) -> str | None:
@@ -134,4 +135,46 @@ def movement_to_dict(movement: Movement) -> dict[str, Any]:
         "job_id": movement.job_id or None,
         "block_number": movement.block_number,
         "tx_hash": "0x" + movement.tx_hash.hex(),
+    }
+
+
+def overview_to_dict(overview: Overview) -> dict[str, Any]:
+    """The whole grid; ``jobs`` has every status, or is empty where the grid cannot count."""
+    nodes, cpus, gpus, mem = overview.hardware()
+    of_it = overview.scheduling
+    return {
+        "chain_id": overview.chain_id,
+        "block_number": overview.head.number,
+        "block_time": rfc3339(overview.head.timestamp),
+        "block_seconds": overview.block_seconds,
+        "takes_jobs": overview.takes_jobs,
+        "metascheduler": {
+            "status": of_it.status,
+            "waiting": of_it.waiting,
+            "placed": of_it.placed,
+            "block_number": of_it.block,
+            "error": of_it.error,
+        },
+        "jobs": {status.name: count for status, count in overview.jobs.items()},
+        "total_jobs": overview.total_jobs,
+        "providers": len(overview.providers),
+        "approved_providers": len(overview.approved()),
+        "nodes": nodes,
+        "cpus": cpus,
+        "gpus": gpus,
+        "mem_mb": mem,
+        "supply_wei": str(overview.supply_wei),
+        "held_wei": str(overview.locked_wei),
+        "contracts": {name: str(address) for address, name in overview.contracts.items()},
+        "endpoints": [
+            {
+                "url": one.url,
+                "state": one.state.value,
+                "is_current": one.is_current,
+                "block_number": one.head,
+                "lag": one.lag,
+                "last_error": one.last_error,
+            }
+            for one in overview.endpoints
+        ],
     }

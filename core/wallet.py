@@ -126,17 +126,21 @@ def recover_signer(text: str | bytes, signature: bytes) -> Address:
     Raises:
         WalletError: The signature has not 65 bytes or fits no key.
     """
-    account = _eth_account()
-    from eth_account.messages import encode_defunct
+    # The library's own way to the same two calls takes five times as long, and services
+    # recover a signer with each request.
+    from coincurve import PublicKey
+    from eth_utils.crypto import keccak
 
     if len(signature) != 65 or signature[64] not in (0, 1, 27, 28):
         raise WalletError("The signature is malformed: 65 bytes with v 0, 1, 27 or 28 are due.")
     raw = text.encode() if isinstance(text, str) else text
+    digest = keccak(b"\x19Ethereum Signed Message:\n%d" % len(raw) + raw)
+    recoverable = signature[:64] + bytes([signature[64] % 27])
     try:
-        signer = account.recover_message(encode_defunct(primitive=raw), signature=signature)
+        key = PublicKey.from_signature_and_message(recoverable, digest, hasher=None)
     except Exception as error:
         raise WalletError("The signature fits no key.") from error
-    return Address.parse(str(signer))
+    return Address(keccak(key.format(compressed=False)[1:])[12:])
 
 
 def create_key_file(path: Path, wallet: Wallet, passphrase: str, *, light: bool = False) -> None:

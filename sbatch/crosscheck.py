@@ -9,10 +9,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
+from ipaddress import ip_interface
 
-from dsq.sbatch.jobcheck import Conflict, job_conflicts, use_conflicts
+from dsq.sbatch.jobcheck import Conflict, job_conflicts, share_conflicts, use_conflicts
 from dsq.sbatch.model import Model, Step, StepFor, StepRun, Workflow
-from dsq.sbatch.problems import Path, did_you_mean, show_path
+from dsq.sbatch.problems import Hints, Path, show_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,24 +32,28 @@ def cross_check(root: Model) -> list[Conflict]:
         for placed in steps
         if placed.step.launch and placed.step.launch.handle_name
     }
-    networks: set[str] | None = None
-    if isinstance(root, Workflow):
-        networks = {network.name for network in root.virtual_networks or ()}
+    networks: dict[str, str] | None = None
+    job = root if isinstance(root, Workflow) else None
+    if job is not None:
+        networks = {each.name: each.gateway_address for each in job.virtual_networks or ()}
+    names, hints = sorted(handles.values()), Hints()
     found: list[Conflict] = []
     if isinstance(root, Workflow):
         found += job_conflicts(root)
     for placed in steps:
         found += _bodies(placed)
         found += _attempts(placed)
-        found += _handles(placed, handles)
+        found += _handles(placed, handles, names, hints)
         if placed.step.use:
-            found += use_conflicts((*placed.path, "use"), placed.step.use, root)
+            found += use_conflicts((*placed.path, "use"), placed.step.use, root, hints)
         if placed.step.for_:
             found += _loop((*placed.path, "for"), placed.step.for_)
         if placed.step.run:
             found += _run((*placed.path, "run"), placed.step.run)
+        if placed.step.run and job is not None:
+            found += share_conflicts((*placed.path, "run"), placed.step.run, job.resources)
         if placed.step.run and networks is not None:
-            found += _interfaces((*placed.path, "run"), placed.step.run, networks)
+            found += _interfaces((*placed.path, "run"), placed.step.run, networks, hints)
     return found
 
 
@@ -108,10 +113,12 @@ def _attempts(placed: PlacedStep) -> Iterator[Conflict]:
             yield Conflict((*placed.path, name), "required_with", "run", message)
 
 
-def _handles(placed: PlacedStep, handles: dict[str, str]) -> Iterator[Conflict]:
+def _handles(
+    placed: PlacedStep, handles: dict[str, str], names: list[str], hints: Hints
+) -> Iterator[Conflict]:
     for index, handle in enumerate(placed.step.depends_on or ()):
         if handle.upper() not in handles:
-            hint = did_you_mean(handle, sorted(handles.values()))
+            hint = hints.of(handle, names)
             yield Conflict(
                 (*placed.path, "dependsOn", index),
                 "handle_exists",
@@ -149,14 +156,27 @@ def _run(path: Path, run: StepRun) -> Iterator[Conflict]:
         yield Conflict((*path, "container", absent), "required_with", present, message)
 
 
-def _interfaces(path: Path, run: StepRun, networks: set[str]) -> Iterator[Conflict]:
+def _interfaces(
+    path: Path, run: StepRun, networks: dict[str, str], hints: Hints
+) -> Iterator[Conflict]:
     for index, interface in enumerate(run.custom_network_interfaces or ()):
-        if interface.vnet is not None and interface.vnet.name not in networks:
-            hint = did_you_mean(interface.vnet.name, sorted(networks))
-            yield Conflict(
-                (*path, "customNetworkInterfaces", index, "vnet", "name"),
-                "network_exists",
-                "",
-                f"{show_path(path)} names the virtual network '{interface.vnet.name}', "
-                f"which the job does not have{hint}",
+        vnet = interface.vnet
+        if vnet is None:
+            continue
+        where = (*path, "customNetworkInterfaces", index, "vnet")
+        if vnet.name not in networks:
+            hint = hints.of(vnet.name, list(networks))
+            message = (
+                f"{show_path(path)} names the virtual network '{vnet.name}', "
+                f"which the job does not have{hint}"
             )
+            yield Conflict((*where, "name"), "network_exists", "", message)
+            continue
+        gateway = ip_interface(networks[vnet.name])
+        address = ip_interface(vnet.address)
+        if address.ip not in gateway.network or address.ip == gateway.ip:
+            message = (
+                f"{show_path(where)}: {address.ip} is not a free address of the network "
+                f"{gateway.network} of '{vnet.name}'"
+            )
+            yield Conflict((*where, "address"), "address_in_network", str(gateway), message)

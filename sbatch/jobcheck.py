@@ -6,9 +6,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dsq.sbatch.expand import MAX_JOBS, count, sizes
-from dsq.sbatch.model import Model, StepUse, Sweep, Workflow
+from dsq.sbatch.model import (
+    JobResources,
+    Model,
+    StepRun,
+    StepRunResources,
+    StepUse,
+    Sweep,
+    Workflow,
+)
 from dsq.sbatch.model.sweep import ZIP
-from dsq.sbatch.problems import Path, did_you_mean, show_path
+from dsq.sbatch.problems import Hints, Path, show_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +32,13 @@ class Conflict:
 def job_conflicts(job: Workflow) -> Iterator[Conflict]:
     """Yields every broken rule between fields of the job, its steps left out."""
     yield from _names(job)
+    known: set[str] = set()
+    for index, network in enumerate(job.virtual_networks or ()):
+        if network.name in known:
+            where: Path = ("virtualNetworks", index, "name")
+            message = f"{show_path(where)}: there is another virtual network '{network.name}'"
+            yield Conflict(where, "unique", "", message)
+        known.add(network.name)
     output = job.output
     for name, data in (
         ("http", output.http if output else None),
@@ -35,6 +50,26 @@ def job_conflicts(job: Workflow) -> Iterator[Conflict]:
             yield Conflict(where, "excluded_with", "output", message)
     if job.sweep is not None:
         yield from _sweep(job.sweep)
+
+
+def share_conflicts(path: Path, run: StepRun, job: JobResources) -> Iterator[Conflict]:
+    """Yields what a command asks for beyond the job's allocation: Slurm would never start it."""
+    share = run.resources or StepRunResources()
+    tasks = share.tasks or 1
+    cpus = tasks * (share.cpus_per_task or job.cpus_per_task)
+    memory = cpus * (share.mem_per_cpu or job.mem_per_cpu)
+    gpus = tasks * (share.gpus_per_task or 0)
+    all_cpus = job.tasks * job.cpus_per_task
+    for name, asked, there, what in (
+        ("cpusPerTask", cpus, all_cpus, "CPUs"),
+        ("memPerCpu", memory, all_cpus * job.mem_per_cpu, "MB of memory"),
+        ("gpusPerTask", gpus, job.gpus, "GPUs"),
+    ):
+        if asked > there:
+            where = (*path, "resources")
+            message = f"{show_path(where)} ask for {asked} {what}, the job has {there}"
+            yield Conflict((*where, name), "lte", str(there), message)
+            return
 
 
 def _names(job: Workflow) -> Iterator[Conflict]:
@@ -55,7 +90,7 @@ def _names(job: Workflow) -> Iterator[Conflict]:
         known.setdefault(name, path[:-1])
 
 
-def use_conflicts(path: Path, use: StepUse, root: Model) -> Iterator[Conflict]:
+def use_conflicts(path: Path, use: StepUse, root: Model, hints: Hints) -> Iterator[Conflict]:
     """Yields what does not fit between a module that is filled in and who uses it."""
     module = use.module
     if module is None:
@@ -70,10 +105,11 @@ def use_conflicts(path: Path, use: StepUse, root: Model) -> Iterator[Conflict]:
                     f"the job has {has}"
                 )
                 yield Conflict((*path, "source"), "minimum_resources", str(least), message)
-    known = [each.key for each in module.inputs or ()]
+    names = [each.key for each in module.inputs or ()]
+    known = set(names)
     for index, argument in enumerate(use.args or ()):
         if argument.key not in known:
-            hint = did_you_mean(argument.key, known)
+            hint = hints.of(argument.key, names)
             message = (
                 f"{show_path(path)}: the module '{module.name}' has no input '{argument.key}'{hint}"
             )
@@ -97,7 +133,7 @@ def _sweep(sweep: Sweep) -> Iterator[Conflict]:
         where: Path = ("sweep", "parameters", index)
         if number == 0:
             message = f"{show_path(where)} has no value: its range is empty"
-            yield Conflict((*where, "range"), "min", "1", message)
+            yield Conflict((*where, "range"), "empty_range", "", message)
             broken = True
         elif sweep.combine == ZIP and number != numbers[0]:
             message = (

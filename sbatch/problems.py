@@ -128,6 +128,23 @@ def show_path(path: Path) -> str:
     return text.removeprefix(".") or "the job"
 
 
+class Hints:
+    """Close matches for one document: few, as each is compared with every known name."""
+
+    MOST = 20
+    KNOWN = 1000
+
+    def __init__(self) -> None:
+        self._left = self.MOST
+
+    def of(self, word: str, known: Sequence[str]) -> str:
+        """As :func:`did_you_mean`, but "" once enough hints were given."""
+        if self._left <= 0:
+            return ""
+        self._left -= 1
+        return did_you_mean(word[:100], known[: self.KNOWN])
+
+
 def did_you_mean(word: str, known: Sequence[str]) -> str:
     """Returns " (did you mean 'x'?)" for the near names, or ""."""
     found = close_matches(word, known).strip()

@@ -18,6 +18,7 @@ from dsq.core.clock import Clock
 from dsq.core.errors import DsqError
 from dsq.core.model import JobStatus
 from dsq.supervisor.claims import Claims
+from dsq.supervisor.clockwatch import ClockWatch
 from dsq.supervisor.effects import Effects
 from dsq.supervisor.journal import Journal
 from dsq.supervisor.lock import AnotherSupervisorError
@@ -111,7 +112,7 @@ class Agent:
             logs=logs,
             journal=journal,
             clock=clock,
-            env=_job_environment(settings),
+            env=settings.job_environment,
             job_path=settings.cluster.job_path or None,
             token_seed=token_seed,
         )
@@ -131,7 +132,7 @@ class Agent:
             self.poller,
             self.wake,
             stray=self.strays.add,
-            may_claim=lambda: self.mode is Mode.CLAIMING,
+            may_claim=lambda: self.mode is Mode.CLAIMING and not self.strays.waiting,
             claim_ahead=settings.cluster.claim_ahead,
             idle=timing.poll_slow,
         )
@@ -151,6 +152,7 @@ class Agent:
         self._tick = Waker()
         self._chores = Waker()
         self._pruned_at: float | None = None
+        self._clock_watch = ClockWatch(s)
         self.head_number = 0
         self.head_timestamp = 0
         self.fee_percent = 0
@@ -352,6 +354,7 @@ class Agent:
         while not self._is_stopping():
             if self._evicting:
                 self._evict_some()
+            self._clock_watch.look()
             self._stepper.tick()
             await self._tick.pause(TICK_SECONDS)
 
@@ -363,8 +366,10 @@ class Agent:
             self._prune()
             try:
                 self._proofs.look()
+                self._reconciler.doubt()
                 await self._reconciler.recount()
                 await self.strays.look()
+                self._reconciler.begin_if_clear()
             except AnotherSupervisorError:
                 raise
             except DsqError as error:
@@ -389,13 +394,3 @@ class Agent:
         for record in self.services.journal.open_records():
             if not record.cancel_cause and record.phase not in (Phase.PLANNED, Phase.ENDED):
                 self.cancel_job(record.job_id, EVICTED)
-
-
-def _job_environment(settings: ProviderSettings) -> dict[str, str]:
-    """Where scripts keep their storage: below the account's home unless the site says else."""
-    cluster = settings.cluster
-    home = f"{settings.state_dir}" if cluster.kind == "local" else "~/.dsq"
-    return {
-        "DSQ_CACHE_ROOT": cluster.cache_root or f"{home}/cache",
-        "DSQ_SCRATCH_ROOT": cluster.scratch_root or f"{home}/scratch",
-    }

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("dsq.supervisor.claims")
 
-MOST_CLAIMS = 256
-"""Jobs claimed with one transaction: 16 million gas for small jobs."""
+MOST_CLAIMS = 64
+"""Jobs claimed with one transaction: the contract looks at so many entries of the queue."""
 
-CLAIMS_UNDER_WAY = 2
+CLAIMS_UNDER_WAY = 8
 """Transactions with claims under way at once."""
 
 SINGLE_CLAIMS = 64
@@ -41,6 +41,9 @@ MOST_POPS = 16
 
 BUSY_SECONDS = 1.0
 """Pause between looks at the queues while jobs are open or offered."""
+
+BEGUN = "begun"
+"""Mark in the journal: no job of ours on chain is older than it."""
 
 Wake = Callable[[int], None]
 
@@ -142,7 +145,9 @@ class Claims:
         if top_ups and not self._tasks["top_up"]:
             self._pop_some("top_up", calls.claim_next_top_up_job())
         await self._read_hinted()
-        if self._may_claim() and not self._poller.is_dark and (claims or self._offered):
+        # Before the follower has its first block, a chain that goes back would go unnoticed.
+        is_ready = self.first_block is not None and not self._poller.is_dark
+        if is_ready and self._may_claim() and (claims or self._offered):
             await self._claim_some(taken)
 
     async def _read_hinted(self) -> None:
@@ -174,9 +179,13 @@ class Claims:
         if not await self._s.has_batches():
             for _ in range(min(count, SINGLE_CLAIMS - self._asked)):
                 self._spawn("claim", self._claim(self._s.chain.calls.claim_next_job(), 1))
-        elif count > 0 and len(self._tasks["claim"]) < CLAIMS_UNDER_WAY:
-            count = min(count, self._most)
-            self._spawn("claim", self._claim(self._s.chain.calls.claim_next_jobs(count), count))
+            return
+        for _ in range(CLAIMS_UNDER_WAY - len(self._tasks["claim"])):
+            part = min(count, self._most)
+            if part < 1:
+                return
+            self._spawn("claim", self._claim(self._s.chain.calls.claim_next_jobs(part), part))
+            count -= part
 
     def _refuse_impossible(self) -> None:
         """Hands back at once, unclaimed, what the partition could never run."""
@@ -284,8 +293,12 @@ class Claims:
         """The claim was sent from here. The key alone proves nothing: a second supervisor
         with it would claim as well, and submits what it claims."""
         record = self._s.journal.get(int(event.args["job_id"]))
-        known = record is not None and record.claim_tx == event.tx_hash
-        return known or self._s.sender.knows(event.tx_hash)
+        if record is not None and record.claim_tx == event.tx_hash:
+            return True
+        is_new = self._s.journal.get_meta(BEGUN) is None
+        is_before = self.first_block is None or event.block_number <= self.first_block
+        # An earlier journal may have submitted what was claimed before this one began.
+        return self._s.sender.knows(event.tx_hash) and not (is_new and is_before)
 
     def _foreign(self, event: Event) -> None:
         job_id = int(event.args["job_id"])

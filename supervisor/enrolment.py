@@ -196,7 +196,7 @@ async def connected(settings: ProviderSettings) -> AsyncIterator[Chain]:
     from dsq.core.chain import Chain
 
     chain = await Chain.connect(
-        settings.chain.rpc_url,
+        settings.chain.endpoints,
         chain_id=settings.chain.chain_id,
         metascheduler=settings.chain.metascheduler_address,
     )

@@ -76,6 +76,7 @@ PRAGMA user_version = {SCHEMA_VERSION};
 MIGRATIONS: dict[int, str] = {
     1: "ALTER TABLE jobs ADD COLUMN claim_time INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE jobs ADD COLUMN proved_at INTEGER NOT NULL DEFAULT 0;"
+    "INSERT OR IGNORE INTO meta SELECT 'begun', '1' FROM meta WHERE name = 'cursor';"
     "UPDATE jobs SET log_done = 1 WHERE phase = 'final' AND log_note = ''"
     " AND (logging IS NULL OR logging = 0 OR slurm_id = '');",
 }

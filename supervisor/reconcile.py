@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from dsq.core.model import JobStatus
-from dsq.supervisor.claims import Claims
+from dsq.supervisor.claims import BEGUN, Claims
 from dsq.supervisor.observe import ChainView
 from dsq.supervisor.services import Services, bounded
 from dsq.supervisor.strays import Strays
@@ -28,6 +28,12 @@ was claimed long before, and is in the journal."""
 
 RECOUNT_SECONDS = 30.0
 """Transactions that were rolled back get so long to be mined again."""
+
+DOUBT_SECONDS = 90.0
+"""So long closed jobs are judged again after the chain went back."""
+
+DOUBT = "doubt"
+"""Kept in the journal while that lasts: since when ended jobs are doubted (Unix seconds)."""
 
 CLAIMED = (JobStatus.SCHEDULED, JobStatus.RUNNING)
 
@@ -50,6 +56,8 @@ class Reconciler:
         self._strays = strays
         self._wake = wake
         self._recount_at: float | None = None
+        self._doubtful: dict[int, float] = {}
+        self._has_searched = False
 
     async def at_start(self) -> Head:
         """Reads every open job; without a journal, looks for jobs that are ours on chain.
@@ -59,11 +67,24 @@ class Reconciler:
         """
         s = self._s
         head = await s.chain.head()
-        is_first_run = s.journal.get_meta("cursor") is None
-        if is_first_run:
+        if s.journal.get_meta(BEGUN) is None or s.journal.get_meta("cursor") is None:
             await self._scan(await s.chain.job_count())
+            self._has_searched = True
+            self.begin_if_clear()
+        if doubted := s.journal.get_meta(DOUBT):
+            self._begin_doubt(float(doubted))
         await self._wake_all([record.job_id for record in s.journal.open_records()])
         return head
+
+    def begin_if_clear(self) -> None:
+        """From here on the journal is complete: what it does not know was never claimed here.
+
+        Until then, at each start, the chain is searched for jobs that an earlier journal
+        may have held.
+        """
+        is_clear = self._has_searched and not self._strays.waiting
+        if is_clear and self._s.journal.get_meta(BEGUN) is None:
+            self._s.journal.set_meta(BEGUN, "1")
 
     async def after_reset(self) -> None:
         """The chain went back: events we handled may not have happened. Views decide."""
@@ -71,10 +92,10 @@ class Reconciler:
         log.warning("chain=went_back jobs are read again")
         s.views.forget_all()
         since = s.clock.now() - REORG_SECONDS
-        closed = [record.job_id for record in s.journal.finished_since(since)]
+        s.journal.set_meta(DOUBT, str(since))
+        closed = self._begin_doubt(since)
         s.journal.change_all([(r.job_id, "", {"claim_time": 0}) for r in s.journal.open_records()])
         await self._wake_all([record.job_id for record in s.journal.open_records()] + closed)
-        self._recount_at = s.clock.monotonic() + RECOUNT_SECONDS
         count = await s.chain.job_count()
         await self._scan(count, first=max(1, count - RESCAN_JOBS))
 
@@ -107,11 +128,31 @@ class Reconciler:
             block = job.time.block_number_state_change
             events = await bounded(s.chain.events(block, block, ("ClaimJobEvent",)), "The chain")
             mine = [e for e in events if e.args["job_id"] == job.id and e.args["provider"] == s.me]
-            if mine and s.sender.knows(mine[-1].tx_hash):
+            is_known = bool(mine) and s.sender.knows(mine[-1].tx_hash)
+            if is_known and s.journal.get_meta(BEGUN) is not None:
                 self._claims.take(mine[-1])
                 return
         if record is None or job.status is JobStatus.SCHEDULED:
             self._strays.add(job.id, job.status)
+
+    def _begin_doubt(self, since: float) -> list[int]:
+        closed = [record.job_id for record in self._s.journal.finished_since(since)]
+        until = self._s.clock.monotonic() + DOUBT_SECONDS
+        self._doubtful.update(dict.fromkeys(closed, until))
+        self._recount_at = self._s.clock.monotonic() + RECOUNT_SECONDS
+        return closed
+
+    def doubt(self) -> None:
+        """For a while after the chain went back, closed jobs are judged again and again: the
+        transactions that ended them may be mined once more, or never."""
+        now = self._s.clock.monotonic()
+        for job_id, until in list(self._doubtful.items()):
+            self._s.views.forget(job_id)
+            self._wake(job_id)
+            if now >= until and self._s.health.of("chain").ok:
+                del self._doubtful[job_id]
+        if not self._doubtful and self._recount_at is None and self._s.journal.get_meta(DOUBT):
+            self._s.journal.set_meta(DOUBT, "")
 
     async def recount(self) -> None:
         """Some time after the chain went back: what jobs have bought, as the contract has it.

@@ -42,7 +42,7 @@ MOST_REPORTS = 128
 GATHER_SECONDS = 0.03
 """What is said within so long goes together."""
 
-PATIENCE_SECONDS = 6.0
+PATIENCE_SECONDS = 2.0
 """A transaction that is not mined after so long holds the next one up no more."""
 
 HELD_SECONDS = 1.0

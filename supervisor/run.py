@@ -99,7 +99,7 @@ async def built_agent(
             only_supervisor(settings.state_dir, settings.chain.chain_id, contract, wallet.address)
         )
         chain = await Chain.connect(
-            settings.chain.rpc_url,
+            settings.chain.endpoints,
             chain_id=settings.chain.chain_id,
             metascheduler=contract,
             ws_url=settings.chain.ws_url,
@@ -108,7 +108,9 @@ async def built_agent(
         journal = Journal(settings.state_dir / "journal.db", now=clock.now)
         stack.callback(journal.close)
         _check_grid(journal, settings)
-        sender = Sender(chain, wallet, store=settings.state_dir / "tx.db")
+        sender = Sender(
+            chain, wallet, store=settings.state_dir / "tx.db", fee_cap=settings.chain.fee_cap
+        )
         await sender.start()
         stack.push_async_callback(sender.close)
         scheduler = build_scheduler(settings, clock, customer_of=journal.customer_of)
@@ -129,15 +131,16 @@ async def built_agent(
             logs,
             journal,
             clock,
-            feed=lambda start: _follower(chain, journal, start),
+            feed=lambda start: _follower(chain, journal, start, settings.chain.reorg_depth),
             token_seed=seed_of(wallet, settings.chain.chain_id, contract),
         )
 
 
-def _follower(chain: Chain, journal: Journal, start: int) -> Feed:
+def _follower(chain: Chain, journal: Journal, start: int, max_reorg: int) -> Feed:
     from dsq.core.chain import Follower
 
-    return Follower(chain, JournalCursor(journal), names=EVENTS, start_block=start)
+    cursor = JournalCursor(journal)
+    return Follower(chain, cursor, names=EVENTS, start_block=start, max_reorg=max_reorg)
 
 
 def _check_grid(journal: Journal, settings: ProviderSettings) -> None:

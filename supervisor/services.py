@@ -94,6 +94,11 @@ class Health:
             old, ok=ok, detail=detail, latency_ms=latency_ms or old.latency_ms, changed_at=at
         )
 
+    def shift(self, seconds: float) -> None:
+        """The machine's clock was set: durations count on as if it had not been."""
+        for name, known in self._known.items():
+            self._known[name] = replace(known, changed_at=known.changed_at + seconds)
+
     def of(self, name: str) -> Connection:
         """The state of one service."""
         return self._known[name]

@@ -65,9 +65,22 @@ class ChainSettings(_Strict):
     """``[chain]``: the grid's chain and contract."""
 
     rpc_url: str
+    rpc_urls: tuple[str, ...] = Field(default=(), strict=False)
     ws_url: str | None = None
     chain_id: Positive
     metascheduler: str
+    reorg_depth: Positive = 1_000
+    max_fee_gwei: Positive | None = None
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """The chain's nodes, the preferred one first."""
+        return (self.rpc_url, *self.rpc_urls)
+
+    @property
+    def fee_cap(self) -> int | None:
+        """The most that a unit of gas may cost, in wei."""
+        return None if self.max_fee_gwei is None else self.max_fee_gwei * 10**9
 
     @field_validator("metascheduler")
     @classmethod

@@ -4,6 +4,8 @@ They may have been submitted before. A job counts as ours in Slurm only by the t
 attempt (:mod:`dsq.supervisor.tokens`): it is taken up again if one is found, and else
 handed back if it was only claimed. Nothing is ever submitted for such a claim. One that
 the chain shows as running and the cluster does not is left alone: its end is the grid's.
+So is one whose tokens cannot be made again (a contract of the published version does not
+tell the time of a claim for certain).
 
 Before anything is done it is waited: whoever else works with this key shows up by what it
 does to these jobs.
@@ -60,7 +62,7 @@ class Strays:
         self._s = services
         self._wake = wake
         self._is_dark = is_dark
-        self._jobs: dict[int, tuple[float, JobStatus]] = {}
+        self._jobs: dict[int, tuple[float, JobStatus, int]] = {}
         self._left_alone: set[int] = set()
 
     def add(self, job_id: int, status: JobStatus = JobStatus.SCHEDULED) -> None:
@@ -68,7 +70,12 @@ class Strays:
         if job_id in self._jobs or job_id in self._left_alone:
             return
         log.warning("job=%d is ours on chain, but not in the journal", job_id)
-        self._jobs[job_id] = (self._s.clock.monotonic(), status)
+        self._jobs[job_id] = (self._s.clock.monotonic(), status, self._claims(job_id))
+
+    @property
+    def waiting(self) -> int:
+        """Jobs whose fate is not decided: until then nothing new is claimed."""
+        return len(self._jobs)
 
     async def look(self) -> None:
         """Looks at those that have waited long enough.
@@ -77,15 +84,15 @@ class Strays:
             AnotherSupervisorError: Somebody else works on them with this key.
         """
         now = self._s.clock.monotonic()
-        due = [i for i, (since, _) in self._jobs.items() if now - since >= LISTEN_SECONDS]
+        for job_id, (_, _, claims) in list(self._jobs.items()):
+            if self._claims(job_id) > claims:
+                del self._jobs[job_id]  # its claim was heard of meanwhile
+        due = [i for i, (since, _, _) in self._jobs.items() if now - since >= LISTEN_SECONDS]
         if not due or self._is_dark():
             return
         views = await self._s.views.read(due)
         for job_id, view in views.items():
-            record, before = self._s.journal.get(job_id), self._jobs[job_id][1]
-            if record is not None and record.is_open:
-                del self._jobs[job_id]
-                continue
+            before = self._jobs[job_id][1]
             if view.mine and view.job.status in _STEPS.get(before, ()):
                 raise AnotherSupervisorError(
                     f"Another supervisor uses the key of {self._s.me}: it works on job {job_id}.",
@@ -103,8 +110,14 @@ class Strays:
             else:
                 del self._jobs[job_id]
 
+    def _claims(self, job_id: int) -> int:
+        """Claims of a job that the journal has heard of; an open record counts as one more."""
+        record = self._s.journal.get(job_id)
+        return record.claims + record.is_open if record is not None else 0
+
     async def _take_up(self, job: Job, terms: ClaimTerms | None) -> None:
-        s, at = self._s, terms.claimed_at if terms else 0
+        s = self._s
+        at = terms.claimed_at if terms else await self._claimed_at(job)
         record = JobRecord(
             job_id=job.id,
             customer=job.customer,
@@ -114,18 +127,27 @@ class Strays:
             bought_minutes=_bought(job, terms),
             attempt=s.policy.max_attempts,
         )
-        for attempt in range(1, s.policy.max_attempts + 1) if s.token_seed and at else ():
+        # The newest first: an older one was given up, and may have come late.
+        attempts = range(s.policy.max_attempts, 0, -1) if s.token_seed and at else ()
+        for attempt in attempts:
             token = attempt_token(s.token_seed, job.id, at, attempt)
             # What is not found can never run from now on.
             found = await bounded(s.scheduler.find(job_hex_id(job.id), token, at), "The cluster")
             if found is not None:
                 self._adopt(record, attempt, token)
                 return
-        if job.status is JobStatus.SCHEDULED:
+        if job.status is JobStatus.SCHEDULED and terms is not None and s.token_seed:
             self._adopt(record, 0, "")
         else:
-            log.error("job=%d runs on chain; no Slurm job bears its token; left alone", job.id)
+            log.error("job=%d is ours on chain, no Slurm job bears its token; left alone", job.id)
             self._left_alone.add(job.id)
+
+    async def _claimed_at(self, job: Job) -> int:
+        """The time of a claim that the contract does not tell; 0 if it cannot be known."""
+        if job.status is not JobStatus.SCHEDULED:
+            return 0
+        block = job.time.block_number_state_change
+        return await bounded(self._s.chain.block_timestamp(block), "The chain")
 
     def _adopt(self, record: JobRecord, attempt: int, token: str) -> None:
         words = "taken up again: found in Slurm by its token"

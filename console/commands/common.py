@@ -212,6 +212,13 @@ def _address(text: str) -> Address:
     return Address.parse(text)
 
 
+def _account(text: str) -> Address:
+    from dsq.core.config import settings_dir
+    from dsq.core.contacts import find_account, load_contacts
+
+    return find_account(text, load_contacts(settings_dir()))
+
+
 def _label(text: str) -> Any:
     from dsq.core.model import Label
 
@@ -257,6 +264,7 @@ ADDRESS = _Parsed("ADDR", _address)
 LABEL = _Parsed("KEY=VALUE", _label)
 AFFINITY = _Parsed("KEY<op>VALUE", _affinity)
 STATUS = _Parsed("STATUS", _status)
+ACCOUNT = _Parsed("ADDR", _account)
 FILTER = _Parsed("filter", _filter)
 ORDER = _Parsed("order", _order)
 ENDPOINT = _Parsed("HOST:PORT", _endpoint)

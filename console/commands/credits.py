@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dsq.console.commands.common import (
+    ACCOUNT,
     ADDRESS,
     CREDITS,
     Session,
@@ -102,7 +103,7 @@ async def allowance(call: Session, wei: int | None, as_json: bool) -> None:
 
 
 @credits_group.command()
-@click.argument("to", metavar="ADDR", type=ADDRESS)
+@click.argument("to", metavar="ADDR", type=ACCOUNT)
 @click.argument("wei", metavar="N", type=CREDITS)
 @click.option("--yes", "-y", is_flag=True, help="Do not ask, on a terminal.")
 @key_options
@@ -112,7 +113,7 @@ async def allowance(call: Session, wei: int | None, as_json: bool) -> None:
 async def transfer(call: Session, to: Address, wei: int, yes: bool) -> None:
     """Send N credits to ADDR. Nobody can take that back.
 
-    On a terminal it asks first.
+    ADDR is an address or the name of a contact. On a terminal it asks first.
     """
     import sys
 

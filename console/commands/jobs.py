@@ -1,10 +1,9 @@
-"""``submit``, ``jobs``, ``job``, ``logs``, ``why``, ``cancel``, ``topup``."""
+"""``jobs``, ``job``, ``logs``, ``why``, ``cancel``, ``topup``."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 import click
@@ -13,93 +12,27 @@ from dsq.console.commands.common import (
     ADDRESS,
     CREDITS,
     FILTER,
+    JOB_ID,
     ORDER,
     STATUS,
     Session,
     asynchronous,
-    file_argument,
     grid_options,
     job_argument,
     json_option,
     key_options,
     session,
 )
+from dsq.console.commands.group_jobs import cancel_group, group_cells, of_group
 from dsq.console.commands.groups import Group
 from dsq.console.commands.release import release
-from dsq.console.commands.workflows import label_options, limited, load, put_answers
+from dsq.console.commands.workflows import limited, put_answers
 from dsq.console.output import put, put_fields, put_json, put_table, say
 
 if TYPE_CHECKING:
     from dsq.core.grid import Grid
-    from dsq.core.model import Address, Affinity, Job, JobStatus, Label
+    from dsq.core.model import Address, Job, JobStatus
     from dsq.core.readmodel import Filter, Order
-
-NAME_BYTES = 32
-
-
-@click.command(short_help="Submit a workflow and lock credits for it.")
-@file_argument
-@click.option("--credits", "wei", type=CREDITS, required=True, help="Credits to lock (decimal).")
-@click.option("--name", metavar="S", help="The job's name, at most 32 bytes; else the file's.")
-@label_options
-@click.option("--watch", is_flag=True, help="Follow the job to its end and exit as it does.")
-@click.option(
-    "--no-approve", is_flag=True, help="Use the allowance as it is; refuse if it is too small."
-)
-@json_option
-@key_options
-@grid_options
-@session
-@asynchronous
-async def submit(
-    call: Session,
-    file: str,
-    wei: int,
-    name: str | None,
-    uses: Sequence[Label],
-    affinity: Sequence[Affinity],
-    watch: bool,
-    no_approve: bool,
-    as_json: bool,
-) -> int:
-    """Submit a workflow and lock credits for it.
-
-    The workflow is checked first; then the job is requested, with a permit for exactly
-    these credits in the same transaction unless the allowance covers them already. What
-    the job does not use comes back at its end.
-
-    Prints the job's number, with --json its object. With --watch, each status goes to
-    standard error, the output of a workflow that logs to standard output, and the exit
-    code is the job's: FINISHED 0, FAILED the job's code (1 if that is 0), CANCELLED 130,
-    OUT_OF_CREDITS 124, PANICKED 70. With --watch and --json, standard output has the job's
-    object at each change, one a line, and no output of the job.
-    """
-    from dsq.console.commands.watching import exit_code_of_end, watch_job
-    from dsq.core.units import format_credits
-    from dsq.core.views import job_to_dict
-
-    workflow = load(file).to_wire()
-    title = default_name(file) if name is None else name
-    async with call.open(sign=True) as grid:
-        job = await grid.submit(
-            workflow, wei, name=title, uses=uses, affinity=affinity, approve=not no_approve
-        )
-        if as_json:
-            put_json(job_to_dict(job), indent=None if watch else 2)
-        elif not watch:
-            put(str(job.id))
-        say(f"Submitted job {job.id} '{job.name}'; {format_credits(wei)} credits are locked.")
-        if not watch:
-            return 0
-        logs = bool(workflow.get("enableLogging")) and not as_json
-        ended = await watch_job(grid, job, logs=logs, as_json=as_json)
-        return exit_code_of_end(ended)
-
-
-def default_name(file: str) -> str:
-    """A job's name from its file's, cut to what fits."""
-    stem = "" if file == "-" else PurePath(file).stem
-    return stem.encode()[:NAME_BYTES].decode(errors="ignore")
 
 
 @click.command(short_help="List your jobs, newest first.")
@@ -119,6 +52,7 @@ def default_name(file: str) -> str:
     metavar="[-]BY",
     help="Sort by id, name, status, cost, …; '-' turns the order round.",
 )
+@click.option("--group", metavar="GROUP", help="Only jobs of this group, one a line.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="No more than N jobs.")
 @json_option
 @key_options
@@ -131,10 +65,14 @@ async def jobs(
     customer: Address | None,
     wanted: Filter | None,
     order: Order | None,
+    group: str | None,
     limit: int | None,
     as_json: bool,
 ) -> None:
     """List your jobs, newest first.
+
+    The jobs of a sweep stand in one line with how many of them have which status; --group
+    shows them one by one. With --json every job is an object of the list, always.
 
     A filter is made of words: 'status:running gpu !test' keeps running jobs that have gpu
     but not test in their id, name, provider or error; 'cost>50 age<2d' compares. The words
@@ -145,16 +83,20 @@ async def jobs(
 
     async with call.open() as grid:
         account = customer or call.account(grid.config)
+        # What belongs to a group is told by the names of all jobs.
+        most = limit if group is None else None
         if wanted is None and order is None:
-            found = await grid.jobs(status=status, customer=account, limit=limit)
+            found = await grid.jobs(status=status, customer=account, limit=most)
         else:
-            found = await searched(grid, account, status, wanted, order, limit)
+            found = await searched(grid, account, status, wanted, order, most)
+    if group is not None:
+        found = of_group(found, group, keep_order=order is not None)[:limit]
     if as_json:
         put_json([job_to_dict(job) for job in found])
     elif not found:
         say("No jobs yet. 'dsq submit FILE --credits N' submits one.")
     else:
-        put_jobs(found)
+        put_jobs(found, one_by_one=group is not None)
 
 
 async def searched(
@@ -175,12 +117,16 @@ async def searched(
     return await find_jobs(grid, account, parse_filter(text), order or Order(), limit)
 
 
-def put_jobs(found: Sequence[Job]) -> None:
-    """Jobs as a table."""
+def put_jobs(found: Sequence[Job], *, one_by_one: bool = False) -> None:
+    """Jobs as a table, each group as one row unless ``one_by_one``."""
+    from dsq.console.sweeps import GroupRow, grouped
     from dsq.core.units import format_credits
 
     rows = []
-    for job in found:
+    for job in found if one_by_one else grouped(found):
+        if isinstance(job, GroupRow):
+            rows.append(group_cells(job))
+            continue
         ended = job.status.is_final
         rows.append(
             (
@@ -329,24 +275,32 @@ async def why(call: Session, job_id: int, as_json: bool) -> None:
         put("The grid has no providers.")
 
 
-@click.command(short_help="Cancel a job.")
-@job_argument
+@click.command(short_help="Cancel a job, or all jobs of a group.")
+@click.argument("job_id", metavar="[ID]", type=JOB_ID, required=False)
+@click.option("--group", metavar="GROUP", help="All open jobs of this group.")
 @json_option
 @key_options
 @grid_options
 @session
 @asynchronous
-async def cancel(call: Session, job_id: int, as_json: bool) -> None:
-    """Cancel a job.
+async def cancel(call: Session, job_id: int | None, group: str | None, as_json: bool) -> None:
+    """Cancel a job, or all jobs of a group.
 
     One that does not run yet ends at once and costs nothing. One that runs is ended by its
     provider; what it used is paid, the rest comes back. If the provider lets its time for
     that pass, the same command releases the job.
     """
+    from dsq.core.errors import UsageError
     from dsq.core.units import format_credits
     from dsq.core.views import job_to_dict
 
+    if (job_id is None) == (group is None):
+        raise UsageError("Name one job by its ID, or a group with --group.")
     async with call.open(sign=True) as grid:
+        if group is not None:
+            await cancel_group(grid, group, as_json=as_json)
+            return
+        assert job_id is not None
         found = await grid.cancel(job_id)
         locked = format_credits(found.cost.max_cost)
         if as_json:

@@ -43,8 +43,8 @@ def sbatch() -> None:
     multiple=True,
     help="Key that encrypts what is kept; further ones only open what is older.",
 )
-@click.option("--http", type=ENDPOINT, help="Where GraphQL listens  [default: 127.0.0.1:3000]")
-@click.option("--grpc", type=ENDPOINT, help="Where gRPC listens  [default: 127.0.0.1:3001]")
+@click.option("--http", type=ENDPOINT, help="Where GraphQL listens, else at 127.0.0.1:3000.")
+@click.option("--grpc", type=ENDPOINT, help="Where gRPC listens, else at 127.0.0.1:3001.")
 @click.option("--logger-endpoint", metavar="HOST:PORT", help="Log service to tell.")
 @click.option(
     "--pre-hook",
@@ -82,23 +82,27 @@ def sbatch_serve(
     DSQ_SBATCH_REDIS_URL (or redis_url in the file) says so. Port 0 takes a free one.
     """
     from dsq.core.config import state_dir
-    from dsq.core.errors import UsageError
+    from dsq.core.errors import SettingsError, UsageError
 
     if (chosen["tls_cert"] is None) != (chosen["tls_key"] is None):
         raise UsageError("--tls-cert and --tls-key come together.")
-    config = call.config()
+    defaults: dict[str, Any] = {"data_dir": state_dir() / "sbatch"}
+    try:
+        config = call.config()
+    except SettingsError:
+        # A file may say all that a grid does.
+        if settings_file is None or call.grid or call.home:
+            raise
+    else:
+        for name in ("rpc_url", "rpc_urls", "chain_id", "metascheduler"):
+            defaults[name] = getattr(config, name)
 
     from dsq.sbatch.service.serve import serve as serve_sbatch
     from dsq.sbatch.service.settings import read_settings
 
     settings = read_settings(
         settings_file,
-        {
-            "data_dir": state_dir() / "sbatch",
-            "rpc_url": config.rpc_url,
-            "chain_id": config.chain_id,
-            "metascheduler": config.metascheduler,
-        },
+        defaults,
         http_host=http and http[0],
         http_port=http and http[1],
         grpc_host=grpc and grpc[0],
@@ -125,10 +129,20 @@ def metascheduler() -> None:
     help="Where the oracle listens; port 0 takes a free one.",
 )
 @click.option("--state-dir", metavar="DIR", type=FILE, help="Its snapshot and transactions.")
+@click.option("--standby", is_flag=True, help="Wait while another one with this key is at work.")
+@click.option(
+    "--max-fee", type=click.IntRange(min=1), metavar="GWEI", help="The most for a unit of gas."
+)
 @key_options
 @grid_options
 @session
-def run(call: Session, listen: tuple[str, int], state_dir: Path | None) -> None:
+def run(
+    call: Session,
+    listen: tuple[str, int],
+    state_dir: Path | None,
+    standby: bool,
+    max_fee: int | None,
+) -> None:
     """Run the meta-scheduler and its oracle until SIGTERM or ctrl+C.
 
     The key must have the role METASCHEDULER_ROLE and coins for fees; in a home it is the
@@ -141,6 +155,10 @@ def run(call: Session, listen: tuple[str, int], state_dir: Path | None) -> None:
     wallet = call.wallet(config, operator=True)
     chosen = MetaSchedulerSettings(
         rpc_url=config.rpc_url,
+        rpc_urls=config.rpc_urls,
+        reorg_depth=config.reorg_depth,
+        fee_cap=max_fee * 10**9 if max_fee else None,
+        standby=standby,
         ws_url=config.ws_url,
         chain_id=config.chain_id,
         metascheduler=config.metascheduler,

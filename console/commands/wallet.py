@@ -17,6 +17,7 @@ from dsq.console.commands.common import (
     key_options,
     session,
 )
+from dsq.console.commands.contacts import contacts
 from dsq.console.commands.groups import DefaultGroup
 from dsq.console.commands.ledger import history, spent
 from dsq.console.output import put, put_json, say
@@ -121,6 +122,7 @@ def address(call: Session, as_json: bool) -> None:
         put(str(found))
 
 
+wallet.add_command(contacts)
 wallet.add_command(history)
 wallet.add_command(spent)
 

@@ -13,10 +13,8 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from dsq.console.dialogs.base import Dialog
-from dsq.console.widgets.lines import Lines
 
 NARROWEST, WIDEST = 3, 60
-HELP = "space shows or hides   J K move   < > width   0 usual width   enter takes it   esc leaves"
 
 
 @dataclass
@@ -50,7 +48,6 @@ class ChooseColumns(Dialog[tuple[str, ...]]):
     ChooseColumns > .box { width: 60; max-height: 90%; }
     ChooseColumns OptionList { height: auto; max-height: 18; background: $surface; border: none;
                                padding: 0; }
-    ChooseColumns .keys { margin-top: 1; height: auto; }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -64,7 +61,7 @@ class ChooseColumns(Dialog[tuple[str, ...]]):
         Binding("0", "usual", "Usual", tooltip="The usual width", id="columns.usual"),
     ]  # fmt: skip
 
-    TITLE_TEXT = "Columns"
+    TITLE_TEXT = "Columns (enter takes them)"
 
     def __init__(self, choices: Sequence[Choice]) -> None:
         super().__init__()
@@ -72,7 +69,6 @@ class ChooseColumns(Dialog[tuple[str, ...]]):
 
     def compose_box(self) -> ComposeResult:
         yield OptionList(*map(self._option, self._choices), compact=True)
-        yield Lines([[(HELP, "muted")]], classes="keys")
 
     def _option(self, choice: Choice) -> Option:
         mark = "[x]" if choice.shown else "[ ]"
@@ -116,4 +112,7 @@ class ChooseColumns(Dialog[tuple[str, ...]]):
         self._redraw(self._at)
 
     def on_option_list_option_selected(self) -> None:
+        self.action_take()
+
+    def action_take(self) -> None:
         self.dismiss(tuple(choice.setting for choice in self._choices if choice.shown))

@@ -16,6 +16,7 @@ from textual.binding import Binding, BindingType
 
 from dsq.console.dialogs.confirm import Confirm
 from dsq.console.dialogs.top_up import TopUp
+from dsq.console.dialogs.transfer import Sending, Transfer, transfer_lines
 from dsq.console.keymap import load_keymap
 from dsq.console.preferences import Preferences, save_preferences
 from dsq.console.user.accounting import account
@@ -26,6 +27,7 @@ from dsq.console.user.log_session import LogSession
 from dsq.console.user.notify import tell_outside
 from dsq.console.user.port import GridPort
 from dsq.console.user.screens.base import VIEWS
+from dsq.console.user.screens.grid import GridScreen
 from dsq.console.user.screens.jobs import JobsScreen
 from dsq.console.user.screens.logs import LogKeys
 from dsq.console.user.screens.notices import NoticesScreen
@@ -38,7 +40,14 @@ from dsq.console.widgets.lines import Line
 from dsq.console.widgets.notice import Notice
 from dsq.console.widgets.safe import one_line
 from dsq.console.widgets.words import credits_text, duration_text, plural
-from dsq.core.errors import DsqError, SettingsError, UsageError, close_matches
+from dsq.core.contacts import contact_name, load_contacts
+from dsq.core.errors import (
+    DsqError,
+    SettingsError,
+    UnreachableError,
+    UsageError,
+    close_matches,
+)
 from dsq.core.model import Address, Job, JobStatus
 from dsq.core.readmodel import Order
 from dsq.themes.loader import ThemeFile, stamps, user_themes
@@ -48,6 +57,7 @@ THEMES_EVERY = 1.0
 """Seconds between two looks at the user's theme files."""
 LISTED = 8
 """Jobs that a question names."""
+TRANSFER_LAST: Line = [("Nobody can take that back.", "warning")]
 TOP_UP_STATES = (JobStatus.SCHEDULED, JobStatus.RUNNING)
 
 
@@ -73,6 +83,7 @@ class ConsoleApp(DsqApp):
         "submit": SubmitScreen,
         "providers": ProvidersScreen,
         "wallet": WalletScreen,
+        "grid": GridScreen,
         "notices": NoticesScreen,
     }
     DEFAULT_MODE = "jobs"
@@ -149,6 +160,10 @@ class ConsoleApp(DsqApp):
         if self._folder is None:
             return
         keys, problems = load_keymap(self._folder)
+        try:
+            self.state.contacts = load_contacts(self._folder)
+        except SettingsError as error:
+            problems.append(error)
         for problem in problems:
             self.notices.add(Notice.of_error(problem, self.now(), "keys"))
         self.user_keys = keys
@@ -357,6 +372,60 @@ class ConsoleApp(DsqApp):
         ]
         title = f"Cancel {plural(len(jobs), 'job')}?"
         self.push_screen(Confirm(title, lines, yes="Cancel them"), answered)
+
+    def read_history(self) -> None:
+        """Reads what came into the wallet and what left it."""
+        if self.state.link.online:
+            self.run_worker(self._read_history(), group="history", exit_on_error=False)
+
+    async def _read_history(self) -> None:
+        try:
+            await self.feed.refresh_movements()
+        except Exception as error:  # shown, not raised: the console goes on
+            self.report(error, "history")
+
+    def read_overview(self) -> None:
+        """Reads how the whole grid is."""
+        if self.state.link.online:
+            self.run_worker(self._read_overview(), group="overview", exit_on_error=False)
+
+    async def _read_overview(self) -> None:
+        try:
+            self.state.overview = await self.feed.require_grid().overview()
+        except UnreachableError:
+            return  # the banner says so already
+        except Exception as error:  # shown, not raised: the console goes on
+            self.report(error, "grid")
+        self.state.touch()
+
+    def ask_transfer(self) -> None:
+        """Asks who gets how much, asks again with everything in one picture, then sends."""
+        state, contacts = self.state, self.state.contacts
+
+        def named(sending: Sending | None) -> None:
+            if sending is None:
+                return
+            to, wei = sending
+            lines = [*transfer_lines(to, wei, state, contacts), TRANSFER_LAST]
+            title = f"Send {credits_text(wei)} credits for good?"
+
+            def answered(yes: bool | None) -> None:
+                if yes:
+                    self.run_worker(self._transfer(to, wei), exit_on_error=False)
+
+            self.push_screen(Confirm(title, lines, yes="Send them", no="Keep them"), answered)
+
+        self.push_screen(Transfer(state, contacts), named)
+
+    async def _transfer(self, to: Address, wei: int) -> None:
+        try:
+            await self.feed.require_grid().transfer(to, wei)
+        except Exception as error:  # shown, not raised: the console goes on
+            self.report(error, "transfer")
+            return
+        name = contact_name(to, self.state.contacts) or to.short
+        self.tell(f"Sent {credits_text(wei)} credits to {name}.", "wallet")
+        self.read_history()
 
     def ask_top_up(self, job: Job) -> None:
         """Asks for credits, showing what they buy, then adds them."""

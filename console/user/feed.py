@@ -107,6 +107,7 @@ class Feed:
             grid.head(), grid.balance(), grid.providers(), grid.constants()
         )
         state.balance, state.constants = balance, constants
+        state.contracts = grid.contracts()
         state.providers = {provider.address: provider for provider in providers}
         state.head, state.head_seen_at = head, self._now()
         state.jobs.model.put_providers(providers)
@@ -266,6 +267,17 @@ class Feed:
         self._stale_money = False
         self._balance_due = self._now() + BALANCE_EVERY
         self._state.balance = await self.require_grid().balance()
+        if self._state.movements:
+            await self.refresh_movements()
+        self._state.touch()
+
+    async def refresh_movements(self) -> None:
+        """Reads what came and went since it was read last."""
+        grid, known = self.require_grid(), self._state.movements
+        first = known[-1].block_number if known else None
+        fresh = await grid.movements(from_block=first)
+        kept = [each for each in known if first is not None and each.block_number < first]
+        self._state.movements = [*kept, *fresh]
         self._state.touch()
 
     async def refresh_providers(self) -> None:

@@ -343,6 +343,11 @@ class JobStore:
         """How many of all jobs are in one of these states."""
         return sum(self._counts[status] for status in statuses)
 
+    @property
+    def ended(self) -> int:
+        """How many jobs have ended: differs when another sum of costs is due."""
+        return self.total - len(self._hot)
+
     def hot(self) -> list[Job]:
         """Jobs that can still change, newest first."""
         return [self._hot[job_id] for job_id in sorted(self._hot, reverse=True)]

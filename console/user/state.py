@@ -6,12 +6,14 @@ that a screen can see at its next tick whether there is anything to paint.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dsq.console.user.job_store import JobStore
-from dsq.console.user.port import BalanceLike, HeadLike, WhyLike
+from dsq.console.user.port import BalanceLike, HeadLike, MovementLike, OverviewLike, WhyLike
 from dsq.console.widgets.notice import NoticeBook
 from dsq.core.model import Address, Constants, Job, Provider
+from dsq.core.readmodel.spending import Spent
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,11 @@ class ConsoleState:
     Attributes:
         loaded: The jobs are known, if only from the last time.
         to_read: Jobs still to be read from the chain, while it is being read.
+        movements: Credits that came and went, oldest first; read when the wallet is looked at.
+        contracts: The grid's contracts and their names.
+        contacts: The user's names for accounts.
+        overview: The whole grid, while it is looked at.
+        spent: Sums of what jobs cost, by what they are added up by; as of ``spent_at``.
     """
 
     grid_name: str
@@ -56,12 +63,19 @@ class ConsoleState:
     whys: dict[int, WhyLike] = field(default_factory=dict)
     loaded: bool = False
     to_read: int = 0
+    movements: list[MovementLike] = field(default_factory=list)
+    contracts: Mapping[Address, str] = field(default_factory=dict)
+    contacts: Mapping[str, Address] = field(default_factory=dict)
+    overview: OverviewLike | None = None
+    spent: dict[str, list[Spent]] = field(default_factory=dict)
+    spent_at: dict[str, int] = field(default_factory=dict)
     notices: NoticeBook = field(default_factory=NoticeBook)
     revision: int = 0
 
     def use(self, store: JobStore) -> None:
         """Takes what was known last time, for the first picture."""
         self.jobs = store
+        self.movements, self.spent, self.spent_at = [], {}, {}
         self.providers = store.model.providers()
         self.constants = store.model.constants
         self.loaded = self.loaded or store.model.anchor is not None

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dsq.console.widgets.editor import Mark
 from dsq.console.widgets.safe import one_line
 from dsq.core.errors import UsageError, WorkflowError
 from dsq.core.model import Affinity, JobDefinition, Label
+
+if TYPE_CHECKING:
+    from dsq.sbatch.workflow import Workflow
 
 _PLACE = re.compile(r"line (\d+), column (\d+): ")
 _PLAIN_LABEL = re.compile(r"[^=!<>:]+=[^=].*|[^=!<>:]+=")
@@ -43,10 +46,32 @@ def check_workflow(text: str, source: str) -> Checked:
         workflow = load_workflow(text, source=source)
     except WorkflowError as error:
         return Checked(problems=_marks(error))
+    elsewhere = _for_the_command(workflow)
+    if elsewhere:
+        return Checked(problems=elsewhere)
     return Checked(
         workflow.to_wire(),
         lambda uses, affinity: workflow.definition(uses=uses, affinity=affinity),
     )
+
+
+def _for_the_command(workflow: Workflow) -> tuple[Mark, ...]:
+    """What only ``dsq submit`` can submit: more than one job, values, files of other places."""
+    from dsq.sbatch.crosscheck import all_steps
+
+    found: list[tuple[tuple[str | int, ...], str]] = []
+    if workflow.sweep is not None:
+        found.append(
+            (("sweep",), "a sweep is many jobs: 'dsq submit FILE' submits them as a group")
+        )
+    if workflow.secrets:
+        words = "values of secrets are given with 'dsq submit FILE --secret NAME=@FILE'"
+        found.append((("secrets",), words))
+    for placed in all_steps(workflow):
+        if placed.step.use is not None and placed.step.use.module is None:
+            path = (*placed.path, "use", "source")
+            found.append((path, "modules are fetched by 'dsq submit FILE'"))
+    return tuple(Mark(*(workflow.position(path) or (0, 0)), words) for path, words in found)
 
 
 def _marks(error: WorkflowError) -> tuple[Mark, ...]:

@@ -101,16 +101,9 @@ class Tabs(Widget):
             self.refresh()
 
     def render(self) -> Content:
-        pieces: list[Content] = []
-        for number, name in enumerate(self.names, 1):
-            badge = self._badges.get(name, "")
-            label = f" {number} {name}{' ' + badge if badge else ''} "
-            if name == self.current:
-                pieces.append(Content.styled(label, "bold $background on $primary"))
-                continue
-            style = ContentStyle.from_meta({"view": name.lower()})
-            pieces.append(Content.styled(label, "$warning" if badge else "$muted").stylize(style))
-        line = Content("").join(pieces)
+        line = self._line(" ")
+        if line.cell_length + cell_len(self._note) + 2 > self.content_size.width:
+            line = self._line("")
         room = self.content_size.width - line.cell_length
         note = self._note
         if cell_len(note) + 2 > room:
@@ -118,6 +111,19 @@ class Tabs(Widget):
             note = "…" + note[-(room - 3) :] if room > 8 else ""
         note = note.rjust(room)
         return line + Content.styled(note, "$muted")
+
+    def _line(self, before: str) -> Content:
+        """The views, with so much before each; the current one stands out anyway."""
+        pieces: list[Content] = []
+        for number, name in enumerate(self.names, 1):
+            badge = self._badges.get(name, "")
+            label = f"{before}{number} {name}{' ' + badge if badge else ''} "
+            if name == self.current:
+                pieces.append(Content.styled(label, "bold $background on $primary"))
+                continue
+            style = ContentStyle.from_meta({"view": name.lower()})
+            pieces.append(Content.styled(label, "$warning" if badge else "$muted").stylize(style))
+        return Content("").join(pieces)
 
     async def on_click(self, event: events.Click) -> None:
         view = event.style.meta.get("view")

@@ -24,11 +24,14 @@ if TYPE_CHECKING:
     from dsq.core.chain.devchain import DevChain
     from dsq.core.chain.events import Event
     from dsq.core.chain.fetch_anvil import find_anvil
+    from dsq.core.chain.followed import FollowerSnapshot
     from dsq.core.chain.follower import Batch, Follower
+    from dsq.core.chain.health import EndpointSnapshot
     from dsq.core.chain.receipts import Receipt
     from dsq.core.chain.reverts import decode_revert
     from dsq.core.chain.rpc import Head, RpcError
     from dsq.core.chain.sender import Sender
+    from dsq.core.chain.sent import SenderSnapshot
 
 _HOME = {
     "Addresses": "addresses",
@@ -40,14 +43,17 @@ _HOME = {
     "CursorStore": "cursor",
     "Deployment": "deployment",
     "DevChain": "devchain",
+    "EndpointSnapshot": "health",
     "Event": "events",
     "FileCursor": "cursor",
     "Follower": "follower",
+    "FollowerSnapshot": "followed",
     "Head": "rpc",
     "MemoryCursor": "cursor",
     "Receipt": "receipts",
     "RpcError": "rpc",
     "Sender": "sender",
+    "SenderSnapshot": "sent",
     "SqliteCursor": "cursor",
     "decode_revert": "reverts",
     "deploy": "deployment",
@@ -64,14 +70,17 @@ __all__ = [
     "CursorStore",
     "Deployment",
     "DevChain",
+    "EndpointSnapshot",
     "Event",
     "FileCursor",
     "Follower",
+    "FollowerSnapshot",
     "Head",
     "MemoryCursor",
     "Receipt",
     "RpcError",
     "Sender",
+    "SenderSnapshot",
     "SqliteCursor",
     "decode_revert",
     "deploy",

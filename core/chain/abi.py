@@ -19,6 +19,7 @@ from eth_abi.registry import BaseEquals
 from eth_abi.registry import registry as default_registry
 from eth_utils.crypto import keccak
 
+from dsq.core.chain.words import decode_words
 from dsq.core.errors import DsqError, UsageError
 from dsq.core.model import Address
 
@@ -54,6 +55,9 @@ def decode(types: Sequence[str], data: bytes) -> tuple[Any, ...]:
     Raises:
         DsqError: The data does not have these types.
     """
+    words = decode_words(types, data)
+    if words is not None:
+        return words
     try:
         return CODEC.decode(types, data, strict=False)
     except (DecodingError, OverflowError, ValueError) as error:

@@ -29,6 +29,9 @@ class Endpoint:
         url: ``http://`` or ``https://``.
         timeout: Seconds until a request counts as unanswered.
 
+    Attributes:
+        repeats: How often a request was sent again, for its first answer was lost.
+
     Raises:
         SettingsError: The URL is of no use.
     """
@@ -48,6 +51,7 @@ class Endpoint:
         self._ids = itertools.count(1)
         self._slots = asyncio.Semaphore(PARALLEL)
         self._no_batches = False
+        self.repeats = 0
 
     def session(self) -> aiohttp.ClientSession:
         """The HTTP session with its kept connections."""
@@ -131,6 +135,7 @@ class Endpoint:
                 except (aiohttp.ServerDisconnectedError, ConnectionResetError) as error:
                     # A kept connection that the node closed meanwhile. Every request
                     # may be repeated: a known transaction is known.
+                    self.repeats += 1
                     if attempt == 2:
                         raise self._unreachable("it closed the connection") from error
         raise AssertionError("unreachable")

@@ -17,8 +17,9 @@ committed come again: each event is handled at least once.
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sized
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,7 +28,7 @@ from dsq.core.chain.cursor import START, Cursor, CursorStore
 from dsq.core.chain.events import Event
 from dsq.core.chain.followed import FollowerSnapshot
 from dsq.core.chain.heads import HeadHint
-from dsq.core.chain.logs import get_logs, is_too_many
+from dsq.core.chain.logs import FIRST_RANGE, get_logs, is_too_many, next_range
 from dsq.core.chain.rpc import Head, RpcError, number, raw
 from dsq.core.clock import Clock, SystemClock
 from dsq.core.errors import ReorgError, TryAgainError, UnreachableError
@@ -102,7 +103,9 @@ class Follower:
         self._start = chain.start_block if start_block is None else start_block
         self._poll = poll_seconds
         self._clock = clock or SystemClock()
-        self._range = RANGE_BLOCKS
+        self._range = min(FIRST_RANGE, RANGE_BLOCKS)
+        self._most = RANGE_BLOCKS
+        self._ahead: _Ahead | None = None
         self._position = START
         self._reset_due = False
         self._behind_since: float | None = None
@@ -139,17 +142,21 @@ class Follower:
         self._position = self._store.load() or START
         self._committed = self._position.number
         last_yield = -TICK_SECONDS
-        async with HeadHint(self._chain.ws_url) as hint:
-            while True:
-                batch = await self._next()
-                due = self._clock.monotonic() - last_yield >= TICK_SECONDS
-                if batch is not None and (batch.events or batch.reset or due):
-                    yield batch
-                    last_yield = self._clock.monotonic()
-                if self._caught_up:
-                    await hint.wait(self._poll, self._clock)
-                elif batch is None:
-                    await self._clock.sleep(min(self._poll, 0.1))
+        try:
+            async with HeadHint(self._chain.ws_url) as hint:
+                while True:
+                    batch = await self._next()
+                    due = self._clock.monotonic() - last_yield >= TICK_SECONDS
+                    if batch is not None and (batch.events or batch.reset or due):
+                        yield batch
+                        last_yield = self._clock.monotonic()
+                    if self._caught_up:
+                        await hint.wait(self._poll, self._clock)
+                    elif batch is None:
+                        await self._clock.sleep(min(self._poll, 0.1))
+        finally:
+            if self._ahead is not None:
+                await self._ahead.drop()
 
     async def _next(self) -> Batch | None:
         """One step, however long the node is away."""
@@ -187,7 +194,7 @@ class Follower:
         if first > head.number:
             return self._batch((), head)
         last = min(head.number, first + self._range - 1)
-        before, logs, end = await self._ask(first, last)
+        before, logs, end = await self._read(first, last, head.number)
         if self._position.hash and (before is None or before.hash != self._position.hash):
             await self._go_back(self._position.number - 1)
             self._caught_up = False
@@ -198,7 +205,8 @@ class Follower:
             self._caught_up = False
             return None
         self._caught_up = last == head.number
-        self._range = min(RANGE_BLOCKS, self._range + max(1, self._range // 8))
+        self._range = self._next_range(last - first + 1, logs)
+        self._most = min(RANGE_BLOCKS, self._most + max(1, self._most // 8))
         self._position = self._position.advance(end.number, end.hash)
         return self._batch(tuple(self._reader.read_all(logs)), end)
 
@@ -250,11 +258,29 @@ class Follower:
             hint="Find out which history is right. To go on with this one, raise reorg_depth.",
         )
 
-    async def _ask(
-        self, first: int, last: int
-    ) -> tuple[Head | None, list[dict[str, Any]], Head | None]:
+    async def _read(self, first: int, last: int, head: int) -> _Answer:
+        """What is asked of a range; while it is handled the next one is on its way."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and (ahead.first, ahead.last) != (first, last):
+            await ahead.drop()
+            ahead = None
+        if ahead is not None:
+            answer = await ahead.task
+        else:
+            answer = await self._ask(self._position.number, first, last)
+        if last < head:
+            # The range that the next step will ask for, if nothing happens in between.
+            end = min(head, last + self._next_range(last - first + 1, answer[1]))
+            task = asyncio.create_task(self._ask(last, last + 1, end), name="chain-logs")
+            self._ahead = _Ahead(last + 1, end, task)
+        return answer
+
+    def _next_range(self, blocks: int, logs: Sized) -> int:
+        return next_range(max(self._range, blocks), len(logs), self._most)
+
+    async def _ask(self, cursor: int, first: int, last: int) -> _Answer:
         """The block at the cursor, the logs of a range, and the range's last block."""
-        cursor_block = hex(max(self._position.number, 0))
+        cursor_block = hex(max(cursor, 0))
         query = {**self._reader.filter(), "fromBlock": hex(first), "toBlock": hex(last)}
         before, logs, end = await self._chain.rpc.batch(
             [
@@ -264,12 +290,29 @@ class Follower:
             ]
         )
         if isinstance(logs, RpcError) and is_too_many(logs):
-            self._range = max(1, (last - first + 1) // 2)
+            self._most = max(1, (last - first + 1) // 2)
             logs = await get_logs(self._chain.rpc, self._reader.filter(), first, last)
         for answer in (before, logs, end):
             if isinstance(answer, RpcError):
                 raise answer
         return _head(before), logs, _head(end)
+
+
+_Answer = tuple[Head | None, list[dict[str, Any]], Head | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Ahead:
+    """A range that is asked for before it is due."""
+
+    first: int
+    last: int
+    task: asyncio.Task[_Answer]
+
+    async def drop(self) -> None:
+        """It is not wanted any more, whatever comes of it."""
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
 
 
 def _head(block: Any) -> Head | None:

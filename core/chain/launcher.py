@@ -176,18 +176,18 @@ class Launcher:
         """Sends what is signed and saved; those that want another nonce or fee wait again."""
         again: list[Order] = []
         try:
-            again = await self._sort(orders, await self.broadcast([one.tx for one in orders]))
+            answers = await self.broadcast([order.tx for order in orders])
+            again = await self._sort(orders, await self._steps(orders, answers))
             async with self._flight.lock:
                 await self._fill(self._gaps())
-        except DsqError as error:
-            for order in orders:
-                _refuse(order, error)
         except BaseException as error:
             if isinstance(error, Exception):
                 log.exception("launch=failed account=%s", self._flight.account)
-            # They are in the file: the watcher, or the next start, sends them.
+            # They may be on their way, and are in the file: the watcher, or the next start,
+            # looks after them. Nobody must think that they were not sent.
             for order in orders:
-                _release(order)
+                if order not in again:
+                    _release(order)
             if not isinstance(error, Exception):
                 raise
         for order in again:
@@ -197,46 +197,66 @@ class Launcher:
                 self._orders.append(order)
         self._begin()
 
-    async def _sort(
+    async def _steps(
         self, orders: Sequence[Order], answers: Sequence[tuple[Outcome, str]]
-    ) -> list[Order]:
-        """Ends the orders that are under way or refused; returns the others."""
+    ) -> list[Step]:
+        """What follows from the node's answers."""
         taken = [
             order.tx.hash
             for order, (outcome, _) in zip(orders, answers, strict=True)
             if outcome is Outcome.NONCE_TAKEN
         ]
-        known = await self._wire.known(taken) if taken else set()
-        again: list[Order] = []
-        cheap: list[Order] = []
-        with self._flight.store.together():
-            for order, (outcome, words) in zip(orders, answers, strict=True):
-                order.refusal = words
-                step = after_broadcast(outcome, is_known=order.tx.hash in known)
+        try:
+            known = await self._wire.known(taken) if taken else set()
+        except DsqError:
+            # What took the nonce may be the transaction itself: the watcher finds out.
+            known = set(taken)
+        steps = []
+        for order, (outcome, words) in zip(orders, answers, strict=True):
+            order.refusal = words
+            steps.append(after_broadcast(outcome, is_known=order.tx.hash in known))
+        return steps
+
+    async def _sort(self, orders: Sequence[Order], steps: Sequence[Step]) -> list[Order]:
+        """Ends the orders that are under way or refused; returns the others."""
+        flight = self._flight
+        with flight.store.together():
+            for order, step in zip(orders, steps, strict=True):
                 if step is Step.UNDER_WAY:
-                    self._flight.counters.sent += 1
-                    _release(order)
                     continue
                 # Nobody has seen it. Its nonce is free again, unless it is another's.
-                self._flight.drop(order.tx)
+                flight.drop(order.tx)
                 if step is not Step.NEW_NONCE:
-                    self._flight.freed.add(order.tx.nonce)
-                match step:
-                    case Step.NO_FUNDS:
-                        self._flight.counters.refused += 1
-                        _refuse(order, no_gas_money(self._flight.account, order.tx.call.label))
-                    case Step.REFUSED:
-                        self._give_up(order)
-                    case Step.OFFER_MORE:
-                        cheap.append(order)
-                        again.append(order)
-                    case _:
-                        again.append(order)
-        if cheap:
-            fees = (await read_market(self._chain.rpc)).fees
-            for order in cheap:
-                order.fees = fees.at_least(order.fees.raised()).capped(self._fee_cap)
+                    flight.freed.add(order.tx.nonce)
+        again: list[Order] = []
+        for order, step in zip(orders, steps, strict=True):
+            match step:
+                case Step.UNDER_WAY:
+                    flight.counters.sent += 1
+                    _release(order)
+                case Step.NO_FUNDS:
+                    flight.counters.refused += 1
+                    _refuse(order, no_gas_money(flight.account, order.tx.call.label))
+                case Step.REFUSED:
+                    self._give_up(order)
+                case Step.OFFER_MORE:
+                    order.fees = order.fees.raised().capped(self._fee_cap)
+                    again.append(order)
+                case Step.NEW_NONCE:
+                    again.append(order)
+        if Step.OFFER_MORE in steps:
+            await self._follow_market(again)
         return again
+
+    async def _follow_market(self, orders: Sequence[Order]) -> None:
+        """Offers at least what the chain asks now."""
+        try:
+            fees = (await read_market(self._chain.rpc)).fees
+        except DsqError as error:
+            log.info("market=unknown reason=%r", str(error))
+            return
+        for order in orders:
+            order.fees = fees.at_least(order.fees).capped(self._fee_cap)
 
     def _give_up(self, order: Order) -> None:
         self._flight.counters.refused += 1
@@ -255,7 +275,12 @@ class Launcher:
         """Uses nonces up with transfers of nothing to the account itself."""
         if not nonces:
             return
-        market = await read_market(self._chain.rpc)
+        try:
+            market = await read_market(self._chain.rpc)
+        except DsqError as error:
+            # The watcher sees the gap too.
+            log.info("gap=left reason=%r", str(error))
+            return
         fillers = []
         with self._flight.store.together():
             for nonce in nonces:

@@ -10,7 +10,7 @@ from dsq.core.errors import ContractError
 from dsq.core.model import Address
 
 if TYPE_CHECKING:
-    from dsq.core.chain.client import Chain
+    from dsq.core.chain.views import Views
 
 PAGE = 5_000
 """Ids in one page: 1,100 gas each, a tenth of what nodes give a call."""
@@ -19,7 +19,7 @@ TOGETHER = 20
 """Pages asked for at once."""
 
 
-async def ids_of_customer(chain: Chain, customer: Address, after: int = 0) -> list[int]:
+async def ids_of_customer(chain: Views, customer: Address, after: int = 0) -> list[int]:
     """A customer's jobs, oldest first, without the first ``after``."""
     try:
         count = int(await chain.view("JobRepository", "jobCountByCustomer", customer))
@@ -30,7 +30,7 @@ async def ids_of_customer(chain: Chain, customer: Address, after: int = 0) -> li
     return await _pages(chain, view, customer, range(after, count, PAGE))
 
 
-async def ids_of_provider(chain: Chain, provider: Address) -> list[int]:
+async def ids_of_provider(chain: Views, provider: Address) -> list[int]:
     """Jobs that were placed with a provider, in that order, each once."""
     count = int(await chain.view("ProviderJobQueues", "jobCountByProvider", provider))
     view = ("ProviderJobQueues", "getByProviderPaged")
@@ -38,7 +38,7 @@ async def ids_of_provider(chain: Chain, provider: Address) -> list[int]:
     return list(dict.fromkeys(ids))
 
 
-async def _pages(chain: Chain, view: tuple[str, str], account: Address, starts: range) -> list[int]:
+async def _pages(chain: Views, view: tuple[str, str], account: Address, starts: range) -> list[int]:
     calls = [(*view, (account, start, PAGE)) for start in starts]
     found: list[int] = []
     for start in range(0, len(calls), TOGETHER):
@@ -47,7 +47,7 @@ async def _pages(chain: Chain, view: tuple[str, str], account: Address, starts: 
     return found
 
 
-async def locked_of(chain: Chain, customer: Address) -> int:
+async def locked_of(chain: Views, customer: Address) -> int:
     """Wei that are locked in a customer's open jobs.
 
     Which jobs are open is one view over many jobs; only the customer's own open ones are

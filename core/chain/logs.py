@@ -29,6 +29,25 @@ TOO_MANY = (
 """Words of nodes that refuse a range for its size."""
 
 
+FIRST_RANGE = 100
+"""Blocks of the first query of a history of which nothing is known."""
+
+MANY_LOGS = 4_000
+"""A query is made for about so many logs: a megabyte or two, decoded in a part of a second."""
+
+
+def next_range(blocks: int, logs: int, most: int) -> int:
+    """Blocks of the next query, by what the last one brought.
+
+    Args:
+        blocks: Blocks of the last query.
+        logs: Its logs.
+        most: Blocks that a query may have.
+    """
+    fitting = 2 * blocks if logs <= MANY_LOGS // 2 else blocks * MANY_LOGS // logs
+    return max(1, min(fitting, 2 * blocks, most))
+
+
 def is_too_many(error: RpcError) -> bool:
     """True if a node refused a log query for its size; a smaller range may do.
 

@@ -14,7 +14,7 @@ from dsq.core.errors import ContractError
 from dsq.core.model import JobStatus
 
 if TYPE_CHECKING:
-    from dsq.core.chain.client import Chain
+    from dsq.core.chain.views import Views
 
 SCAN = 2_000
 """Jobs that one view looks at: 2,200 gas each, a tenth of what nodes give a call."""
@@ -26,7 +26,7 @@ HOT = tuple(status for status in JobStatus if status.is_hot)
 
 
 async def ids_by_status(
-    chain: Chain, statuses: Iterable[JobStatus], first: int, last: int
+    chain: Views, statuses: Iterable[JobStatus], first: int, last: int
 ) -> list[int]:
     """Numbers of the jobs from ``first`` to ``last`` that have one of these statuses, sorted.
 
@@ -53,7 +53,7 @@ async def ids_by_status(
     return sorted(number for number in found if first <= number <= last)
 
 
-async def block_timestamps(chain: Chain, numbers: Iterable[int]) -> dict[int, int]:
+async def block_timestamps(chain: Views, numbers: Iterable[int]) -> dict[int, int]:
     """Unix seconds of some blocks, asked for together; a block that is gone is left out.
 
     Raises:

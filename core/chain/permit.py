@@ -6,6 +6,7 @@ transaction fails, nothing of it stays.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -74,9 +75,10 @@ async def takes_permits(chain: Chain, function: str = REQUEST) -> bool:
 
 async def sign_permit(chain: Chain, wallet: Wallet, wei: int) -> Permit:
     """Lets the MetaScheduler take exactly ``wei`` from the wallet, once, for a short time."""
-    domain = await chain.view("Credit", "eip712Domain")
-    nonce = await chain.view("Credit", "nonces", wallet.address)
-    head = await chain.head()
+    (domain, nonce), head = await asyncio.gather(
+        chain.views([("Credit", "eip712Domain", ()), ("Credit", "nonces", (wallet.address,))]),
+        chain.head(),
+    )
     deadline = head.timestamp + LIFE_SECONDS
     signature = wallet.sign_typed_data(
         {

@@ -85,6 +85,7 @@ class Rpc:
         self._current = 0
         self._chain_id: int | None = None
         self._checked_at = 0.0
+        self._failovers = 0
         self._checking: asyncio.Task[None] | None = None
 
     @property
@@ -163,6 +164,19 @@ class Rpc:
             return []
         return await self._ask(lambda endpoint: endpoint.batch(calls), calls)
 
+    async def tell(self, calls: Sequence[Request]) -> tuple[list[Any], bool]:
+        """Like :meth:`batch`; also says whether the nodes heard it once only.
+
+        Where the answer of one node is lost and another one is asked, or the same again, a
+        refusal does not mean that nothing happened.
+        """
+        repeats = self._repeats()
+        results = await self.batch(calls)
+        return results, self._repeats() == repeats
+
+    def _repeats(self) -> int:
+        return self._failovers + sum(endpoint.repeats for endpoint in self._endpoints)
+
     async def all_of(self, calls: Sequence[Request]) -> list[Any]:
         """Like :meth:`batch`, but the first refused entry is raised."""
         results = await self.batch(calls)
@@ -186,6 +200,7 @@ class Rpc:
                 await self._verify(place)
                 results = await ask(self._endpoints[place])
             except UnreachableError as error:
+                self._failovers += 1
                 self._note(place, error.message)
                 errors.append(error)
                 continue
@@ -193,6 +208,7 @@ class Rpc:
                 errors.append(error)
                 continue
             if busy := self._overload(results):
+                self._failovers += 1
                 self._note(place, busy)
                 overloaded = results
                 continue

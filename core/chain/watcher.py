@@ -24,7 +24,13 @@ from dsq.core.chain.receipts import Receipt
 from dsq.core.chain.rpc import number
 from dsq.core.chain.txstore import Pending
 from dsq.core.chain.wire import Wire
-from dsq.core.errors import DsqError, TransactionError, TryAgainError, UnreachableError
+from dsq.core.errors import (
+    DsqError,
+    TransactionError,
+    TryAgainError,
+    UnreachableError,
+    WrongChainError,
+)
 
 log = logging.getLogger("dsq.core.chain.sender")
 
@@ -113,7 +119,7 @@ class Watcher:
             try:
                 await self.round()
                 failures = 0
-            except (UnreachableError, TryAgainError) as error:
+            except (UnreachableError, TryAgainError, WrongChainError) as error:
                 failures += 1
                 if failures == 1:
                     log.warning("chain=lost reason=%r", str(error))

@@ -55,17 +55,20 @@ class Wire:
     async def broadcast_all(self, signed: Sequence[bytes]) -> list[tuple[Outcome, str]]:
         """Sends signed bytes; never raises, for what went out may have arrived unanswered."""
         try:
-            answers = await self._rpc.batch(
+            answers, once = await self._rpc.tell(
                 [("eth_sendRawTransaction", [hexed(raw_bytes)]) for raw_bytes in signed]
             )
         except DsqError as error:
             return [(Outcome.UNKNOWN, error.message)] * len(signed)
-        return [
-            (outcome_of(answer.rpc_message), answer.rpc_message)
-            if isinstance(answer, RpcError)
-            else (Outcome.ACCEPTED, "")
-            for answer in answers
-        ]
+        outcomes = []
+        for answer in answers:
+            words = answer.rpc_message if isinstance(answer, RpcError) else ""
+            outcome = outcome_of(words) if words else Outcome.ACCEPTED
+            if outcome is not Outcome.ACCEPTED and not once:
+                # Another node, or the same one before, may have taken it.
+                outcome = Outcome.UNKNOWN
+            outcomes.append((outcome, words))
+        return outcomes
 
     async def receipts(self, hashes: Sequence[bytes]) -> dict[bytes, dict[str, Any]]:
         """The receipts that there are."""

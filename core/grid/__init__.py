@@ -16,10 +16,11 @@ from dsq.core.grid.many import Many, Submission
 from dsq.core.grid.money import Balance, Money
 from dsq.core.grid.oracle import Oracle, WhyReport
 from dsq.core.grid.output import Output
+from dsq.core.grid.overview import Look, Overview
 from dsq.core.grid.providers import Providers
 
-__all__ = ["Balance", "Grid", "Movement", "Submission", "WhyReport"]
+__all__ = ["Balance", "Grid", "Movement", "Overview", "Submission", "WhyReport"]
 
 
-class Grid(Many, Output, Money, Providers, Oracle, History):
+class Grid(Many, Output, Money, Providers, Oracle, History, Look):
     """One grid, through one wallet. Open with :meth:`open`, use as a context manager."""

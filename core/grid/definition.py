@@ -20,8 +20,12 @@ def resources_of(workflow: Mapping[str, Any]) -> dict[str, int]:
     """Tasks, CPUs, memory and GPUs of a workflow, by the names of the job definition.
 
     Raises:
-        WorkflowError: One of them is no whole number from 0.
+        WorkflowError: One of them is no whole number from 0; or the workflow is many jobs.
     """
+    if workflow.get("sweep"):
+        raise WorkflowError(
+            "The workflow has a sweep, which is many jobs.", hint="'dsq submit' makes them."
+        )
     resources = workflow.get("resources")
     if not isinstance(resources, Mapping):
         raise WorkflowError("The workflow has no 'resources'.")

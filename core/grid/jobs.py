@@ -24,7 +24,7 @@ from dsq.core.model import (
     encode_job_name,
     utc,
 )
-from dsq.core.units import format_credits
+from dsq.core.units import format_credits, format_minutes
 from dsq.core.watching import Transition, follow_from_now, history, watch
 
 NEVER = 1 << 32
@@ -308,5 +308,5 @@ def _not_yet(job: Job, due: int, now: int) -> str:
     when = utc(due)
     return (
         f"Job {job.id} is {job.status.name} and may be released at {when:%Y-%m-%d %H:%M} UTC, "
-        f"in {'a minute' if minutes == 1 else f'{minutes} minutes'}."
+        f"in {format_minutes(minutes)}."
     )

@@ -62,10 +62,13 @@ class Money(Connection):
         """Sends credits to another account.
 
         Raises:
-            UsageError: The recipient is the zero address or one of the grid's contracts.
+            UsageError: The recipient is the wallet itself, the zero address or one of the
+                grid's contracts.
             CreditsError: The wallet holds too few.
         """
         self._check_recipient(to)
+        if to == self.address:
+            raise UsageError(f"{to} is this wallet's own address.")
         held = await self.chain.balance(self.address)
         if held < wei:
             raise CreditsError(
@@ -73,8 +76,12 @@ class Money(Connection):
             )
         await self.send(self.chain.calls.transfer(to, wei))
 
+    def contracts(self) -> dict[Address, str]:
+        """The grid's contracts and their names: credits sent to one are lost."""
+        return self.chain.addresses.named()
+
     def _check_recipient(self, to: Address) -> None:
-        contracts = self.chain.addresses.named()
+        contracts = self.contracts()
         if to.is_zero or to in contracts:
             what = "the zero address" if to.is_zero else f"the grid's {contracts[to]} contract"
             raise UsageError(f"{to} is {what}: credits sent there are lost.")

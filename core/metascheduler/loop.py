@@ -11,12 +11,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import Counter as Tally
 from collections.abc import Coroutine, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from dsq.core.chain import Batch, Chain, Event, Follower, Head, MemoryCursor, Sender
+from dsq.core.chain.follower import MAX_REORG
 from dsq.core.clock import Clock, SystemClock
 from dsq.core.errors import DsqError, NotFoundError, TryAgainError, UnreachableError
+from dsq.core.metascheduler.counted import Counted, MetaSchedulerSnapshot
 from dsq.core.metascheduler.memory import Memory
 from dsq.core.metascheduler.picture import Picture
 from dsq.core.metascheduler.placing import Placer, Sent, batches
@@ -73,6 +76,11 @@ class MetaScheduler:
         sender: Sends with a key that has ``METASCHEDULER_ROLE``.
         memory: Where snapshots are kept; None starts from the chain alone each time.
         clock: The time.
+        max_reorg: Blocks that the chain may go back; beyond that :meth:`run` ends with
+            :class:`~dsq.core.errors.ReorgError`.
+
+    Attributes:
+        is_standby: Another process with the key is at work: :meth:`run` has not begun.
     """
 
     def __init__(
@@ -82,7 +90,13 @@ class MetaScheduler:
         *,
         memory: Memory | None = None,
         clock: Clock | None = None,
+        max_reorg: int = MAX_REORG,
     ) -> None:
+        self.is_standby = False
+        self.counted = Counted()
+        self._sender = sender
+        self._max_reorg = max_reorg
+        self._follower: Follower | None = None
         self.heard_at: float | None = None
         self._chain = chain
         self._placer = Placer(chain, sender)
@@ -114,6 +128,27 @@ class MetaScheduler:
     def is_hearing(self) -> bool:
         """Whether the chain was heard of lately."""
         return self.heard_at is not None and self._clock.now() - self.heard_at <= QUIET_SECONDS
+
+    def snapshot(self) -> MetaSchedulerSnapshot:
+        """How it stands."""
+        state = self.state
+        statuses = Tally(tracked.status for tracked in state.tracked.values())
+        fit = sum(provider.is_valid for provider in state.providers.values())
+        return MetaSchedulerSnapshot(
+            is_standby=self.is_standby,
+            is_hearing=self.is_hearing,
+            waiting=len(state.pending) + len(state.placing),
+            placing=len(state.placing),
+            placed=statuses[JobStatus.META_SCHEDULED],
+            claimed=statuses[JobStatus.SCHEDULED],
+            running=statuses[JobStatus.RUNNING],
+            providers=fit,
+            unfit_providers=len(state.providers) - fit,
+            counted=asdict(self.counted),
+            follower=self._follower.snapshot() if self._follower is not None else None,
+            sender=self._sender.snapshot(),
+            endpoints=self._chain.rpc.endpoints(),
+        )
 
     # -- the loop ----------------------------------------------------------------
 
@@ -161,13 +196,14 @@ class MetaScheduler:
 
     async def _feed(self, block: int) -> None:
         try:
-            follower = Follower(
+            self._follower = follower = Follower(
                 self._chain,
                 MemoryCursor(),
                 names=EVENTS,
                 # From the block of the first view on: a chain that goes back is noticed.
                 start_block=block,
                 poll_seconds=POLL_SECONDS,
+                max_reorg=self._max_reorg,
             )
             async for batch in follower:
                 self._inbox.put_nowait(batch)
@@ -213,6 +249,7 @@ class MetaScheduler:
 
     async def _rebuild(self) -> None:
         await self._picture.rebuild()
+        self.counted.rebuilds += 1
         self.heard_at = self._clock.now()
         self._grace_until = self.heard_at + GRACE_SECONDS
         self._dirty = True
@@ -253,8 +290,10 @@ class MetaScheduler:
     def _refused(self, job_id: int, provider: Address) -> None:
         if job_id in self._timing_out:
             self._timing_out.discard(job_id)
+            self.counted.taken_back += 1
             self.state.backoff.unclaimed(job_id, provider, self.now())
         else:
+            self.counted.refused += 1
             self.state.backoff.refused(job_id, provider, self.now())
         log.info("handed back job=%d provider=%s", job_id, provider)
 
@@ -275,9 +314,11 @@ class MetaScheduler:
         job_id = sent.placement.job_id
         placing = self.state.placing.get(job_id)
         if sent.error is None:
+            self.counted.placed += 1
             if placing is not None:
                 placing.mined_at = self._clock.now()
             return
+        self.counted.failed += 1
         self._dirty = True
         jobs.add(job_id)
         if placing is not None:
@@ -318,6 +359,7 @@ class MetaScheduler:
         room = MAX_IN_FLIGHT - len(self.state.placing)
         placements = decide(self.state, now, limit=max(room, 0))
         for batch in batches(placements, self.state.pending):
+            self.counted.batches += 1
             for placement in batch:
                 self.state.begin(placement)
             self._spawn(self._place(batch))
@@ -328,9 +370,8 @@ class MetaScheduler:
     def _overdue(self, now: float) -> list[Tracked]:
         """Jobs whose provider will not claim them: too late, or not allowed to any more."""
         found = []
-        for job_id, tracked in self.state.tracked.items():
-            if tracked.status is not JobStatus.META_SCHEDULED or job_id in self._timing_out:
-                continue
+        for job_id in sorted(self.state.unclaimed - self._timing_out):
+            tracked = self.state.tracked[job_id]
             provider = self.state.providers.get(tracked.provider)
             gone = provider is None or not provider.is_valid
             late = now - tracked.since > self._picture.claim_seconds and now > self._grace_until

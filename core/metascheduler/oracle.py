@@ -1,7 +1,7 @@
 """The oracle: what the meta-scheduler knows, over HTTP, for everybody to read.
 
-``GET /`` the jobs on providers, ``GET /jobs/{id}`` why a job waits, ``GET /health``.
-docs/metascheduler.md holds the contract of the three.
+``GET /`` the jobs on providers, ``GET /jobs/{id}`` why a job waits, ``GET /health``,
+``/ready`` and ``/metrics``. docs/metascheduler.md holds their contract.
 """
 
 from __future__ import annotations
@@ -9,16 +9,23 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from dsq.core.chain import Chain
 from dsq.core.errors import DsqError, NotFoundError, UsageError
 from dsq.core.metascheduler.loop import MetaScheduler
 from dsq.core.metascheduler.matching import offer
+from dsq.core.metascheduler.metrics import Exporter
 from dsq.core.model import Job, JobStatus, Provider, job_hex_id, parse_job_id
+
+_STANDBY = {
+    "error": "This meta-scheduler stands by; another one is at work.",
+    "code": "standby",
+}
 
 _LAST_SECOND = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
 
@@ -87,14 +94,26 @@ def _reason(service: MetaScheduler, job: Job, provider: Provider) -> str:
 
 def health(service: MetaScheduler) -> dict[str, Any]:
     """The body of ``GET /health``."""
-    state, head = service.state, service.head
+    seen, head = service.snapshot(), service.head
+    status = "ok" if seen.is_hearing else "waiting for the chain"
     return {
-        "status": "ok" if service.is_hearing else "waiting for the chain",
+        "status": "standby" if seen.is_standby else status,
         "block": head.number if head is not None else None,
         "heard_at": rfc3339(service.heard_at),
-        "waiting": len(state.pending) + len(state.placing),
-        "placed": len(state.tracked),
-        "providers": sum(provider.is_valid for provider in state.providers.values()),
+        "waiting": seen.waiting,
+        "placed": len(service.state.tracked),
+        "providers": seen.providers,
+        "nodes": [
+            {
+                "url": one.url,
+                "state": one.state.value,
+                "current": one.is_current,
+                "block": one.head,
+                "lag": one.lag,
+                "last_error": one.last_error,
+            }
+            for one in seen.endpoints
+        ],
     }
 
 
@@ -106,10 +125,16 @@ def create_app(service: MetaScheduler, chain: Chain) -> Starlette:
         chain: Where jobs that have ended are looked up.
     """
 
+    exporter = Exporter(service.snapshot)
+
     async def index(_request: Request) -> JSONResponse:
+        if service.is_standby:
+            return JSONResponse(_STANDBY, 503)
         return JSONResponse(placed_jobs(service))
 
     async def job(request: Request) -> JSONResponse:
+        if service.is_standby:
+            return JSONResponse(_STANDBY, 503)
         try:
             job_id = parse_job_id(request.path_params["job_id"])
             return JSONResponse(explain(service, await chain.job(job_id)))
@@ -119,12 +144,21 @@ def create_app(service: MetaScheduler, chain: Chain) -> Starlette:
 
     async def check(_request: Request) -> JSONResponse:
         body = health(service)
-        return JSONResponse(body, 200 if body["status"] == "ok" else 503)
+        return JSONResponse(body, 503 if body["status"] == "waiting for the chain" else 200)
+
+    async def ready(_request: Request) -> JSONResponse:
+        body = health(service)
+        return JSONResponse({"status": body["status"]}, 200 if body["status"] == "ok" else 503)
+
+    async def metrics(_request: Request) -> Response:
+        return Response(exporter.text(), media_type=CONTENT_TYPE_LATEST)
 
     return Starlette(
         routes=[
             Route("/", index),
             Route("/jobs/{job_id}", job),
             Route("/health", check),
+            Route("/ready", ready),
+            Route("/metrics", metrics),
         ]
     )

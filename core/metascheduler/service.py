@@ -13,7 +13,9 @@ from pathlib import Path
 import uvicorn
 
 from dsq.core.chain import Chain, Sender
+from dsq.core.chain.follower import MAX_REORG
 from dsq.core.errors import SettingsError, WalletError
+from dsq.core.metascheduler.lease import Lease, refuse
 from dsq.core.metascheduler.loop import MetaScheduler
 from dsq.core.metascheduler.memory import Memory
 from dsq.core.metascheduler.oracle import create_app
@@ -21,6 +23,9 @@ from dsq.core.model import Address
 from dsq.core.wallet import Wallet
 
 log = logging.getLogger("dsq.core.metascheduler.service")
+
+STANDBY_SECONDS = 1.0
+"""Pause between looks whether the active one has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,10 @@ class MetaSchedulerSettings:
         host: Where the oracle listens.
         port: 0 takes a free one.
         state_dir: Folder for its snapshot and unsent transactions.
+        rpc_urls: Further nodes of the same chain, asked when ``rpc_url`` fails.
+        reorg_depth: Blocks that the chain may go back.
+        fee_cap: The most that a unit of gas may cost, in wei; None for no limit.
+        standby: Wait while another one with this key is at work on this machine.
     """
 
     rpc_url: str
@@ -44,6 +53,10 @@ class MetaSchedulerSettings:
     ws_url: str | None = None
     host: str = "127.0.0.1"
     port: int = 3000
+    rpc_urls: tuple[str, ...] = ()
+    reorg_depth: int = MAX_REORG
+    fee_cap: int | None = None
+    standby: bool = False
 
     @property
     def metascheduler_address(self) -> Address:
@@ -70,6 +83,8 @@ async def run_metascheduler(
 
     Raises:
         SettingsError: The oracle's address cannot be listened on.
+        AnotherMetaSchedulerError: Another one with this key is at work on this machine.
+        ReorgError: The chain went back further than is allowed.
         UnreachableError: The chain does not answer at the start.
         WalletError: The key has not the role.
         WrongChainError: It is another chain.
@@ -77,7 +92,7 @@ async def run_metascheduler(
     listener = _listen(settings.host, settings.port)
     try:
         async with await Chain.connect(
-            settings.rpc_url,
+            (settings.rpc_url, *settings.rpc_urls),
             chain_id=settings.chain_id,
             metascheduler=settings.metascheduler_address,
             ws_url=settings.ws_url,
@@ -99,13 +114,18 @@ async def _serve(
             f"{wallet.address} may not place jobs: it has no METASCHEDULER_ROLE.",
             hint="The grid's operator grants it on the MetaScheduler contract.",
         )
-    settings.state_dir.mkdir(parents=True, exist_ok=True)
-    sender = Sender(chain, wallet, store=settings.state_dir / "sender.sqlite")
-    memory = Memory(
-        settings.state_dir / "metascheduler.json",
-        f"{settings.chain_id}/{settings.metascheduler_address.lower}",
+    contract = settings.metascheduler_address
+    lease = Lease(settings.state_dir, settings.chain_id, contract, wallet.address)
+    holder = lease.take()
+    if holder and not settings.standby:
+        raise refuse(holder)
+    sender = Sender(
+        chain, wallet, store=settings.state_dir / "sender.sqlite", fee_cap=settings.fee_cap
     )
-    service = MetaScheduler(chain, sender, memory=memory)
+    memory = Memory(
+        settings.state_dir / "metascheduler.json", f"{settings.chain_id}/{contract.lower}"
+    )
+    service = MetaScheduler(chain, sender, memory=memory, max_reorg=settings.reorg_depth)
     server = _Server(
         uvicorn.Config(
             create_app(service, chain), log_config=None, access_log=False, lifespan="off"
@@ -113,14 +133,33 @@ async def _serve(
     )
     host, port = listener.getsockname()[:2]
     log.info("oracle listens url=http://%s:%d/", host, port)
-    await sender.start()
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
-        await service.run(stop)
+        await _stand_by(service, lease, holder, stop)
+        if not stop.is_set():
+            await sender.start()
+            await service.run(stop)
     finally:
         server.should_exit = True
         await serving
         await sender.close()
+        lease.release()
+
+
+async def _stand_by(service: MetaScheduler, lease: Lease, holder: str, stop: asyncio.Event) -> None:
+    """Waits until the active one has ended."""
+    if not holder:
+        return
+    service.is_standby = True
+    log.warning("standby=yes another=%r", holder)
+    while holder and not stop.is_set():
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STANDBY_SECONDS):
+                await stop.wait()
+        holder = lease.take()
+    if not stop.is_set():
+        log.warning("standby=no active=yes")
+        service.is_standby = False
 
 
 def _listen(host: str, port: int) -> socket.socket:

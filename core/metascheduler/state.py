@@ -54,6 +54,8 @@ class GridState:
     providers: dict[Address, Provider] = field(default_factory=dict)
     occupations: dict[Address, Occupation] = field(default_factory=dict)
     backoff: BackOff = field(default_factory=BackOff)
+    unclaimed: set[int] = field(default_factory=set)
+    """Numbers of the tracked jobs that are ``META_SCHEDULED``: claims are waited for."""
 
     # -- providers ---------------------------------------------------------------
 
@@ -103,11 +105,13 @@ class GridState:
         if before is not None and before.provider == provider:
             before.since = since if before.status != job.status else before.since
             before.job, before.status = job, job.status
+            self._note(before)
             return
         self._release(job.id)
         self.pending.pop(job.id, None)
         self.backoff.placed(job.id)
-        self.tracked[job.id] = Tracked(job, provider, job.status, since)
+        self.tracked[job.id] = tracked = Tracked(job, provider, job.status, since)
+        self._note(tracked)
         self._occupy(job, provider)
 
     def advance(self, job_id: int, status: JobStatus, since: float) -> bool:
@@ -123,11 +127,13 @@ class GridState:
                 return False
             self.backoff.placed(job_id)
             # The space was taken when the placement was decided.
-            self.tracked[job_id] = Tracked(placing.job, placing.provider, status, since)
+            self.tracked[job_id] = tracked = Tracked(placing.job, placing.provider, status, since)
+            self._note(tracked)
             return True
         if status not in (JobStatus.META_SCHEDULED, JobStatus.SCHEDULED):
             return False
         tracked.status, tracked.since = status, since
+        self._note(tracked)
         return True
 
     def ended(self, job_id: int) -> None:
@@ -158,6 +164,13 @@ class GridState:
         if job_id in self.tracked:
             self._release(job_id)
 
+    def _note(self, tracked: Tracked) -> None:
+        """Keeps :attr:`unclaimed` true to a job's status."""
+        if tracked.status is JobStatus.META_SCHEDULED:
+            self.unclaimed.add(tracked.job.id)
+        else:
+            self.unclaimed.discard(tracked.job.id)
+
     def _occupy(self, job: Job, provider: Address) -> None:
         occupation = self.occupations.get(provider)
         if occupation is not None:
@@ -165,6 +178,7 @@ class GridState:
 
     def _release(self, job_id: int) -> None:
         """Frees what a job takes, placed or on its way."""
+        self.unclaimed.discard(job_id)
         held = (self.tracked.pop(job_id, None), self.placing.pop(job_id, None))
         for one in held:
             occupation = self.occupations.get(one.provider) if one is not None else None
@@ -175,6 +189,7 @@ class GridState:
         """Forgets jobs and providers for a rebuild; placements on their way stay reserved."""
         self.pending.clear()
         self.tracked.clear()
+        self.unclaimed.clear()
         self.providers.clear()
         self.occupations.clear()
 

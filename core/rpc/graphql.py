@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import ssl
 import time
@@ -50,9 +51,17 @@ class GraphQLClient:
         wallet: The customer's: submits are signed, so that only the customer's jobs can use
             the script. None submits without a signature, as old clients do.
         timeout: Seconds for one request.
+        patience: Seconds to wait in all when the service wants fewer requests.
     """
 
-    def __init__(self, url: str, wallet: Wallet | None = None, *, timeout: float = 30.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        wallet: Wallet | None = None,
+        *,
+        timeout: float = 30.0,
+        patience: float = 120.0,
+    ) -> None:
         host = urlsplit(url).hostname
         if not url.startswith(("http://", "https://")) or not host:
             raise SettingsError(
@@ -61,6 +70,8 @@ class GraphQLClient:
             )
         self._url = url
         self._wallet = wallet
+        self._patience = patience
+        self._sleep = asyncio.sleep
         # A proxy of the environment never stands between two parts of one machine.
         self._http = httpx.AsyncClient(
             timeout=timeout,
@@ -110,6 +121,16 @@ class GraphQLClient:
         headers = {"content-type": "application/json"}
         if idempotency_key is not None:
             headers["idempotency-key"] = idempotency_key
+        left = self._patience
+        while True:
+            response = await self._post(body, headers)
+            wait = _retry_after(response)
+            if not wait or wait > left:
+                return self._key_of(response)
+            left -= wait
+            await self._sleep(wait)
+
+    async def _post(self, body: bytes, headers: dict[str, str]) -> httpx.Response:
         if self._wallet is not None:
             milliseconds = time.time_ns() // 10**6
             text = submit_text(self._wallet.address, body, milliseconds)
@@ -117,14 +138,13 @@ class GraphQLClient:
             headers[TIMESTAMP_HEADER] = str(milliseconds)
             headers[SIGNATURE_HEADER] = "0x" + self._wallet.sign_text(text).hex()
         try:
-            response = await self._http.post(self._url, content=body, headers=headers)
+            return await self._http.post(self._url, content=body, headers=headers)
         except httpx.HTTPError as error:
             raise UnreachableError(
                 f"The sbatch API at {self._url} does not answer: "
                 f"{str(error) or type(error).__name__}.",
                 hint="Check the endpoint and that the service runs.",
             ) from error
-        return self._key_of(response)
 
     def _refuse_plain_text(self) -> None:
         parts = urlsplit(self._url)
@@ -151,6 +171,14 @@ class GraphQLClient:
         raise UnreachableError(
             f"{where} and no answer of GraphQL.", hint="Check sbatch_url: it ends in /graphql."
         )
+
+
+def _retry_after(response: httpx.Response) -> float:
+    """Seconds to wait before another try; 0 if the answer is one."""
+    if response.status_code != httpx.codes.TOO_MANY_REQUESTS:
+        return 0.0
+    text = response.headers.get("retry-after", "")
+    return float(text) if text.isascii() and text.isdigit() else 1.0
 
 
 def _refusal(status: int, errors: list[Mapping[str, Any]]) -> DsqError:

@@ -30,6 +30,9 @@ SERVICE = "the log service"
 MESSAGE_BYTES = 512 << 10
 """How much one message carries of several lines."""
 
+LINE_OVERHEAD = 16
+"""What a line costs beside its bytes: its length and its time."""
+
 RECONNECT_ATTEMPTS = 5
 """How often in a row a broken read is taken up again before the reader gives up."""
 
@@ -209,23 +212,37 @@ def _batches(
     """The same with several lines in a message."""
     from dsq.core.rpc.gen.logger.v1alpha1.logger_pb2 import WriteRequest
 
-    begin = size = 0
-    for place, line in enumerate(lines, 1):
-        size += len(line.data)
-        if size < MESSAGE_BYTES and place < len(lines):
-            continue
-        part = lines[begin:place]
+    data, stamps = [line.data for line in lines], [line.timestamp_ns for line in lines]
+    for begin, stop in _parts(data):
         yield WriteRequest(
             log_name=log_name,
             user=user,
-            lines=[line.data for line in part],
-            timestamps=[line.timestamp_ns for line in part],
+            lines=data[begin:stop],
+            timestamps=stamps[begin:stop],
             line_index=first_index + begin,
-            end=end and place == len(lines),
+            end=end and stop == len(data),
         )
-        begin, size = place, 0
     if end and not lines:
         yield WriteRequest(log_name=log_name, user=user, end=True)
+
+
+def _parts(data: Sequence[bytes]) -> Iterator[tuple[int, int]]:
+    """Where to cut lines for messages: about :data:`MESSAGE_BYTES` each, four times that at most
+    unless one line is longer."""
+    total = sum(map(len, data)) + LINE_OVERHEAD * len(data)
+    step = max(1, len(data) * MESSAGE_BYTES // max(total, MESSAGE_BYTES))
+    for begin in range(0, len(data), step):
+        stop = min(begin + step, len(data))
+        if sum(map(len, data[begin:stop])) <= 3 * MESSAGE_BYTES:
+            yield begin, stop
+        else:
+            # Lines of very different lengths.
+            size, first = 0, begin
+            for place in range(begin, stop):
+                size += len(data[place]) + LINE_OVERHEAD
+                if size >= MESSAGE_BYTES or place == stop - 1:
+                    yield first, place + 1
+                    size, first = 0, place + 1
 
 
 class LogReader(_Client):

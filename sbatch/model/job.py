@@ -54,6 +54,11 @@ class Workflow(Model):
 
     __hash__ = None  # type: ignore[assignment]
 
+    def position(self, path: tuple[str | int, ...]) -> tuple[int, int] | None:
+        """Line and column of a value in the user's file; None where there is no file."""
+        found: tuple[int, int] | None = self._source.position(path) if self._source else None
+        return found
+
     def definition(
         self,
         batch_location_hash: str = "",

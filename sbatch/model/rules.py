@@ -251,7 +251,7 @@ class NotReserved(Rule):
 
 
 @dataclass(frozen=True, slots=True)
-class _Pattern(Rule):
+class Pattern(Rule):
     """A text that matches a pattern from end to end."""
 
     pattern: ClassVar[re.Pattern[str]]
@@ -265,7 +265,7 @@ class _Pattern(Rule):
 
 
 @dataclass(frozen=True, slots=True)
-class EnvName(_Pattern):
+class EnvName(Pattern):
     """The name of an environment variable."""
 
     tag = "valid_envvar_name"
@@ -274,7 +274,7 @@ class EnvName(_Pattern):
 
 
 @dataclass(frozen=True, slots=True)
-class AlphanumUnderscore(_Pattern):
+class AlphanumUnderscore(Pattern):
     """Letters, digits and underscores."""
 
     tag = "alphanum_underscore"
@@ -283,7 +283,7 @@ class AlphanumUnderscore(_Pattern):
 
 
 @dataclass(frozen=True, slots=True)
-class Sha256(_Pattern):
+class Sha256(Pattern):
     """A SHA-256 as image registries write it."""
 
     tag = "sha256"
@@ -292,7 +292,7 @@ class Sha256(_Pattern):
 
 
 @dataclass(frozen=True, slots=True)
-class Image(_Pattern):
+class Image(Pattern):
     """``name[:tag]``, or an absolute path."""
 
     tag = "valid_container_image_url"
@@ -322,22 +322,29 @@ class ModuleSource(Rule):
 
 @dataclass(frozen=True, slots=True)
 class Hostname(Rule):
-    """A host by name: no port, no address.
+    """A host by name, and a port if it has one of its own; no address.
 
-    It begins with a letter, ends with a letter or digit, has single dots, and its
+    The name begins with a letter, ends with a letter or digit, has single dots, and its
     first label has two characters or more. The reference's pattern accepts the same
-    texts but may take for ever on a long one.
+    names but may take for ever on a long one, and no port.
     """
 
     tag = "hostname"
 
     def words(self) -> str:
-        return "be the name of a host (no port, no IP address)"
+        return "be the name of a host, as in 'ghcr.io' or 'registry.example.org:5000'"
 
     def holds(self, value: Any) -> bool:
+        value, colon, port = value.partition(":")
+        if colon and not _is_port(port):
+            return False
         if re.fullmatch(r"[a-zA-Z][a-zA-Z0-9.-]*[a-zA-Z0-9]", value, re.ASCII) is None:
             return False
         return ".." not in value and value[1] != "."
+
+
+def _is_port(text: str) -> bool:
+    return re.fullmatch(r"[0-9]{1,5}", text, re.ASCII) is not None and 1 <= int(text) <= 65535
 
 
 _HOST_LABELS = r"[a-zA-Z0-9][a-zA-Z0-9-]{0,62}(?:\.[a-zA-Z0-9][a-zA-Z0-9-]{0,62})*"
@@ -356,9 +363,9 @@ class HostnamePort(Rule):
 
     def holds(self, value: Any) -> bool:
         host, colon, port = value.rpartition(":")
-        if not colon or re.fullmatch(r"[0-9]{1,5}", port, re.ASCII) is None:
+        if not colon or not _is_port(port):
             return False
-        return 1 <= int(port) <= 65535 and (not host or _HOST.fullmatch(host) is not None)
+        return not host or _HOST.fullmatch(host) is not None
 
 
 @dataclass(frozen=True, slots=True)

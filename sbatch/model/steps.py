@@ -45,7 +45,7 @@ class ContainerRun(Model):
     password: Annotated[Text | None, Secret()] = None
     """Password of the registry."""
     registry: Annotated[Text | None, Hostname()] = None
-    """Host of the registry. Absent: Docker Hub."""
+    """Host of the registry, with its port if that is not 443. Absent: Docker Hub."""
     apptainer: bool | None = None
     """Apptainer instead of Enroot."""
     deepsquare_hosted: bool | None = Field(default=None, alias="deepsquareHosted")
@@ -191,7 +191,8 @@ class Step(Model):
     """Seconds that one attempt of the step's body may take; then its commands are ended and the
     attempt has failed with 124. `catch` and `finally` are not counted."""
     retries: Annotated[Int | None, Gte(0), Lt(101)] = None
-    """How often the step's body is tried again when it failed. `catch` sees the last failure."""
+    """How often the step's body is tried again when it failed, after a pause that doubles from one
+    second to a minute. `catch` sees the last failure."""
     steps: list[Step] | None = None
     """A group, one after the other."""
     run: StepRun | None = None

@@ -74,7 +74,11 @@ def apptainer(run: StepRun, container: ContainerRun, unshare: Sequence[str]) -> 
 
 
 def enroot(
-    run: StepRun, container: ContainerRun, unshare: Sequence[str], job_env: Sequence[EnvVar]
+    run: StepRun,
+    container: ContainerRun,
+    unshare: Sequence[str],
+    job_env: Sequence[EnvVar],
+    secrets: Sequence[str],
 ) -> Container:
     """Renders a command in Enroot; ``unshare`` are words before ``enroot start``."""
     if container.image.startswith("/"):
@@ -84,7 +88,7 @@ def enroot(
     words = join([str(len(unshare)), *unshare, *_container_command(run)])
     return Container(
         prepare=_lines(_mount_warning(container), fetch),
-        exports=[f"_dsq_enroot_conf {join(_enroot_conf(run, container, job_env))}"],
+        exports=[f"_dsq_enroot_conf {join(_enroot_conf(run, container, job_env, secrets))}"],
         command=f'/bin/bash "$_dsq_tasks" _dsq_enroot_task {image} "$_dsq_conf" {words}',
     )
 
@@ -146,7 +150,7 @@ def _netrc(registry: str | None, user: str, password: str) -> list[str]:
     line of the host that it is sent to for a token. A quoted password never begins with ``$``,
     which Enroot would run as a command.
     """
-    machine = registry or "registry-1.docker.io"
+    machine = (registry or "registry-1.docker.io").partition(":")[0]
     escaped = password.replace("\\", "\\\\").replace('"', '\\"')
     for sign, code in (("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t")):
         escaped = escaped.replace(sign, code)
@@ -155,13 +159,16 @@ def _netrc(registry: str | None, user: str, password: str) -> list[str]:
     return [*lines, f'default login {user} password "{escaped}"']
 
 
-def _enroot_conf(run: StepRun, container: ContainerRun, job_env: Sequence[EnvVar]) -> list[str]:
+def _enroot_conf(
+    run: StepRun, container: ContainerRun, job_env: Sequence[EnvVar], secrets: Sequence[str]
+) -> list[str]:
     """What the start configuration of a container is made from."""
     # Enroot's list of variables has one line each, so those of several lines travel
     # with the step's own, in a script that the container reads at its start.
     several = [variable for variable in job_env if "\n" in variable.value]
     rc_local = fill(
         "enroot_rc_local.sh",
+        secrets=secrets,
         env=[*several, *(run.env or ())],
         work_dir=run.work_dir or "",
         replace=run.shell != ENTRYPOINT,

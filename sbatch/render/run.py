@@ -24,6 +24,7 @@ class RunRenderer:
     def __init__(self, workflow: Workflow, networks: Networks, features: set[str]) -> None:
         self._resources = workflow.resources
         self._job_env = workflow.env or []
+        self._secrets = [secret.name for secret in workflow.secrets or ()]
         self._networks = networks
         self._features = features
 
@@ -57,7 +58,7 @@ class RunRenderer:
             self._features.add("apptainer")
             return apptainer(run, container, unshare)
         self._features |= {"enroot", "tasks"}
-        return enroot(run, container, unshare, self._job_env)
+        return enroot(run, container, unshare, self._job_env, self._secrets)
 
     def _flags(self, run: StepRun, name: str) -> list[str]:
         """The flags of srun (reference, section 5.6)."""

@@ -71,6 +71,7 @@ def render(workflow: Workflow, *, settings: RenderSettings | None = None) -> str
         "job.sh",
         enable_logging=bool(workflow.enable_logging),
         resources=workflow.resources,
+        secrets=[secret.name for secret in workflow.secrets or ()],
         pre_hook=settings.pre_hook,
         post_hook=settings.post_hook,
         library=_library(features, markers=settings.markers),

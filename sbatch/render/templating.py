@@ -23,6 +23,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         comment_start_string="{%#",  # "{#" is bash's ${#name}
         comment_end_string="#%}",
+        auto_reload=False,
         autoescape=False,  # noqa: S701 - shell, not HTML: values pass through `quote`
     )
     environment.filters["quote"] = quote

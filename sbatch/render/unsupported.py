@@ -25,6 +25,8 @@ def findings(workflow: Workflow) -> Iterator[tuple[Path, str]]:
         path: Path = ("output", "s3", "path")
         if WILDCARDS.search(output.s3.path + output.s3.bucket_url):
             yield path, f"{show_path(path)}: s5cmd writes to no place with '*' or '?' in its name"
+    if workflow.sweep is not None:
+        yield ("sweep",), "a sweep has no script of its own: each of its jobs has one"
     for place, step in placed_steps(workflow):
         if step.use is not None:
             yield from _use((*place, "use"), step.use)

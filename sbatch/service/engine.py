@@ -23,7 +23,6 @@ from graphql import (
     OperationType,
     SelectionSetNode,
     execute_sync,
-    get_variable_values,
     parse,
     validate,
 )
@@ -145,7 +144,6 @@ class Engine:
                 and sum(1 for _ in _fields(operation.selection_set)) > MAX_MUTATIONS
             ):
                 raise _invalid(f"A request has at most {MAX_MUTATIONS} mutations.")
-            self._check_variables(operation, request.variables)
             return self._execute(document, request, operations)
         except _RequestError as error:
             return error.answer
@@ -199,15 +197,6 @@ class Engine:
             _remember(self._parsed, query, document, PARSED_CACHE)
         return document
 
-    def _check_variables(
-        self, operation: OperationDefinitionNode, variables: dict[str, Any]
-    ) -> None:
-        found = get_variable_values(
-            self.schema, operation.variable_definitions or (), variables, max_errors=MAX_ERRORS
-        )
-        if isinstance(found, list):
-            raise _RequestError(422, [_shown(error, VALIDATION_FAILED) for error in found])
-
     # -- execution -----------------------------------------------------------------
 
     def _execute(
@@ -221,6 +210,9 @@ class Engine:
             variable_values=request.variables,
             operation_name=request.operation_name,
         )
+        if result.data is None and result.errors and not root.was_asked:
+            # No resolver ran: the variables do not fit.
+            raise _RequestError(422, [_shown(each, VALIDATION_FAILED) for each in result.errors])
         errors = [_shown(error, None) for error in result.errors or ()] + root.errors
         body: dict[str, Any] = {"data": result.data}
         if errors:
@@ -233,12 +225,14 @@ class _Root:
 
     def __init__(self, operations: Operations) -> None:
         self._operations = operations
+        self.was_asked = False
         self.errors: list[dict[str, Any]] = []
 
     def submit(
         self, info: Any, job: dict[str, Any], secrets: list[dict[str, str]] | None = None
     ) -> str:
         """Domain errors leave "" as data: clients look at ``errors``."""
+        self.was_asked = True
         path = info.path.as_list()
         try:
             return self._operations.submit(job, secrets, str(path[-1]))
@@ -251,6 +245,7 @@ class _Root:
         return ""
 
     def validate(self, info: Any, module: dict[str, Any]) -> str:  # noqa: ARG002
+        self.was_asked = True
         try:
             return self._operations.validate(module)
         except Exception as error:
@@ -258,6 +253,7 @@ class _Root:
             raise GraphQLError(_fault(error)) from None
 
     def job(self, info: Any, batchLocationHash: str) -> str:  # noqa: ARG002, N803
+        self.was_asked = True
         raise GraphQLError("debug mode is off: scripts are for the job's provider only")
 
 

@@ -29,7 +29,7 @@ INDEX = """dsq sbatch API
 """
 
 GRPC_WEB_HEADERS = ["X-Grpc-Web", "X-User-Agent", "Grpc-Timeout"]
-GRPC_WEB_EXPOSED = ["grpc-status", "grpc-message"]
+EXPOSED = ["grpc-status", "grpc-message", "retry-after"]
 
 
 class _Counted:
@@ -102,7 +102,7 @@ def make_app(
             SIGNATURE_HEADER,
             *GRPC_WEB_HEADERS,
         ],
-        expose_headers=GRPC_WEB_EXPOSED,
+        expose_headers=EXPOSED,
         allow_credentials=False,
         max_age=300,
     )

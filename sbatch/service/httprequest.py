@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any, NoReturn
 
@@ -23,6 +24,9 @@ from dsq.core.rpc.signing import (
 )
 from dsq.core.wallet import recover_signer
 from dsq.sbatch.service.engine import Answer, GraphQLRequest
+
+# It writes a line for each form that is none, which anybody can send.
+logging.getLogger("python_multipart").setLevel(logging.ERROR)
 
 MAX_FORM_FIELDS = 10
 """Most fields of a form: the specification needs two."""

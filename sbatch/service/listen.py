@@ -22,7 +22,11 @@ from dsq.sbatch.service.settings import ServiceSettings
 
 log = logging.getLogger("dsq.sbatch.service")
 
-HEADER_SECONDS = 15.0
+KEEP_ALIVE_SECONDS = 20
+"""How long an idle connection is kept: longer than clients keep theirs (5 s is usual), so that
+none sends a request into a connection that is being closed."""
+
+HEADER_SECONDS = 30.0
 """How long a client may take to send the head of a request."""
 
 MAX_REQUEST_BYTES = 4 << 20
@@ -74,6 +78,7 @@ def http_server(settings: ServiceSettings, app: Any) -> uvicorn.Server:
         lifespan="off",
         server_header=False,
         limit_concurrency=settings.max_streams,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=int(STOP_SECONDS),
         ssl_certfile=settings.tls_cert,
         ssl_keyfile=settings.tls_key,

@@ -110,18 +110,16 @@ def join(frames: Sequence[Frame]) -> Frame:
 
 
 def split(lines: Lines) -> Iterator[Lines]:
-    """Parts of about :data:`FRAME_BYTES`."""
-    most = FRAME_BYTES
-    if sum(map(len, lines.data)) <= most:
-        if lines.data:
+    """Parts of about :data:`FRAME_BYTES`, of equal numbers of lines where those are alike."""
+    total, count = sum(map(len, lines.data)), len(lines.data)
+    if total <= 2 * FRAME_BYTES or count < 2:
+        if count:
             yield lines
         return
-    begin = size = 0
-    for place, data in enumerate(lines.data, 1):
-        size += len(data)
-        if size >= most or place == len(lines.data):
-            yield Lines(lines.data[begin:place], lines.stamps[begin:place])
-            begin, size = place, 0
+    step = max(1, count * FRAME_BYTES // total)
+    for begin in range(0, count, step):
+        part = Lines(lines.data[begin : begin + step], lines.stamps[begin : begin + step])
+        yield from split(part)
 
 
 def context(key: LogId, first: int, count: int | None = None) -> bytes:

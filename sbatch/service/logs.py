@@ -139,8 +139,10 @@ class LoggerService:
             raise malformed("line_index is too large.")
         if len(request.timestamps) != len(request.lines):
             raise malformed("A message has as many timestamps as lines.")
-        longest = max(map(len, request.lines), default=0)
-        if max(longest, len(request.data)) > self._max_line_bytes:
+        longest = len(request.data)
+        if request.ByteSize() > self._max_line_bytes:
+            longest = max(longest, max(map(len, request.lines), default=0))
+        if longest > self._max_line_bytes:
             raise malformed(f"A line has at most {self._max_line_bytes} bytes.")
 
     async def _authorise_write(self, first: WriteRequest, context: Any) -> tuple[LogId, bytes]:

@@ -44,6 +44,10 @@ class Preparation:
             max_bytes=most,
         )
 
+    def is_needed(self, workflow: Workflow) -> bool:
+        """Tells whether a workflow lacks anything."""
+        return self._registries is not None or needs_modules(workflow)
+
     async def complete(self, workflow: Workflow) -> Workflow:
         """Puts modules in, and asks about images.
 

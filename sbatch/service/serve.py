@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,9 @@ from dsq.sbatch.service.store import ScriptStore
 from dsq.sbatch.service.submit import Submissions
 
 log = logging.getLogger("dsq.sbatch.service")
+
+SWITCH_SECONDS = 0.0005
+"""How long one thread of the process runs while others want to."""
 
 READY_SECONDS = 3.0
 """How long the chain and the store may take each for the service to count as ready."""
@@ -193,7 +197,7 @@ class Service:
         render = self._render or _renderer(settings)
         preparation = Preparation(settings, self._clock)
         submissions = Submissions(
-            self._store, settings, self._clock, render, self.metrics, preparation.complete
+            self._store, settings, self._clock, render, self.metrics, preparation
         )
         endpoint = GraphQLEndpoint(
             Engine(),
@@ -283,9 +287,11 @@ async def serve(
             "The sbatch API needs the chain.", hint="Set rpc_url, chain_id and metascheduler."
         )
     warn_of_plain_text(settings)
+    # Workers that render must not keep the loop waiting for its turn.
+    sys.setswitchinterval(SWITCH_SECONDS)
     ended = stop or asyncio.Event()
     async with await Chain.connect(
-        settings.rpc_url,
+        (settings.rpc_url, *settings.rpc_urls),
         chain_id=settings.chain_id,
         metascheduler=Address.parse(settings.metascheduler),
     ) as chain:

@@ -31,6 +31,7 @@ class ServiceSettings(BaseModel):
         http_host: Address of the GraphQL API; port 0 takes a free one.
         grpc_host: Address of the gRPC services; port 0 takes a free one.
         rpc_url: The chain's JSON-RPC endpoint.
+        rpc_urls: More nodes of the same chain, asked when ``rpc_url`` fails.
         chain_id: Chain that the endpoint must serve; None takes any.
         metascheduler: Address of the MetaScheduler contract.
         logger_endpoint: What providers are told as the log service; "" tells this service's
@@ -86,6 +87,7 @@ class ServiceSettings(BaseModel):
     grpc_host: str = "127.0.0.1"
     grpc_port: int = Field(default=3001, ge=0, lt=1 << 16)
     rpc_url: str = ""
+    rpc_urls: tuple[str, ...] = ()
     chain_id: int | None = None
     metascheduler: str | None = None
     logger_endpoint: str = ""

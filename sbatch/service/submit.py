@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ from dsq.sbatch.problems import InvalidWorkflow
 from dsq.sbatch.service.engine import DomainError
 from dsq.sbatch.service.keys import new_key
 from dsq.sbatch.service.metrics import Metrics
+from dsq.sbatch.service.prepare import Preparation
 from dsq.sbatch.service.settings import ServiceSettings
 from dsq.sbatch.service.size import check_size, limit_error
 from dsq.sbatch.service.store import (
@@ -36,9 +37,6 @@ WAIT_SECONDS = 300.0
 
 MAX_SECRET_BYTES = 64 << 10
 """What all secrets of a workflow may have together: they travel in one environment."""
-
-Complete = Callable[[Workflow], Awaitable[Workflow]]
-"""Puts into a workflow what it needs from elsewhere; raises DomainError."""
 
 T = TypeVar("T")
 
@@ -71,7 +69,7 @@ class Submissions:
 
     Args:
         render: Makes the batch script of a workflow.
-        complete: Puts in what the workflow needs from elsewhere; None puts nothing in.
+        preparation: Puts in what the workflow needs from elsewhere; None puts nothing in.
     """
 
     def __init__(
@@ -81,13 +79,13 @@ class Submissions:
         clock: Clock,
         render: Callable[[Workflow], str],
         metrics: Metrics | None = None,
-        complete: Complete | None = None,
+        preparation: Preparation | None = None,
     ) -> None:
         self._store = store
         self._settings = settings
         self._clock = clock
         self._render = render
-        self._complete = complete
+        self._preparation = preparation
         self.metrics = metrics or Metrics()
 
     def of(self, caller: Caller, loop: asyncio.AbstractEventLoop) -> CallerOperations:
@@ -108,13 +106,12 @@ class Submissions:
             )
         return workflow
 
-    async def completed(self, workflow: Workflow) -> Workflow:
-        """The workflow with what it needs from elsewhere.
-
-        Raises:
-            DomainError: Something is not there.
-        """
-        return await self._complete(workflow) if self._complete else workflow
+    def completion_of(self, workflow: Workflow) -> Coroutine[Any, Any, Workflow] | None:
+        """What gives the workflow with all that it needs from elsewhere; None if it needs
+        nothing. It raises DomainError when something is not there."""
+        if self._preparation is None or not self._preparation.is_needed(workflow):
+            return None
+        return self._preparation.complete(workflow)
 
     def script_of(self, workflow: Workflow) -> str:
         """Renders a workflow.
@@ -179,6 +176,7 @@ class CallerOperations:
         except DomainError as error:
             kind = str(error.errors[0][1].get("type", "internal")) if error.errors else "internal"
             metrics.submits.labels(kind).inc()
+            log.info("submit refused type=%s errors=%d", kind, len(error.errors))
             raise
         except Exception:
             metrics.submits.labels("internal").inc()
@@ -201,7 +199,9 @@ class CallerOperations:
                     return known, "repeated"
             workflow = on.checked(job)
             values = secret_values(workflow, secrets, is_signed=self._caller.owner is not None)
-            workflow = self._wait(on.completed(workflow))
+            # Each wait costs two changes of thread.
+            if (completion := on.completion_of(workflow)) is not None:
+                workflow = self._wait(completion)
             script = on.script_of(workflow)
             return self._wait(on.keep(script, values, self._caller, submit)), "kept"
         except IdempotencyError as error:

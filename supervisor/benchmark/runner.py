@@ -32,6 +32,10 @@ MOST_OUTPUT = 1 << 20
 START_SECONDS = 7 * 24 * 3600.0
 """A benchmark may wait so long for free nodes; it takes no place from customers' jobs."""
 
+NOT_READ = (
+    "its output could not be read from here: workdir must be on a file system that login and "
+    "compute nodes share"
+)
 NOT_STARTED = "the job did not start in time, or ended before it was looked at"
 
 PROBE_START_SECONDS = 60.0
@@ -121,6 +125,8 @@ class BenchmarkRunner:
         finally:
             with contextlib.suppress(DsqError):
                 await self._scheduler.cancel(job)
+        if raised is not None and not output:
+            why = NOT_READ
         found = labels_of(output)
         why = "" if found else failure_of(output) or why or "it printed no figure"
         self._keep(kind, info, Result(0, "", found, why, raised))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import posixpath
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from dsq.core.clock import Clock, SystemClock
 from dsq.core.errors import NotFoundError, SettingsError, UnreachableError, close_matches
+from dsq.supervisor.scheduler import slurm_cluster as described
 from dsq.supervisor.scheduler import slurm_commands as commands
 from dsq.supervisor.scheduler import slurm_output as printed
 from dsq.supervisor.scheduler.accounts import RemoteAccount
@@ -19,7 +19,6 @@ from dsq.supervisor.scheduler.port import (
     ENDED_STATES,
     FORGOTTEN,
     ClusterInfo,
-    Completed,
     Free,
     JobSpec,
     LoginRefused,
@@ -31,8 +30,11 @@ from dsq.supervisor.scheduler.port import (
     Transport,
 )
 from dsq.supervisor.scheduler.script import STARTED, compose
+from dsq.supervisor.scheduler.slurm_poll import Poll
+from dsq.supervisor.scheduler.slurm_search import Search
 from dsq.supervisor.scheduler.slurm_tools import Accounting, SlurmTools, failure, text_of
 from dsq.supervisor.scheduler.stats import LineStats
+from dsq.supervisor.scheduler.submissions import Submissions, submitted_id
 from dsq.supervisor.scheduler.users import JobAccounts
 
 log = logging.getLogger("dsq.supervisor.slurm")
@@ -40,17 +42,8 @@ log = logging.getLogger("dsq.supervisor.slurm")
 HOME_PATHS = ("DSQ_CACHE_ROOT", "DSQ_SCRATCH_ROOT")
 """Variables of jobs that may begin with ``~/``: the home is only known there."""
 
-REMEMBERED = 20_000
-"""Ended jobs whose record is kept in memory."""
-
-MOST_NAMED = 2000
-"""Jobs that are named on a command line; their ids have to fit on it."""
-
 LOOK_UP_PAUSE = 0.05
 """Seconds that submissions wait for each other before they ask for their submit times."""
-
-_MAKE_AND_RUN = '(umask 077; mkdir -p -- "$1") && cd -- "$1" || exit 97; shift; exec "$@"'
-"""Shell text without any value in it: makes a folder, and runs the rest of its arguments there."""
 
 _FENCE = '(umask 077; mkdir -p -- "$1") && mkdir -- "$1/$2"'
 
@@ -110,10 +103,12 @@ class SlurmScheduler:
         self._admin = self._tools_on(admin) if admin else self._tools
         self._accounts = accounts
         self._of_account: dict[str, SlurmTools] = {}
+        self._submissions: dict[int, Submissions] = {}
         self._accounting = Accounting(self._tools)
         self._program = self._tools.program
         self._clock = clock or SystemClock()
-        self._ended: OrderedDict[SlurmJobId, SlurmJob] = OrderedDict()
+        self._search = Search(self._tools, self._accounting, self._clock)
+        self._poll = Poll(self._tools, self._accounting, one_account=accounts is None)
         self._fresh = Batch(self._look_up, pause=LOOK_UP_PAUSE)
 
     def _tools_on(self, line: Transport) -> SlurmTools:
@@ -131,7 +126,17 @@ class SlurmScheduler:
         line = self._accounts.line(account)
         known = self._of_account.get(account)
         if known is None or known.line is not line:
+            if known is not None:
+                self._submissions.pop(id(known), None)
             known = self._of_account[account] = self._tools_on(line)
+        return known
+
+    def _submissions_of(self, tools: SlurmTools) -> Submissions:
+        known = self._submissions.get(id(tools))
+        if known is None:
+            ask = commands.squeue(self._program("squeue"), jobs=[""])
+            known = Submissions(tools, self.settings.submit_timeout, ask)
+            self._submissions[id(tools)] = known
         return known
 
     def _tools_of_job(self, name: str) -> SlurmTools:
@@ -166,9 +171,9 @@ class SlurmScheduler:
             self._tools.query(commands.show_partitions(self._program("scontrol"))),
         )
         wanted = self.settings.partition
-        info = printed.parse_cluster(nodes, partitions, wanted, version)
+        info = described.parse_cluster(nodes, partitions, wanted, version)
         if info is None:
-            names = printed.partition_names(partitions)
+            names = described.partition_names(partitions)
             if not wanted:
                 raise SettingsError(
                     "The cluster has no default partition.", hint=f"It has: {', '.join(names)}."
@@ -178,13 +183,22 @@ class SlurmScheduler:
             )
         return info
 
+    async def partitions(self) -> list[described.Partition]:
+        """The cluster's partitions, for choosing one."""
+        argv = commands.show_partitions(self._program("scontrol"))
+        return described.parse_partitions(await self._tools.query(argv))
+
+    async def account(self) -> RemoteAccount:
+        """Who commands run as there."""
+        return await self._tools.account()
+
     async def free(self) -> Free:
         """See :meth:`~dsq.supervisor.scheduler.port.Scheduler.free`."""
         nodes, partitions = await asyncio.gather(
             self._tools.query(commands.show_nodes(self._program("scontrol"))),
             self._tools.query(commands.show_partitions(self._program("scontrol"))),
         )
-        return printed.parse_free(nodes, partitions, self.settings.partition)
+        return described.parse_free(nodes, partitions, self.settings.partition)
 
     async def submit(self, spec: JobSpec, script: str) -> SlurmJobId:
         """See :meth:`~dsq.supervisor.scheduler.port.Scheduler.submit`."""
@@ -205,15 +219,11 @@ class SlurmScheduler:
             self.settings.partition, self.settings.account, self.settings.extra
         )
         argv = commands.sbatch(self._program("sbatch"), spec, workdir, options)
-        done = await tools.counted(
-            "sbatch",
-            [*account.prefix(), "sh", "-c", _MAKE_AND_RUN, "sh", folder, *argv],
-            stdin=text.encode(),
-            timeout=self.settings.submit_timeout,
-        )
-        job_id = self._submitted(done, folder)
+        outcome = await self._submissions_of(tools).submit(folder, argv, text.encode())
+        job_id = submitted_id(outcome.done, folder)
         log.info("submitted name=%s token=%s slurm=%s", spec.name, spec.token, job_id)
-        return SlurmJobId(job_id, await self._submit_time(job_id))
+        times = {job.id: job.submit_time for job in printed.parse_squeue(outcome.queue)}
+        return SlurmJobId(job_id, times.get(job_id) or await self._submit_time(job_id))
 
     async def _job_account(self, tools: SlurmTools, name: str) -> RemoteAccount:
         """Who a job would run as.
@@ -234,23 +244,6 @@ class SlurmScheduler:
             raise SubmitRefused(f"Jobs may not run as root ('{account.user}') on this cluster.")
         return account
 
-    def _submitted(self, done: Completed, folder: str) -> str:
-        """The id in sbatch's answer, or the error that its answer means."""
-        stderr = text_of(done.stderr)
-        if done.returncode == 0:
-            job_id = printed.parse_submitted(text_of(done.stdout))
-            if not job_id:
-                raise UnreachableError("sbatch printed no job id; the job may be there or not.")
-            return job_id
-        if done.returncode == 97:
-            raise SubmitRefused(
-                f"The folder {folder} cannot be made on the cluster: {printed.first_line(stderr)}."
-            )
-        if done.returncode < 0 or done.returncode in (126, 127) or printed.is_lost_line(stderr):
-            reason = printed.first_line(stderr) or f"it ended with {done.returncode}"
-            raise UnreachableError(f"sbatch got no answer: {reason}.")
-        raise SubmitRefused(f"Slurm refused the job: {printed.refusal(stderr)}.")
-
     async def find(self, name: str, token: str, since: int) -> SlurmJob | None:
         """See :meth:`~dsq.supervisor.scheduler.port.Scheduler.find`.
 
@@ -263,7 +256,7 @@ class SlurmScheduler:
         workdir = self._workdir(account)
         folder = commands.attempt_dir(workdir, name, token)
         for _ in range(2):
-            job = await self._find_record(account, name, token, since)
+            job = await self._search.find(account.user, workdir, name, token, since)
             if job is not None:
                 return replace(job, name=name, output=commands.output_path(workdir, name, token))
             argv = ["sh", "-c", _FENCE, "sh", folder, STARTED]
@@ -279,117 +272,9 @@ class SlurmScheduler:
         log.warning("forgotten name=%s token=%s", name, token)
         return SlurmJob("", 0, name=name, user=account.user, state=FORGOTTEN)
 
-    async def _find_record(
-        self, account: RemoteAccount, name: str, token: str, since: int
-    ) -> SlurmJob | None:
-        workdir = self._workdir(account)
-        wanted = commands.output_path(workdir, name, token)[: commands.PATH_WIDTH]
-        argv = commands.squeue(self._program("squeue"), user=account.user, name=name, output=True)
-        for job in printed.parse_squeue(await self._tools.query(argv)):
-            if job.output == wanted and await self._is_in_queue(job, wanted, account.user):
-                return job
-        folder = commands.attempt_dir(workdir, name, token)
-        # The chain's or this machine's clock may run ahead of the cluster's: look back further.
-        seconds = max(0, int(self._clock.now()) - since) + 900
-        for job in await self._accounting.records(
-            name=name, seconds=seconds, user=account.user, output=True
-        ):
-            if job.output == folder and await self._is_accounted(job, folder, account.user):
-                return job
-        return None
-
-    async def _is_in_queue(self, job: SlurmJob, wanted: str, user: str) -> bool:
-        """Whether a row is Slurm's own: a path with line breaks in it can forge others.
-
-        Asked for one id alone, the first row is that job's, whatever stands in its path.
-        """
-        argv = commands.squeue(self._program("squeue"), user=user, jobs=[job.id], output=True)
-        done = await self._tools.run(argv)
-        if done.returncode != 0:
-            stderr = text_of(done.stderr)
-            if printed.is_gone(stderr):
-                return False
-            raise failure(argv, stderr)
-        rows = printed.parse_squeue(text_of(done.stdout))
-        return bool(rows) and (rows[0].job_id, rows[0].output) == (job.job_id, wanted)
-
-    async def _is_accounted(self, job: SlurmJob, folder: str, user: str) -> bool:
-        """The same for a record of the accounting; ids come again there."""
-        plain = await self._accounting.records(jobs=[job.id])
-        if not any(one.job_id == job.job_id and one.user == user for one in plain):
-            return False
-        rows = await self._accounting.records(jobs=[job.id], output=True)
-        return any(one.job_id == job.job_id and one.output == folder for one in rows)
-
     async def poll(self, jobs: Sequence[SlurmJobId]) -> dict[str, SlurmJob]:
         """See :meth:`~dsq.supervisor.scheduler.port.Scheduler.poll`."""
-        if not jobs:
-            return {}
-        wanted = {job.id: job for job in jobs}
-        found = {job.id: self._ended[job] for job in wanted.values() if job in self._ended}
-        missing = [job_id for job_id in wanted if job_id not in found]
-        records: dict[str, list[SlurmJob]] = {}
-        if missing:
-            records = printed.jobs_by_id(printed.parse_squeue(await self._queue(missing)))
-            for job_id in missing:
-                self._take(wanted[job_id], records.get(job_id, []), found, exact=True)
-            missing = [job_id for job_id in missing if job_id not in found]
-        if missing:
-            accounted = printed.jobs_by_id(await self._accounting.records(jobs=missing))
-            for job_id in missing:
-                # A job that has left the queue cannot run, whatever the accounting still says.
-                ended = [job for job in accounted.get(job_id, []) if job.state in ENDED_STATES]
-                # Slurm uses ids again: what began after the queue's job came is that job's.
-                later = [job.submit_time for job in records.get(job_id, [])]
-                ended = [job for job in ended if job.start < min(later, default=job.start + 1)]
-                self._take(
-                    wanted[job_id], ended, found, exact=not self._accounting.is_completion_log
-                )
-        return found
-
-    async def _queue(self, job_ids: Sequence[str]) -> str:
-        """What squeue prints about jobs, in one command.
-
-        One account's jobs are all asked for, which costs Slurm the least. Of many accounts
-        the jobs are named, up to :data:`MOST_NAMED`; beyond it the whole queue is read.
-        """
-        if self._accounts is None:
-            account = await self._tools.account()
-            argv = commands.squeue(self._program("squeue"), user=account.user)
-            return await self._tools.query(argv)
-        named = job_ids if len(job_ids) <= MOST_NAMED else ()
-        argv = commands.squeue(self._program("squeue"), jobs=named)
-        done = await self._tools.run(argv)
-        stderr = text_of(done.stderr)
-        if done.returncode != 0 and not (named and printed.is_gone(stderr)):
-            raise failure(argv, stderr)
-        return text_of(done.stdout)
-
-    def _take(
-        self,
-        job: SlurmJobId,
-        records: Sequence[SlurmJob],
-        found: dict[str, SlurmJob],
-        *,
-        exact: bool,
-    ) -> None:
-        """Picks the record that is this job's and not that of an earlier job with its id."""
-        latest_first = exact or not job.submit_time
-        for record in sorted(records, key=lambda job: job.submit_time, reverse=latest_first):
-            if exact and job.submit_time and record.submit_time != job.submit_time:
-                continue
-            # The completion log of some versions gives the start as the time of submission.
-            if not exact and record.submit_time < job.submit_time:
-                continue
-            kept = replace(record, output="")
-            if not exact and job.submit_time:
-                kept = replace(kept, submit_time=job.submit_time)
-            found[job.id] = kept
-            if kept.state in ENDED_STATES:
-                self._ended[kept.job_id] = kept
-                while len(self._ended) > REMEMBERED:
-                    self._ended.popitem(last=False)
-            return
+        return await self._poll.poll(jobs)
 
     async def cancel(self, job: SlurmJobId) -> None:
         """See :meth:`~dsq.supervisor.scheduler.port.Scheduler.cancel`.
@@ -520,9 +405,9 @@ class SlurmScheduler:
             path = f"{self.settings.bin_dir}:{account.env.get('PATH', '/usr/bin:/bin')}"
         return {"SLURM_EXPORT_ENV": "ALL", **({"PATH": path} if path else {})}
 
-    async def _config(self) -> printed.Config:
+    async def _config(self) -> described.Config:
         text = await self._tools.query(commands.show_config(self._program("scontrol")))
-        return printed.parse_config(text)
+        return described.parse_config(text)
 
     async def _submit_time(self, job_id: str) -> int:
         """When Slurm took a job; 0 if that cannot be seen now."""

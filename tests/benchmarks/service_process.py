@@ -20,7 +20,7 @@ from typing import Any
 
 from dsq.core.model import Address, JobStatus
 from dsq.core.wallet import Wallet
-from dsq.sbatch.service.serve import Service
+from dsq.sbatch.service.serve import SWITCH_SECONDS, Service
 from dsq.sbatch.service.settings import ServiceSettings
 from tests.unit.service.support import Jobs
 
@@ -64,6 +64,7 @@ def running(folder: Path, customer: Wallet, provider: Wallet, **settings: Any) -
 
 
 async def _main(folder: str, customer: str, provider: str, given: str = "{}") -> None:
+    sys.setswitchinterval(SWITCH_SECONDS)
     jobs = Jobs()
     jobs.add("key", Address.parse(customer), Address.parse(provider), JobStatus.RUNNING)
     values = {"data_dir": folder, "http_port": 0, "grpc_port": 0, "requests_per_minute": 0}

@@ -343,6 +343,19 @@ class FakeChain:
 
         self._act(run, is_optional=True)
 
+    def expire(self, job_id: int) -> None:
+        """Somebody ends a job whose provider is silent; paid is what was proved."""
+
+        def run() -> list[Said]:
+            job, state = self.state.jobs[job_id], self.state
+            if job.status is JobStatus.RUNNING:
+                proved = state.proved.get(job_id, job.time.start) - job.time.start
+                self._settle(job_id, max(1, proved // 60))
+                return [self._move(job_id, JobStatus.FAILED)]
+            return self._hand_back(job_id)
+
+        self._act(run)
+
     def timeout(self, job_id: int) -> None:
         """The meta-scheduler takes a job back."""
         self._act(lambda: self._hand_back(job_id))

@@ -121,6 +121,8 @@ class FakeScheduler:
             return
         self.fences.add(job.spec.token)
         job.runs += 1
+        if any(other.runs for other in self.accepted(job.spec.name) if other is not job):
+            self.world.violated(f"job {int(job.spec.name, 16)} runs a second time, as {job.id}")
 
     def _end(self, job: FakeSlurmJob, state: str, at: float) -> None:
         job.end = int(at)

@@ -8,7 +8,11 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from dsq.core.chain import Head
+from dsq.core.chain.health import EndpointSnapshot, EndpointState
 from dsq.core.errors import DsqError, NotFoundError, UnreachableError
+from dsq.core.grid.history import Movement
+from dsq.core.grid.overview import Overview, Scheduling
 from dsq.core.model import (
     ZERO_ADDRESS,
     Address,
@@ -207,6 +211,26 @@ def some_jobs() -> list[Job]:
     ]
 
 
+def some_movements() -> list[Movement]:
+    """A movement of every kind that a user has."""
+    other = Address(bytes.fromhex("17aa" + "22" * 16 + "90be"))
+    kinds = [
+        ("minted", 2000, ZERO_ADDRESS, 0),
+        ("locked", 400, other, 41),
+        ("locked", 160, other, 40),
+        ("topped up", 50, other, 41),
+        ("returned", 157, other, 36),
+        ("sent", 25, other, 0),
+        ("received", 60, other, 0),
+    ]
+    return [
+        Movement(
+            NOW - 90_000 + 9_000 * n, kind, wei * CREDIT, who, job_id, 1000 + n, n, bytes([n]) * 32
+        )
+        for n, (kind, wei, who, job_id) in enumerate(kinds)
+    ]
+
+
 @dataclass
 class FakeGrid:
     """Implements ``dsq.console.user.port.GridPort`` in memory.
@@ -229,6 +253,7 @@ class FakeGrid:
     money: FakeBalance = FakeBalance(12_844 * CREDIT // 10, 0, 99 * CREDIT)
     minimum: int = 100 * CREDIT
     output: dict[int, list[FakeLine]] = field(default_factory=dict)
+    moved: list[Movement] = field(default_factory=lambda: some_movements())
     fail: dict[str, DsqError] = field(default_factory=dict)
     sent: list[tuple[str, Any]] = field(default_factory=list)
     alive: bool = True
@@ -263,7 +288,9 @@ class FakeGrid:
     def say(self, name: str, **args: Any) -> None:
         """Puts an event into the feed."""
         self.block += 1
-        self._batches.put_nowait(FakeBatch((FakeEvent(name, args),), FakeHead(self.block, NOW, self.era)))
+        self._batches.put_nowait(
+            FakeBatch((FakeEvent(name, args),), FakeHead(self.block, NOW, self.era))
+        )
 
     def heartbeat(self, *, reset: bool = False) -> None:
         self._batches.put_nowait(FakeBatch((), FakeHead(self.block, NOW, self.era), reset))
@@ -296,7 +323,8 @@ class FakeGrid:
 
     async def job_ids(self, after: int = 0) -> list[int]:
         self._check("jobs")
-        return sorted(self.known)[after:]
+        mine = [each.id for each in self.known.values() if each.customer == self.address]
+        return sorted(mine)[after:]
 
     async def jobs_by_id(self, ids: Sequence[int]) -> list[Job]:
         self._check("jobs")
@@ -403,3 +431,57 @@ class FakeGrid:
             ),
         )
         return self.known[job_id]
+
+    async def transfer(self, to: Address, wei: int) -> None:
+        self._check("transfer")
+        self.sent.append(("transfer", (to, wei)))
+        self.money = dataclasses.replace(self.money, balance_wei=self.money.balance_wei - wei)
+        self.moved.append(
+            Movement(NOW, "sent", wei, to, 0, self.block + 1, 0, bytes([len(self.moved)]) * 32)
+        )
+        self.say("Transfer", sender=self.address, recipient=to, value=wei)
+
+    async def movements(
+        self, account: Address | None = None, *, from_block: int | None = None
+    ) -> list[Movement]:
+        self._check("movements")
+        return [each for each in self.moved if each.block_number >= (from_block or 0)]
+
+    def contracts(self) -> Mapping[Address, str]:
+        return {Address(b"\x0c" * 20): "Credit"}
+
+    async def overview(self) -> Overview:
+        self._check("overview")
+        counts = dict.fromkeys(JobStatus, 0)
+        for each in self.known.values():
+            counts[each.status] += 1
+        nodes = (
+            EndpointSnapshot(
+                "http://node:8545", EndpointState.HEALTHY, True, self.block, 0, 0.004, "", 0, 0.0
+            ),
+            EndpointSnapshot(
+                "https://far.example",
+                EndpointState.LAGGING,
+                False,
+                self.block - 40,
+                40,
+                0.31,
+                "it is 40 blocks behind",
+                1,
+                12.0,
+            ),
+        )
+        return Overview(
+            chain_id=31337,
+            head=Head(self.block, b"\x01" * 32, NOW - 1),
+            endpoints=nodes,
+            block_seconds=1.0,
+            scheduling=Scheduling("ok", 1, 5, self.block - 1),
+            takes_jobs=True,
+            jobs=counts,
+            total_jobs=max(self.known, default=0),
+            supply_wei=1_000_000 * CREDIT,
+            locked_wei=1144 * CREDIT,
+            contracts={Address(b"\x0d" * 20): "MetaScheduler"},
+            providers=tuple(self.known_providers),
+        )

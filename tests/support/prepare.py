@@ -1,4 +1,4 @@
-"""Gets what the tests need beside Python: Slurm, sshd and Redis from Debian, anvil from npm.
+"""Gets what the tests need beside Python: Slurm, sshd, Redis and programs of networks from Debian, anvil from npm.
 
 Debian packages are installed only where that was asked for (``CI`` or ``DSQ_APT=1``)
 and where no Slurm of the site's own could be disturbed; otherwise the one line to
@@ -19,6 +19,11 @@ PACKAGES = {
     "sshd": "openssh-server",
     "tmux": "tmux",
     "redis-server": "redis-server",
+    "slirp4netns": "slirp4netns",
+    "pasta": "passt",
+    "wg-quick": "wireguard-tools",
+    "wireguard-go": "wireguard-go",
+    "ip": "iproute2",
 }
 SITE_FILES = ("/etc/slurm/slurm.conf", "/etc/slurm-llnl")
 """A site that has these is left alone: Debian's packages would start a second Slurm there."""

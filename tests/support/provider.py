@@ -11,6 +11,7 @@ from typing import Any
 from dsq.core.model import Job, job_hex_id
 from dsq.supervisor.agent import Agent
 from dsq.supervisor.records import JobRecord
+from dsq.supervisor.run import first_error
 from dsq.supervisor.settings import ProviderSettings, parse_settings
 from tests.support.fakes import (
     ME,
@@ -111,6 +112,31 @@ class Provider:
         self.journal.close()
         return self.world.clock.monotonic() - began
 
+    def rival(self, folder: Path) -> Provider:
+        """Another supervisor with the same key, on another machine, for the same cluster."""
+        other = Provider(folder)
+        other.world, other.chain, other.slurm = self.world, self.chain, self.slurm
+        other.scripts, other.logs = self.scripts, self.logs
+        other.sender = FakeSender(self.chain, "b")
+        return other
+
+    def start_task(self) -> asyncio.Task[None]:
+        """Starts the process; returns its task."""
+        self.start()
+        assert self._task is not None
+        return self._task
+
+    @property
+    def has_stopped(self) -> bool:
+        """The process ended by itself."""
+        return self._task is not None and self._task.done()
+
+    def error(self) -> BaseException | None:
+        """What it ended of."""
+        assert self._task is not None
+        error = self._task.exception()
+        return first_error(error) if isinstance(error, BaseExceptionGroup) else error
+
     async def kill(self) -> None:
         """Ends it as kill -9 does: nothing more is written or sent."""
         assert self._task is not None
@@ -196,7 +222,7 @@ async def provider(tmp_path: Path, *, crash_at: int = 0, **cluster: Any) -> Asyn
     made.start()
     try:
         yield made
-        if not made.world.is_dead:
+        if not (made.world.is_dead or made.has_stopped):
             try:
                 await made.stop()
             except BaseException:

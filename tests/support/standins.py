@@ -18,9 +18,9 @@ from pathlib import Path
 _HEAD = r"""#!/bin/bash
 record=@RECORDS@/$EPOCHREALTIME.$$.@NAME@
 record=${record//,/.}
-printf '%s\0' "$@" >"$record.args"
 cat "/proc/$$/environ" >"$record.env" 2>/dev/null
 printf '%s' "$PWD" >"$record.cwd"
+printf '%s\0' "$@" >"$record.args" # last: a call that was killed before is none
 """
 
 _SRUN = r"""
@@ -138,7 +138,7 @@ case $1 in /proc/self/ns/*) echo outer ;; *) echo inner ;; esac
 _IP = r"""
 case "$*" in
   *'address show'*)
-    compgen -G '@RECORDS@/*.slirp4netns.cwd' || compgen -G '@RECORDS@/*.pasta.cwd' || exit 0
+    compgen -G '@RECORDS@/*.slirp4netns.args' || compgen -G '@RECORDS@/*.pasta.args' || exit 0
     echo '2: net0    inet 169.254.254.100/24 scope global net0'
     ;;
   *'route get'*) echo '1.1.1.1 via 192.0.2.1 dev eth0 src 192.0.2.7 uid 0' ;;
@@ -237,6 +237,7 @@ class Standins:
         cache: The site's cache root, below which the script keeps its storage.
         files: What ``wget`` brings.
         s3: What ``s5cmd`` sees as buckets.
+        prefix: Words before the script, to run it as somebody else.
     """
 
     def __init__(self, root: Path, *, real: tuple[str, ...] = ()) -> None:
@@ -244,6 +245,7 @@ class Standins:
         self.bin = root / "bin"
         self.records = root / "records"
         self.s3 = self.records / "s3"
+        self.prefix: tuple[str, ...] = ()
         self.cache = root / "cache"
         self.files = root / "files"
         for directory in (self.bin, self.records, self.cache, self.files):
@@ -282,7 +284,7 @@ class Standins:
         path.write_text(script, encoding="utf-8", newline="")
         path.chmod(0o755)
         return subprocess.Popen(
-            [path],
+            [*self.prefix, path],
             env=self.environment(extra),
             cwd=self.root,
             stdin=subprocess.DEVNULL,

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 import click
 
+from dsq.console.commands.common import (
+    Session,
+    asynchronous,
+    grid_options,
+    json_option,
+    key_options,
+    session,
+)
 from dsq.console.output import put_json, say
 
 if TYPE_CHECKING:
@@ -16,7 +24,7 @@ if TYPE_CHECKING:
     from dsq.core.chain.operations import Right
     from dsq.core.grid import Grid
 
-F = TypeVar("F", bound=Callable[..., Any])
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +42,18 @@ class Step:
     needs: Right | None = None
 
 
-def yes_option(function: F) -> F:
-    """``--yes``, as the argument ``yes``."""
-    return click.option("--yes", "-y", is_flag=True, help="Do not ask.")(function)
+Command = Callable[Concatenate[Session, P], Coroutine[Any, Any, None]]
+
+
+def looking(function: Command[P]) -> Callable[P, None]:
+    """What all commands that only look have: ``--json``, the grid, and its session."""
+    return json_option(grid_options(session(asynchronous(function))))
+
+
+def acting(function: Command[P]) -> Callable[P, None]:
+    """What all commands that change something have: besides, the key and ``--yes``."""
+    asks = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+    return asks(json_option(key_options(grid_options(session(asynchronous(function))))))
 
 
 def confirm(sentences: Sequence[str], *, yes: bool) -> None:
@@ -84,7 +101,12 @@ async def act(
         await demand(grid.chain, right, grid.address)
     if steps:
         confirm([step.says for step in steps], yes=yes)
-    receipts = [await grid.send(step.call) for step in steps]
+    receipts: list[Receipt] = []
+    for step in steps:
+        receipts.append(await grid.send(step.call))
+        # Said at once: if a later one fails, what was done is known.
+        if not as_json or len(steps) > 1:
+            _report(receipts[-1])
     if as_json:
         put_json(
             {
@@ -93,12 +115,13 @@ async def act(
                 **values,
             }
         )
-        return
-    if not steps:
+    elif not steps:
         say(already)
-    for receipt in receipts:
-        gas = f"{receipt.gas_used:,}".replace(",", " ")
-        say(f"Done in block {receipt.block_number}: 0x{receipt.tx_hash.hex()}, {gas} gas.")
+
+
+def _report(receipt: Receipt) -> None:
+    gas = f"{receipt.gas_used:,}".replace(",", " ")
+    say(f"Done in block {receipt.block_number}: 0x{receipt.tx_hash.hex()}, {gas} gas.")
 
 
 def _receipt_to_dict(receipt: Receipt) -> dict[str, Any]:

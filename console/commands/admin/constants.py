@@ -6,15 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dsq.console.commands.admin.acting import Step, act, yes_option
-from dsq.console.commands.common import (
-    Session,
-    asynchronous,
-    grid_options,
-    json_option,
-    key_options,
-    session,
-)
+from dsq.console.commands.admin.acting import Step, act, acting, looking
+from dsq.console.commands.common import Session
 from dsq.console.commands.groups import DefaultGroup
 from dsq.console.output import put_json, put_table
 
@@ -62,10 +55,7 @@ def _value(parameter: Parameter, text: str) -> int:
 
 
 @constants.command("show")
-@json_option
-@grid_options
-@session
-@asynchronous
+@looking
 async def show_constants(call: Session, as_json: bool) -> None:
     """Show every parameter with its unit and its bounds."""
     from dsq.core.chain.operations import WORD_MAX, parameters
@@ -104,12 +94,7 @@ async def show_constants(call: Session, as_json: bool) -> None:
 @constants.command("set")
 @click.argument("name", metavar="NAME")
 @click.argument("text", metavar="VALUE")
-@yes_option
-@json_option
-@key_options
-@grid_options
-@session
-@asynchronous
+@acting
 async def set_constant(call: Session, name: str, text: str, yes: bool, as_json: bool) -> None:
     """Set a parameter: credits for amounts, whole percent or minutes for others.
 

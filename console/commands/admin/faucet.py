@@ -6,17 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dsq.console.commands.admin.acting import Step, act, yes_option
-from dsq.console.commands.common import (
-    ADDRESS,
-    CREDITS,
-    Session,
-    asynchronous,
-    grid_options,
-    json_option,
-    key_options,
-    session,
-)
+from dsq.console.commands.admin.acting import Step, act, acting, looking
+from dsq.console.commands.common import ADDRESS, CREDITS, Session
 from dsq.console.commands.groups import DefaultGroup
 from dsq.console.output import put_fields, put_json
 
@@ -34,10 +25,7 @@ def faucet() -> None:
 
 @faucet.command("show")
 @click.argument("user", metavar="[ADDR]", type=ADDRESS, required=False)
-@json_option
-@grid_options
-@session
-@asynchronous
+@looking
 async def show_faucet(call: Session, user: Address | None, as_json: bool) -> None:
     """Show what the faucet holds, and what it has promised ADDR."""
     from dsq.core.chain.operations import faucet as read
@@ -74,12 +62,7 @@ async def show_faucet(call: Session, user: Address | None, as_json: bool) -> Non
 @faucet.command()
 @click.argument("user", metavar="ADDR", type=ADDRESS)
 @click.argument("wei", metavar="N", type=CREDITS)
-@yes_option
-@json_option
-@key_options
-@grid_options
-@session
-@asynchronous
+@acting
 async def credit(call: Session, user: Address, wei: int, yes: bool, as_json: bool) -> None:
     """Promise ADDR N credits more. A promise cannot be taken back."""
     from dsq.core.chain.operations import OWNER, Right
@@ -117,12 +100,7 @@ async def credit(call: Session, user: Address, wei: int, yes: bool, as_json: boo
 
 @faucet.command()
 @click.argument("wei", metavar="N", type=CREDITS)
-@yes_option
-@json_option
-@key_options
-@grid_options
-@session
-@asynchronous
+@acting
 async def fund(call: Session, wei: int, yes: bool, as_json: bool) -> None:
     """Send N credits of the wallet to the faucet. Anyone may."""
     from dsq.core.chain.operations import faucet as read
@@ -157,12 +135,7 @@ async def fund(call: Session, wei: int, yes: bool, as_json: bool) -> None:
 
 @faucet.command()
 @click.argument("wei", metavar="[N]", type=CREDITS, required=False)
-@yes_option
-@json_option
-@key_options
-@grid_options
-@session
-@asynchronous
+@acting
 async def withdraw(call: Session, wei: int | None, yes: bool, as_json: bool) -> None:
     """Take N credits back that are promised to nobody; without N, all of those."""
     from dsq.core.chain.operations import OWNER, Right

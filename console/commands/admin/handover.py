@@ -6,16 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dsq.console.commands.admin.acting import Step, act, yes_option
-from dsq.console.commands.common import (
-    ADDRESS,
-    Session,
-    asynchronous,
-    grid_options,
-    json_option,
-    key_options,
-    session,
-)
+from dsq.console.commands.admin.acting import Step, act, acting
+from dsq.console.commands.common import ADDRESS, Session
 from dsq.console.commands.groups import Group
 
 if TYPE_CHECKING:
@@ -94,12 +86,7 @@ async def _name_next(
 @handover.command()
 @click.argument("contract", metavar="CONTRACT")
 @click.argument("account", metavar="ADDR", type=ADDRESS)
-@yes_option
-@json_option
-@key_options
-@grid_options
-@session
-@asynchronous
+@acting
 async def begin(call: Session, contract: str, account: Address, yes: bool, as_json: bool) -> None:
     """Name ADDR as the next administrator or owner. Nothing changes until it accepts."""
     from dsq.core.errors import UsageError
@@ -116,12 +103,7 @@ async def begin(call: Session, contract: str, account: Address, yes: bool, as_js
 
 @handover.command()
 @click.argument("contract", metavar="CONTRACT")
-@yes_option
-@json_option
-@key_options
-@grid_options
-@session
-@asynchronous
+@acting
 async def cancel(call: Session, contract: str, yes: bool, as_json: bool) -> None:
     """Take back what 'begin' named, before it was accepted."""
     from dsq.core.model import ZERO_ADDRESS
@@ -132,12 +114,7 @@ async def cancel(call: Session, contract: str, yes: bool, as_json: bool) -> None
 
 @handover.command()
 @click.argument("contract", metavar="CONTRACT")
-@yes_option
-@json_option
-@key_options
-@grid_options
-@session
-@asynchronous
+@acting
 async def accept(call: Session, contract: str, yes: bool, as_json: bool) -> None:
     """Take over what the wallet was named for. Use the new account's key, with --key-file."""
     from dsq.core.chain.operations import OWNER, PENDING, Right, has_right, holders

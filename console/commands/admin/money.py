@@ -6,17 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dsq.console.commands.admin.acting import Step, act, yes_option
-from dsq.console.commands.common import (
-    ADDRESS,
-    CREDITS,
-    Session,
-    asynchronous,
-    grid_options,
-    json_option,
-    key_options,
-    session,
-)
+from dsq.console.commands.admin.acting import Step, act, acting, looking
+from dsq.console.commands.common import ADDRESS, CREDITS, Session
 from dsq.console.commands.groups import DefaultGroup
 from dsq.console.output import put_fields, put_json
 
@@ -30,10 +21,7 @@ def fees() -> None:
 
 
 @fees.command("show")
-@json_option
-@grid_options
-@session
-@asynchronous
+@looking
 async def show_fees(call: Session, as_json: bool) -> None:
     """Show the fees that can be withdrawn."""
     from dsq.core.chain.operations import fees as read
@@ -61,12 +49,7 @@ async def show_fees(call: Session, as_json: bool) -> None:
 
 @fees.command()
 @click.argument("wei", metavar="[N]", type=CREDITS, required=False)
-@yes_option
-@json_option
-@key_options
-@grid_options
-@session
-@asynchronous
+@acting
 async def withdraw(call: Session, wei: int | None, yes: bool, as_json: bool) -> None:
     """Pay N credits of the fees to the wallet; without N, all of them."""
     from dsq.core.chain.operations import Right
@@ -103,12 +86,7 @@ async def withdraw(call: Session, wei: int | None, yes: bool, as_json: bool) -> 
 @click.command()
 @click.argument("to", metavar="ADDR", type=ADDRESS)
 @click.argument("wei", metavar="N", type=CREDITS)
-@yes_option
-@json_option
-@key_options
-@grid_options
-@session
-@asynchronous
+@acting
 async def mint(call: Session, to: Address, wei: int, yes: bool, as_json: bool) -> None:
     """Make N new credits for ADDR. Nobody can take that back."""
     from dsq.core.chain.operations import OWNER, Right

@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import click
 
-from dsq.console.commands.common import (
-    Session,
-    asynchronous,
-    grid_options,
-    json_option,
-    session,
-)
+from dsq.console.commands.admin.acting import looking
+from dsq.console.commands.common import Session
 from dsq.console.output import put_fields, put_json
 
 
 @click.command()
-@json_option
-@grid_options
-@session
-@asynchronous
+@looking
 async def show(call: Session, as_json: bool) -> None:
     """Show the grid's contracts, whether it takes jobs, its fees and its faucet."""
     from dsq.core.chain.operations import faucet, fees

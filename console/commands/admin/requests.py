@@ -4,15 +4,8 @@ from __future__ import annotations
 
 import click
 
-from dsq.console.commands.admin.acting import Step, act, yes_option
-from dsq.console.commands.common import (
-    Session,
-    asynchronous,
-    grid_options,
-    json_option,
-    key_options,
-    session,
-)
+from dsq.console.commands.admin.acting import Step, act, acting
+from dsq.console.commands.common import Session
 
 
 async def _set(call: Session, enabled: bool, yes: bool, as_json: bool) -> None:
@@ -44,24 +37,14 @@ async def _set(call: Session, enabled: bool, yes: bool, as_json: bool) -> None:
 
 
 @click.command()
-@yes_option
-@json_option
-@key_options
-@grid_options
-@session
-@asynchronous
+@acting
 async def pause(call: Session, yes: bool, as_json: bool) -> None:
     """Take no new jobs. Those that are there go on, end and are paid."""
     await _set(call, False, yes, as_json)
 
 
 @click.command()
-@yes_option
-@json_option
-@key_options
-@grid_options
-@session
-@asynchronous
+@acting
 async def unpause(call: Session, yes: bool, as_json: bool) -> None:
     """Take new jobs again."""
     await _set(call, True, yes, as_json)

@@ -7,16 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dsq.console.commands.admin.acting import Step, act, yes_option
-from dsq.console.commands.common import (
-    ADDRESS,
-    Session,
-    asynchronous,
-    grid_options,
-    json_option,
-    key_options,
-    session,
-)
+from dsq.console.commands.admin.acting import Step, act, acting, looking
+from dsq.console.commands.common import ADDRESS, Session
 from dsq.console.commands.groups import DefaultGroup
 from dsq.console.output import put_json, put_table
 
@@ -54,10 +46,7 @@ def roles() -> None:
 
 
 @roles.command("list")
-@json_option
-@grid_options
-@session
-@asynchronous
+@looking
 async def list_roles(call: Session, as_json: bool) -> None:
     """List who has a role, owns a contract, or was named to take one over."""
     from dsq.core.chain.operations import holdings
@@ -123,12 +112,7 @@ def _checked(contract: str, role: str) -> tuple[str, str]:
 @click.argument("contract", metavar="CONTRACT")
 @click.argument("role", metavar="ROLE")
 @click.argument("account", metavar="ADDR", type=ADDRESS)
-@yes_option
-@json_option
-@key_options
-@grid_options
-@session
-@asynchronous
+@acting
 async def grant(
     call: Session, contract: str, role: str, account: Address, yes: bool, as_json: bool
 ) -> None:
@@ -170,12 +154,7 @@ def _may(contract: str, role: str) -> str:
 @click.argument("contract", metavar="CONTRACT")
 @click.argument("role", metavar="ROLE")
 @click.argument("account", metavar="ADDR", type=ADDRESS)
-@yes_option
-@json_option
-@key_options
-@grid_options
-@session
-@asynchronous
+@acting
 async def revoke(
     call: Session, contract: str, role: str, account: Address, yes: bool, as_json: bool
 ) -> None:

@@ -13,7 +13,7 @@ from dsq.core.model import JobStatus
 if TYPE_CHECKING:
     from dsq.console.user.app import ConsoleApp
 
-VIEWS = ("Jobs", "Submit", "Providers", "Wallet", "Notices")
+VIEWS = ("Jobs", "Submit", "Providers", "Wallet", "Grid", "Notices")
 """The views, in the order of their number keys."""
 
 HEADER_COUNTS = (

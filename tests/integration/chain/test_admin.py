@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -312,6 +313,19 @@ class TestMoney:
         assert shown["addresses"] == office.chain.addresses.to_json()
         assert (shown["takes_jobs"], shown["jobs"], shown["fees_wei"]) == (True, 0, "0")
         assert "new jobs" in (await office.dsq("admin")).out
+
+    async def test_every_json_field_is_documented(self, office: Office) -> None:
+        """docs/reference/json.md names the fields of all these commands."""
+        text = (Path(__file__).parents[3] / "docs" / "reference" / "json.md").read_text()
+        who = str(office.stranger.address)
+        answers = [
+            (await office.dsq("admin", *words.split(), "--json")).json
+            for words in ("show", "roles", "constants", "fees", f"faucet show {who}", "pause --yes")
+        ]
+        answers += answers[-1]["transactions"]
+        for answer in answers:
+            for field in answer[0] if isinstance(answer, list) else answer:
+                assert f"`{field}`" in text, field
 
 
 async def _earn(office: Office) -> int:

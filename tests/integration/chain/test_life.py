@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from dsq.core.chain import Receipt
@@ -19,6 +21,7 @@ from dsq.core.model import (
     wait_status_of,
 )
 from dsq.core.units import CREDIT, minutes_for, wei_per_minute
+from dsq.core.views import overview_to_dict
 from tests.support.anvil import CHAIN_ID, HARDWARE, PRICES, DevGrid
 
 pytestmark = pytest.mark.anvil
@@ -260,5 +263,17 @@ async def test_the_history_of_an_account_adds_up(grid: DevGrid) -> None:
     theirs = await api.movements(provider.address)
     assert [(each.kind, each.job_id) for each in theirs] == [("earned", 1), ("received", 0)]
     assert sum(each.change_wei for each in theirs) == await chain.balance(provider.address)
+    seen = await api.overview()
+    assert {status.name: count for status, count in seen.jobs.items() if count} == {
+        "FINISHED": 1,
+        "CANCELLED": 1,
+    }
+    assert (seen.total_jobs, seen.takes_jobs, len(seen.approved())) == (2, True, 1)
+    assert seen.supply_wei == await chain.total_supply()
+    assert seen.locked_wei == await chain.balance(grid.metascheduler)
+    assert seen.hardware()[0] == HARDWARE.nodes
+    assert seen.scheduling.status == "silent"
+    assert [one.is_current for one in seen.endpoints] == [True]
+    assert json.dumps(overview_to_dict(seen))
     later = await api.movements(customer.address, from_block=mine[-1].block_number)
     assert later == mine[-1:]

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
-from dsq.core.errors import SettingsError, WalletError
+from dsq.core.errors import ReorgError, SettingsError, WalletError
+from dsq.core.metascheduler.lease import AnotherMetaSchedulerError
 from dsq.core.metascheduler.service import MetaSchedulerSettings, run_metascheduler
 from dsq.core.model import JobStatus
 from dsq.core.wallet import Wallet
@@ -92,6 +95,95 @@ async def test_the_oracle_answers(town: Town, oracle: str) -> None:
     assert wrong.status_code == 400
     assert health["status"] == "ok"
     assert (health["placed"], health["waiting"], health["providers"]) == (1, 0, 1)
+
+
+async def test_metrics_and_readiness(town: Town, oracle: str) -> None:
+    """What Prometheus reads fits the chain; readiness is that of placing jobs."""
+    await town.seller()
+    job_id = await town.request(await town.customer())
+    await town.until(job_id, JobStatus.META_SCHEDULED)
+    async with httpx.AsyncClient(base_url=oracle) as client:
+        samples: dict[tuple[str, ...], float] = {}
+
+        async def told() -> bool:
+            text = (await client.get("/metrics")).text
+            for family in text_string_to_metric_families(text):
+                for sample in family.samples:
+                    samples[sample.name, *sample.labels.values()] = sample.value
+            return (
+                samples.get(("dsq_metascheduler_jobs", "placed")) == 1
+                and samples.get(("dsq_chain_transactions_total", "mined")) == 1
+            )
+
+        await town.until_true(told)
+        ready = await client.get("/ready")
+        health = (await client.get("/health")).json()
+    assert samples["dsq_metascheduler_batches_total",] == 1
+    assert samples["dsq_chain_endpoint_state", "healthy", town.node.rpc_url] == 1
+    assert samples["dsq_chain_head",] > 0
+    assert (ready.status_code, ready.json()) == (200, {"status": "ok"})
+    (node,) = health["nodes"]
+    assert (node["url"], node["state"], node["current"]) == (town.node.rpc_url, "healthy", True)
+
+
+async def test_a_second_one_is_refused(town: Town, oracle: str) -> None:
+    """With the same state folder or the same key only one places jobs."""
+    with pytest.raises(AnotherMetaSchedulerError, match="Another meta-scheduler"):
+        await run_metascheduler(settings_of(town), town.operator.wallet, asyncio.Event())
+    elsewhere = replace(settings_of(town), state_dir=town.folder / "other")
+    with pytest.raises(AnotherMetaSchedulerError, match="uses the key of"):
+        await run_metascheduler(elsewhere, town.operator.wallet, asyncio.Event())
+
+
+async def test_too_deep_a_reorganisation_ends_it(town: Town) -> None:
+    """It places nothing on a history that it does not trust: exit code 74."""
+    await town.node.mine(30)
+    settings = replace(settings_of(town, free_port()), reorg_depth=3, ws_url=None)
+    run = asyncio.create_task(run_metascheduler(settings, town.operator.wallet, asyncio.Event()))
+    await asyncio.sleep(1.5)
+    assert not run.done()
+    await town.node.mine(20)
+    await asyncio.sleep(1.0)
+    await town.node.request("anvil_reorg", 15, [])
+    with pytest.raises(ReorgError, match="3 are allowed") as caught:
+        await asyncio.wait_for(run, 20)
+    assert caught.value.exit_code == 74
+
+
+async def test_a_standby_takes_over(town: Town) -> None:
+    """It says that it stands by, and places jobs once the first one has ended."""
+    await town.seller(cpus=64)
+    customer = await town.customer()
+    stops, ports = [asyncio.Event(), asyncio.Event()], [free_port(), free_port()]
+    runs = []
+    async with httpx.AsyncClient() as client:
+
+        async def status(port: int, path: str = "/health") -> tuple[int, str]:
+            try:
+                answer = await client.get(f"http://127.0.0.1:{port}{path}")
+            except httpx.TransportError:
+                return 0, ""
+            return answer.status_code, answer.json().get("status", answer.json().get("code"))
+
+        async def until(port: int, wanted: tuple[int, str]) -> None:
+            async def so() -> bool:
+                return await status(port) == wanted
+
+            await town.until_true(so)
+
+        for stop, port, wanted in zip(stops, ports, ("ok", "standby"), strict=True):
+            settings = replace(settings_of(town, port), standby=True)
+            run = run_metascheduler(settings, town.operator.wallet, stop)
+            runs.append(asyncio.create_task(run))
+            await until(port, (200, wanted))
+        assert await status(ports[1], "/ready") == (503, "standby")
+        assert await status(ports[1], "/jobs/1") == (503, "standby")
+        await town.until(await town.request(customer), JobStatus.META_SCHEDULED)
+        stops[0].set()
+        await until(ports[1], (200, "ok"))
+        await town.until(await town.request(customer), JobStatus.META_SCHEDULED)
+        stops[1].set()
+        await asyncio.wait_for(asyncio.gather(*runs), 10)
 
 
 async def test_a_key_without_the_role_is_told_so(town: Town) -> None:

@@ -69,7 +69,8 @@ async def machinery(grid: DevGrid, tmp_path: Path) -> AsyncIterator[Machinery]:
     stop = asyncio.Event()
     ready: asyncio.Future[Service] = asyncio.get_running_loop().create_future()
     task = asyncio.create_task(serve(settings, stop, on_ready=ready.set_result))
-    await asyncio.wait({task, ready}, return_when=asyncio.FIRST_COMPLETED)
+    awaited: set[asyncio.Future[Any]] = {task, ready}
+    await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
     if task.done():
         await task
     yield Machinery(grid, await ready, await grid.account(1_000), tmp_path)

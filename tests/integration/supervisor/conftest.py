@@ -54,7 +54,7 @@ class Site:
     async def start(self) -> None:
         """Starts dsq-provider and waits until the grid can give it jobs."""
         await self.spawn()
-        await self.until(self._is_valid, "the provider is approved", 40)
+        await self.until(self._is_valid, "the provider is approved", 120)
 
     async def spawn(self) -> None:
         """Starts dsq-provider."""
@@ -183,9 +183,18 @@ def cluster(request: pytest.FixtureRequest, folder: Path, tmp_path: Path) -> dic
 @pytest.fixture
 async def site(anvil: Path, tmp_path: Path, cluster: dict[str, Any]) -> AsyncIterator[Site]:
     """A grid, its services and a provider that is not started yet."""
+    async with built_site(anvil, tmp_path, cluster) as made:
+        yield made
+
+
+@contextlib.asynccontextmanager
+async def built_site(
+    anvil: Path, tmp_path: Path, cluster: dict[str, Any], *, block_time: float = RPC_BLOCK_SECONDS
+) -> AsyncIterator[Site]:
+    """The same for whoever is no fixture."""
     async with contextlib.AsyncExitStack() as stack:
         grid = await stack.enter_async_context(
-            dev_grid(tmp_path / "chain", anvil, block_time=RPC_BLOCK_SECONDS)
+            dev_grid(tmp_path / "chain", anvil, block_time=block_time)
         )
         chain = await grid.connect()
         service = Service(
@@ -211,11 +220,12 @@ async def site(anvil: Path, tmp_path: Path, cluster: dict[str, Any]) -> AsyncIte
                         "metascheduler": str(grid.metascheduler),
                     },
                     "services": {"sbatch_grpc": grpc, "logger_grpc": grpc},
+                    "timing": {"lost_grace": 20.0},
                     "wallet": {"key_file": "key.json", "passphrase_file": "passphrase"},
                     "cluster": {
-                        **cluster,
                         "cache_root": str(tmp_path / "cache"),
                         "scratch_root": str(tmp_path / "scratch"),
+                        **cluster,
                     },
                 }
             )

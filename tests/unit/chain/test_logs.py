@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsq.core.chain.logs import get_logs, is_too_many
+from dsq.core.chain.logs import MANY_LOGS, get_logs, is_too_many, next_range
 from dsq.core.chain.rpc import RpcError
 
 SIZE = [
@@ -101,3 +101,15 @@ async def test_a_refusal_for_load_is_not_repeated_in_parts() -> None:
     with pytest.raises(RpcError):
         await get_logs(node, {}, 0, 99)  # type: ignore[arg-type]
     assert node.asked == 1
+
+
+@given(st.integers(1, 10_000), st.integers(0, 200_000), st.integers(1, 5_000))
+def test_ranges_follow_what_they_bring(blocks: int, logs: int, most: int) -> None:
+    """Sparse ranges grow up to the most, dense ones shrink, and none is empty."""
+    wanted = next_range(blocks, logs, most)
+    assert 1 <= wanted <= most
+    assert wanted <= 2 * blocks
+    if logs <= MANY_LOGS // 2:
+        assert wanted == min(2 * blocks, most)
+    if logs > MANY_LOGS and blocks > 1:
+        assert wanted < blocks or wanted == most

@@ -19,7 +19,7 @@ from dsq.core.chain.sent import SenderSnapshot
 from dsq.core.errors import ContractError, CreditsError, TransactionError
 from dsq.core.model import Address
 from dsq.core.wallet import Wallet
-from tests.support.fake_node import GWEI, FakeNode, RefusedError
+from tests.support.fake_node import GWEI, FakeNode, RefusedError, SilenceError
 
 WALLET = Wallet.generate()
 ME = WALLET.address.lower
@@ -463,3 +463,57 @@ async def test_who_gave_up_is_not_made_anew(node: FakeNode) -> None:
         await _until(lambda: sender.in_flight == 0)
         _counts(sender, displaced=1, mined=0)
         assert len(node.mined()) == 1
+
+
+async def test_lost_answer_and_then_a_refusal_elsewhere(node: FakeNode) -> None:
+    """The first node took it and its answer was lost; the second refuses it: it is under way.
+
+    Its refusal does not mean that nothing happened, so nothing is made anew.
+    """
+    async with FakeNode().listening() as second:
+        second.blocks = node.blocks
+        answer = node.answer
+
+        def last_words(method: str, params: list[Any]) -> Any:
+            result = answer(method, params)
+            if method == "eth_sendRawTransaction":
+                node.is_down = True
+                raise SilenceError
+            return result
+
+        node.answer = last_words  # type: ignore[method-assign]
+        rpc = Rpc([node.url, second.url], timeout=2)
+        try:
+            async with Sender(Chain(rpc, node.chain_id, GRID), WALLET) as sender:
+                _refuse(second, "insufficient funds for gas * price + value", times=10_000)
+                send = asyncio.create_task(sender.send(_call(1), gas=21_000))
+                await _until(lambda: bool(node.pool))
+                await _until(lambda: second.asked.get("eth_sendRawTransaction", 0) > 0)
+                await asyncio.sleep(0.05)
+                assert not send.done()
+                node.mine()
+                await send
+                assert _targets(node) == [1]
+                _counts(sender, sent=1, mined=1, refused=0)
+        finally:
+            await rpc.close()
+
+
+async def test_a_question_that_fails_after_the_broadcast(node: FakeNode) -> None:
+    """Whether the node knows the bytes cannot be asked: they count as under way."""
+    async with _sender(node) as sender:
+        node.lose["eth_sendRawTransaction"] = 1
+        answer = node.answer
+
+        def picky(method: str, params: list[Any]) -> Any:
+            if method == "eth_getTransactionByHash" and sender.snapshot().mined == 0:
+                raise RefusedError(-32000, "header not found")
+            return answer(method, params)
+
+        node.answer = picky  # type: ignore[method-assign]
+        send = asyncio.create_task(sender.send(_call(1), gas=21_000))
+        await _until(lambda: bool(node.pool))
+        await asyncio.sleep(0.03)
+        node.mine()
+        await send
+        assert _targets(node) == [1]

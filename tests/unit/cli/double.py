@@ -7,8 +7,11 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
+from dsq.core.chain import Head
+from dsq.core.chain.health import EndpointSnapshot, EndpointState
 from dsq.core.errors import DsqError, NotFoundError
-from dsq.core.grid import Balance, Movement, Submission, WhyReport
+from dsq.core.grid import Balance, Movement, Overview, Submission, WhyReport
+from dsq.core.grid.overview import Scheduling
 from dsq.core.model import (
     ZERO_ADDRESS,
     Address,
@@ -115,6 +118,25 @@ class GridDouble:
         found = [one for one in self.known.values() if one.customer == (customer or self.address)]
         found = [one for one in found if status in (None, one.status)]
         return sorted(found, key=lambda one: -one.id)[:limit]
+
+    async def overview(self) -> Overview:
+        node = EndpointSnapshot(
+            "http://node:8545", EndpointState.HEALTHY, True, 1204, 0, 0.004, "", 0, 0.0
+        )
+        return Overview(
+            chain_id=31337,
+            head=Head(1204, b"\x01" * 32, NOW),
+            endpoints=(node,),
+            block_seconds=1.0,
+            scheduling=Scheduling("ok", 2, 5, 1204),
+            takes_jobs=True,
+            jobs=dict.fromkeys(JobStatus, 0) | {JobStatus.RUNNING: 3},
+            total_jobs=41,
+            supply_wei=10**24,
+            locked_wei=212 * CREDIT,
+            contracts={GAIA: "Credit"},
+            providers=(PROVIDER,),
+        )
 
     async def movements(self, account: Address) -> list[Movement]:
         return self.moved

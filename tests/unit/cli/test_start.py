@@ -70,7 +70,9 @@ def test_every_option_is_explained(command: click.Command, context: click.Contex
 def test_commands_that_use_a_grid_let_it_be_named() -> None:
     """--home everywhere a grid is used, --grid where it may be another than a local one."""
     local = {"dsq validate", "dsq render", "dsq up", "dsq down", "dsq demo", "dsq deploy",
-             "dsq wallet new", "dsq wallet import"}  # fmt: skip
+             "dsq wallet new", "dsq wallet import", "dsq schema", "dsq templates",
+             "dsq wallet contacts list", "dsq wallet contacts add",
+             "dsq wallet contacts remove"}  # fmt: skip
     for command, context in EVERY:
         if isinstance(command, click.Group) or context.command_path in local:
             continue

@@ -151,3 +151,35 @@ def test_an_account_without_a_past_says_so(dsq: Dsq, grid: GridDouble) -> None:
         result = dsq("wallet", command)
         assert (result.code, result.out) == (0, "")
         assert result.err
+
+
+def test_contacts_are_kept_and_used(dsq: Dsq, grid: GridDouble) -> None:
+    """A name stands for an account in a transfer; a misspelt one gets the close match."""
+    assert dsq("wallet", "contacts").err.startswith("No contacts yet")
+    assert dsq("wallet", "contacts", "add", "gaia", str(GAIA)).code == 0
+    assert dsq("wallet", "contacts", "--json").json == {"gaia": str(GAIA)}
+    assert str(GAIA) in dsq("wallet", "contacts", "list").out
+    assert dsq("credits", "transfer", "gaia", "5").code == 0
+    assert ("transfer", GAIA, 5 * CREDIT) in grid.did
+    result = dsq("credits", "transfer", "giaa", "5")
+    assert result.code == 64
+    assert "'gaia'" in result.err
+    assert dsq("wallet", "contacts", "remove", "giaa").code == 66
+    assert dsq("wallet", "contacts", "remove", "gaia").code == 0
+    assert dsq("wallet", "contacts", "--json").json == {}
+
+
+@pytest.mark.parametrize("name", ["0xabc", "two words", "", "a/b"])
+def test_a_contact_needs_a_plain_name(dsq: Dsq, name: str) -> None:
+    """Nothing that could be taken for an address or a path."""
+    assert dsq("wallet", "contacts", "add", name, str(GAIA)).code == 64
+
+
+def test_a_damaged_book_is_explained(dsq: Dsq, grid: GridDouble) -> None:
+    """The file and the name of the wrong line."""
+    folder = Path(os.environ["DSQ_CONFIG_DIR"])
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "contacts.toml").write_text('ann = "0x12"\n')
+    result = dsq("wallet", "contacts")
+    assert result.code == 78
+    assert "'ann'" in result.err

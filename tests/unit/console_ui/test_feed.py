@@ -87,8 +87,9 @@ async def test_new_jobs_of_mine_appear_and_those_of_others_do_not() -> None:
     grid = grid_of_jobs()
     async with running(grid) as (_, state):
         await until(lambda: state.link.online)
-        grid.add(job(50, JobStatus.PENDING), job(51, JobStatus.PENDING))
-        grid.say("NewJobRequestEvent", job_id=51, customer=Address(b"\x01" * 20))
+        other = Address(b"\x01" * 20)
+        grid.add(job(50, JobStatus.PENDING), job(51, JobStatus.PENDING, customer=other))
+        grid.say("NewJobRequestEvent", job_id=51, customer=other)
         grid.say("NewJobRequestEvent", job_id=50, customer=grid.address)
         await until(lambda: state.jobs.get(50) is not None)
         assert state.jobs.get(51) is None

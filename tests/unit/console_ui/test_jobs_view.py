@@ -162,8 +162,8 @@ async def test_errors_can_be_read_again() -> None:
     grid.fail["cancel"] = ContractError("The job has ended.", hint="Look at its state.")
     async with jobs_shown(grid) as robot:
         await robot.press("c", "y")
-        await robot.sees("cancel job 41 failed", "5 Notices (1)")
-        await robot.press("5")
+        await robot.sees("cancel job 41 failed", "6 Notices (1)")
+        await robot.press("6")
         await robot.sees("× error", "The job has ended.", "→ Look at its state.")
         await robot.press("1")
         await robot.until(lambda: "Notices (1)" not in robot.text)
@@ -230,7 +230,13 @@ async def test_the_palette_runs_commands_by_their_words() -> None:
 async def test_number_keys_and_clicks_switch_views() -> None:
     """Each number is a view; a click on its name too."""
     async with jobs_shown() as robot:
-        for key, text in (("3", "CPU/MIN"), ("4", "allowance"), ("5", "KIND"), ("1", "NAME")):
+        for key, text in (
+            ("3", "CPU/MIN"),
+            ("4", "allowance"),
+            ("5", "NODE"),
+            ("6", "KIND"),
+            ("1", "NAME"),
+        ):
             await robot.press(key)
             await robot.sees(text)
         await robot.pilot.click("Tabs", offset=(22, 0))
@@ -282,7 +288,7 @@ async def test_hostile_text_in_every_field_is_only_text() -> None:
     labels = (Label("name", HOSTILE), Label(HOSTILE, HOSTILE), Label("", ""))
     grid.known_providers = [provider(GAIA, "x", labels=labels)]
     grid.write(2, HOSTILE, "[bold]log[/bold]")
-    everywhere = ("j", "j", "enter", "l", "escape", "escape", "3", "4", "5", "1", "k")
+    everywhere = ("j", "j", "enter", "l", "escape", "escape", "3", "4", "5", "6", "1", "k")
     for size, pressed in ((WIDE, everywhere), (NARROW, ("j", "k"))):
         async with jobs_shown(grid, size=size, grid_name=HOSTILE) as robot:
             for keys in pressed:

@@ -161,7 +161,7 @@ async def test_an_unknown_theme_and_order_are_told() -> None:
     """The console starts all the same."""
     wanted = Preferences(theme="dsq-darc", jobs=JobsTable(sort="cots"))
     async with jobs_shown(preferences=wanted) as robot:
-        await robot.press("5")
+        await robot.press("6")
         await robot.sees("There is no theme 'dsq-darc'", "Did you mean 'cost'")
 
 

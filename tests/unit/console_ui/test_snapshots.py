@@ -183,9 +183,30 @@ def test_providers(snap_compare: Compare, size: tuple[int, int]) -> None:
     assert snap_compare(console(), terminal_size=size, run_before=run)
 
 
-def test_wallet(snap_compare: Compare) -> None:
-    """What there is and what is locked."""
-    run = before("4", then=waits("LOCKED IN"))
+@pytest.mark.parametrize("tabs", range(5), ids=["locked", "history", "day", "job", "provider"])
+@pytest.mark.parametrize("size", [NARROW, WIDE], ids=["80x24", "160x48"])
+def test_wallet(snap_compare: Compare, tabs: int, size: tuple[int, int]) -> None:
+    """What there is, what is locked, what came and went, what was spent."""
+    run = before("4", *["tab"] * tabs, then=waits("▸"))
+    assert snap_compare(console(), terminal_size=size, run_before=run)
+
+
+@pytest.mark.parametrize("size", [NARROW, WIDE], ids=["80x24", "160x48"])
+def test_grid(snap_compare: Compare, size: tuple[int, int]) -> None:
+    """The chain, its nodes, the meta-scheduler and totals."""
+    run = before("5", then=waits("far.example"))
+    assert snap_compare(console(), terminal_size=size, run_before=run)
+
+
+def test_transfer_dialog(snap_compare: Compare) -> None:
+    """Who gets what is asked for."""
+    run = before("4", "t", then=waits("Send credits"))
+    assert snap_compare(console(), terminal_size=NARROW, run_before=run)
+
+
+def test_columns_dialog(snap_compare: Compare) -> None:
+    """Columns with their order and width."""
+    run = before("C", then=waits("Columns"))
     assert snap_compare(console(), terminal_size=NARROW, run_before=run)
 
 

@@ -66,6 +66,23 @@ def test_blank_text_is_no_problem() -> None:
     assert check_workflow(" \n", "x").empty
 
 
+@pytest.mark.parametrize(
+    ("added", "words"),
+    [
+        ("sweep: {parameters: [{name: P, values: [a]}]}\n", "a sweep is many jobs"),
+        ("secrets: [{name: TOKEN}]\n", "--secret NAME=@FILE"),
+        ("  - use: {source: ./m}\n", "modules are fetched by 'dsq submit FILE'"),
+    ],
+)
+def test_what_the_command_alone_can_submit_is_said_while_it_is_typed(
+    added: str, words: str
+) -> None:
+    """With its place in the text."""
+    (mark,) = check_workflow(GOOD.rstrip("\n") + "\n" + added, "train.yaml").problems
+    assert words in mark.text
+    assert mark.line == len(GOOD.rstrip("\n").splitlines()) + 1
+
+
 def test_labels_and_demands() -> None:
     """key=value is a label, with another operator it is a demand."""
     labels, demands = parse_demands("gpu=a100, mem>=64000 zone!=us")
@@ -160,7 +177,7 @@ async def test_submits_after_the_last_page() -> None:
         await robot.press("ctrl+s")
         await robot.sees("Submit this job?", "212.5 credits", "1,284.40 → 1,071.90")
         await robot.sees(
-            "only on      zone=eu", "exactly 212.5 first", "up to 8 h 47 min, 0.40 a minute"
+            "only on      zone=eu", "exactly 212.5, for this job", "up to 8 h 47 min, 0.40 a minute"
         )
         await robot.press("escape")
         assert not grid.sent

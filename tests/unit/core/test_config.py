@@ -154,6 +154,7 @@ def test_damaged_address_book(env: dict[str, str], tmp_path: Path) -> None:
     path.write_text("{")
     with pytest.raises(SettingsError, match=r"new.json is damaged"):
         load_grid("new", env=env)
+    assert load_grid("lab", env=env).rpc_url == "http://lab"
     path.write_text('{"rpc_url": "x", "chain_id": "many"}')
     with pytest.raises(SettingsError, match="grids.new.chain_id"):
         load_grid("new", env=env)

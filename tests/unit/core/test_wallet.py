@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from dsq.core.errors import WalletError
+from dsq.core.model import Address
 from dsq.core.wallet import (
     KeyRef,
     Wallet,
@@ -93,6 +94,23 @@ def test_malformed_signatures(signature: bytes) -> None:
     """Any bytes are an error, none a crash."""
     with pytest.raises(WalletError):
         recover_signer("text", signature)
+
+
+def test_the_signer_is_the_one_that_the_library_finds() -> None:
+    """Of texts of all lengths, signatures of both forms, and of what nobody signed."""
+    from eth_account import Account
+    from eth_account.messages import encode_defunct
+
+    wallet = Wallet.generate()
+    for length in (0, 1, 9, 10, 99, 100, 5000):
+        text = b"\xff" * length
+        signature = wallet.sign_text(text)
+        for made in (signature, signature[:64] + bytes([signature[64] - 27])):
+            assert recover_signer(text, made) == wallet.address
+        # Another s fits another key; another r may fit none.
+        other = signature[:40] + b"0123456789" + signature[50:]
+        found = Account.recover_message(encode_defunct(primitive=text), signature=other)
+        assert recover_signer(text, other) == Address.parse(str(found))
 
 
 def test_signing_leaves_the_recursion_limit_alone() -> None:

@@ -167,6 +167,9 @@ def test_space_is_always_that_of_the_jobs_it_holds(
         for n in (1, 2):
             mine = [h for h in held if h.provider == address(n)]
             assert free(state, n) == 8 - 2 * len(mine)
+        assert state.unclaimed == {
+            n for n, h in state.tracked.items() if h.status is JobStatus.META_SCHEDULED
+        }
         groups = (state.pending, state.placing, state.tracked)
         assert sum(len(g) for g in groups) == len({i for g in groups for i in g})
 

@@ -8,9 +8,9 @@ from typing import Any
 RESOURCES = {"tasks": 1, "cpusPerTask": 1, "memPerCpu": 200, "gpus": 0}
 
 
-def job(*steps: Mapping[str, Any], **fields: Any) -> dict[str, Any]:
+def job(*steps: Mapping[str, Any], tasks: int = 1, **fields: Any) -> dict[str, Any]:
     """A job of the given steps; ``fields`` are further fields of the job."""
-    return {"resources": dict(RESOURCES), "steps": list(steps), **fields}
+    return {"resources": {**RESOURCES, "tasks": tasks}, "steps": list(steps), **fields}
 
 
 def run(command: str, **fields: Any) -> dict[str, Any]:
@@ -136,6 +136,7 @@ EVERYTHING: dict[str, Any] = {
             },
         },
         group([{"name": "n"}]),
+        resources={**RESOURCES, "tasks": 2},
         env=env(A="b\nc"),
         enableLogging=True,
         input={"s3": {**S3, "checksum": SHA256}},
@@ -144,6 +145,7 @@ EVERYTHING: dict[str, Any] = {
         continuousOutputSync=True,
         virtualNetworks=[{"name": "n", "gatewayAddress": "10.0.0.1/24"}],
         secrets=[{"name": "TOKEN", "description": "d"}],
-    )
+    ),
+    "resources": {**RESOURCES, "tasks": 2},
 }
 """A workflow that uses nearly every field of the language."""

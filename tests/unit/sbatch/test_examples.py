@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sysconfig
 from pathlib import Path
 
 import pytest
 
+from dsq.sbatch.expand import expand
+from dsq.sbatch.modules.resolving import with_modules
 from dsq.sbatch.render import RenderSettings, render
-from dsq.sbatch.workflow import load_workflow, parse_workflow
+from dsq.sbatch.workflow import Workflow, load_workflow, parse_workflow
 from tests.support.standins import Ended, Standins
-from tests.unit.sbatch.builders import EVERYTHING, SHA256
+from tests.unit.sbatch.builders import EVERYTHING, SHA256, job
 from tests.unit.sbatch.test_render import big
 
 EXAMPLES = sorted((Path(__file__).parents[3] / "docs" / "examples").glob("*.yaml"))
@@ -24,24 +27,39 @@ def shellcheck(script: str) -> str:
     return subprocess.run(words, input=script, capture_output=True, text=True).stdout
 
 
+def example(path: Path, text: str | None = None) -> Workflow:
+    """An example with its modules; of a sweep the first job."""
+    workflow = load_workflow(path.read_text() if text is None else text, source=path.name)
+    workflow = asyncio.run(with_modules(workflow, None, folder=path.parent))
+    return next(expand(workflow)).workflow
+
+
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_examples_are_valid_and_their_scripts_clean(path: Path) -> None:
     """Each example has a title, needs little, is logged, and renders to clean shell."""
     text = path.read_text()
-    assert text.startswith("# ")
-    workflow = load_workflow(text, source=path.name)
+    assert text.startswith("# yaml-language-server: $schema=workflow.schema.json\n# ")
+    workflow = example(path)
     assert workflow.enable_logging
-    assert workflow.definition().mem <= 2000
+    assert workflow.resources.gpus or workflow.definition().mem <= 2000
     assert shellcheck(render(workflow)) == ""
+
+
+def test_there_are_examples_of_everything() -> None:
+    """At least fifteen, all of them on the page of the language."""
+    page = (EXAMPLES[0].parents[1] / "workflow.md").read_text()
+    assert len(EXAMPLES) >= 15
+    for path in EXAMPLES:
+        assert f"(examples/{path.name})" in page, path.name
 
 
 def test_a_script_with_everything_is_clean() -> None:
     """All parts of the library and all kinds of steps together pass shellcheck."""
-    data = {**EVERYTHING, "steps": EVERYTHING["steps"] + big(8)["steps"]}
+    data = {**EVERYTHING, "steps": EVERYTHING["steps"] + big(4)["steps"]}
     assert shellcheck(render(parse_workflow(data))) == ""
     url = {"url": "https://h/x?k=1"}
-    data |= {"input": {"http": {**url, "checksum": SHA256}}, "output": {"http": url}}
-    assert shellcheck(render(parse_workflow(data))) == ""
+    small = job(input={"http": {**url, "checksum": SHA256}}, output={"http": url})
+    assert shellcheck(render(parse_workflow(small))) == ""
 
 
 def execute(standins: Standins, name: str, **environment: str) -> Ended:

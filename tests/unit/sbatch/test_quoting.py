@@ -217,7 +217,7 @@ def test_templates_hold_no_unquoted_text() -> None:
     for template in folder.glob("*.j2"):
         text = template.read_text()
         for part in text.split("{{")[1:]:
-            value = part.partition("}}")[0].strip()
+            value = part.partition("}}")[0].strip(" -")
             known = value in ready or value.startswith("resources.") or value.endswith("| quote")
             assert known, f"{template.name}: {value}"
 

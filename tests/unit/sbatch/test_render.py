@@ -9,7 +9,7 @@ import pytest
 
 from dsq.sbatch.render import RenderSettings, render, unsupported
 from dsq.sbatch.workflow import InvalidWorkflow, load_workflow, parse_workflow
-from tests.unit.sbatch.builders import EVERYTHING, S3, env, job, run
+from tests.unit.sbatch.builders import EVERYTHING, RESOURCES, S3, env, job, run
 
 
 def test_a_script_begins_so_that_slurm_reads_no_directive() -> None:
@@ -30,6 +30,15 @@ def test_no_program_has_an_absolute_path() -> None:
     script = render(parse_workflow(data))
     assert "/usr/bin" not in script
     assert "grid-logger-writer" not in script
+
+
+def test_nothing_lies_in_tmp() -> None:
+    """Files of a job are in places that are its own, never under names that others can guess."""
+    script = render(parse_workflow(EVERYTHING))
+    assert script.count("/tmp") == script.count("/tmp/.X11-unix") + script.count("/tmp=/") + sum(
+        script.count(place)
+        for place in ("/deepsquare/tmp", "/disk/tmp", "_dsq_scratch/tmp", "/{tmp,")
+    )
 
 
 def test_logging_starts_no_writer() -> None:
@@ -96,7 +105,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         "not wireguard and bore",
     ),
     (
-        job(network(WIREGUARD, resources={"tasks": 2})),
+        job(network(WIREGUARD, resources={"tasks": 2}), resources={**RESOURCES, "tasks": 2}),
         "steps[0].run.customNetworkInterfaces[0]: 2 tasks cannot have one address, but a step each",
     ),
     (

@@ -31,8 +31,8 @@ SENTENCES = [
         "line 4, column 7: unknown field 'comand' in steps[0].run (did you mean 'command'?)",
     ),
     (
-        GOOD + "stepz: []\n",
-        "line 2, column 1: unknown field 'stepz' in the job (did you mean 'steps'?)",
+        GOOD + "step: []\n",
+        "line 2, column 1: unknown field 'step' in the job (did you mean 'steps' or 'sweep'?)",
     ),
     (
         GOOD + "steps:\n  - network: pasta\n",

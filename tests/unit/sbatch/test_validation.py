@@ -154,3 +154,56 @@ def test_handles_are_found_in_any_case_and_depth() -> None:
     """A handle of a nested launch counts; its case does not."""
     inner = {"launch": {"handleName": "Server", "steps": []}}
     assert validate(job({"steps": [inner]}, {"dependsOn": ["SERVER"], "name": "n"})) == []
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [
+        ({"tasks": 3}, "steps[0].run.resources ask for 6 CPUs, the job has 4"),
+        ({"cpusPerTask": 5}, "ask for 5 CPUs, the job has 4"),
+        ({"memPerCpu": 201}, "ask for 402 MB of memory, the job has 400"),
+        ({"tasks": 2, "gpusPerTask": 1}, "ask for 2 GPUs, the job has 1"),
+    ],
+)
+def test_a_step_asks_for_no_more_than_the_job_has(share: dict[str, int], words: str) -> None:
+    """Slurm would wait or refuse when the job is paid already; defaults are the job's."""
+    resources = {"tasks": 2, "cpusPerTask": 2, "memPerCpu": 100, "gpus": 1}
+    data = {"resources": resources, "steps": [{"run": {"command": "c", "resources": share}}]}
+    (problem,) = validate(data)
+    assert problem.message.endswith(words)
+    assert problem.tag == "lte"
+
+
+def test_a_step_may_ask_for_all_that_the_job_has() -> None:
+    """In another shape too."""
+    resources = {"tasks": 2, "cpusPerTask": 2, "memPerCpu": 100, "gpus": 1}
+    share = {"tasks": 4, "cpusPerTask": 1, "memPerCpu": 100, "gpusPerTask": 0}
+    steps = [{"run": {"command": "c", "resources": share}}]
+    assert validate({"resources": resources, "steps": steps}) == []
+
+
+@pytest.mark.parametrize("address", ["10.0.1.2/24", "10.0.0.1/24", "::2/64"])
+def test_addresses_lie_in_their_virtual_network(address: str) -> None:
+    """Elsewhere nothing would reach them; the hub's own is taken."""
+    interface = {"vnet": {"name": "n", "address": address}}
+    step = {"command": "c", "network": "pasta", "customNetworkInterfaces": [interface]}
+    networks = [{"name": "n", "gatewayAddress": "10.0.0.1/24"}]
+    data = job({"run": step}, virtualNetworks=networks)
+    (problem,) = validate(data)
+    assert "is not a free address of the network 10.0.0.0/24 of 'n'" in problem.message
+
+
+def test_virtual_networks_have_names_of_their_own() -> None:
+    """The reference takes the last of several without a word."""
+    network = {"name": "n", "gatewayAddress": "10.0.0.1/24"}
+    (problem,) = validate(job(virtualNetworks=[network, network]))
+    assert (problem.tag, problem.path) == ("unique", ("virtualNetworks", 1, "name"))
+
+
+def test_few_close_matches_are_looked_for() -> None:
+    """Each is compared with every known name: a large file full of errors must not take long."""
+    launches = [{"launch": {"handleName": f"handle_{n}", "steps": []}} for n in range(300)]
+    waits = [{"dependsOn": [f"handel_{n}"]} for n in range(300)]
+    problems = validate(job(*launches, *waits))
+    assert len(problems) == 300
+    assert sum("did you mean" in problem.message for problem in problems) == 20

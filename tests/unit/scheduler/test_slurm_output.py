@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dsq.supervisor.scheduler import slurm_cluster as described
 from dsq.supervisor.scheduler import slurm_output as output
 from dsq.supervisor.scheduler.port import Node, NodeFree, SlurmJob
 
@@ -150,9 +151,9 @@ def test_no_text_breaks_the_parsers(text: str) -> None:
     output.parse_squeue(text)
     output.parse_sacct(text)
     output.parse_submitted(text)
-    output.parse_config(text)
-    output.parse_free(text, text, "")
-    output.parse_cluster(text, text, "p", "v")
+    described.parse_config(text)
+    described.parse_free(text, text, "")
+    described.parse_cluster(text, text, "p", "v")
     output.first_line(text)
 
 
@@ -193,7 +194,7 @@ def test_the_id_is_read_from_sbatchs_answer(stdout: str, job_id: str) -> None:
 
 def test_the_cluster_is_read_node_by_node() -> None:
     """CPUs, memory in MB and GPUs of usable nodes; a drained and a down node are left out."""
-    info = output.parse_cluster(
+    info = described.parse_cluster(
         captured("nodes.txt"), captured("partitions.txt"), "batch", "slurm 22.05.8"
     )
     assert info is not None
@@ -208,20 +209,20 @@ def test_the_cluster_is_read_node_by_node() -> None:
 def test_a_partition_is_matched_exactly() -> None:
     """``debug`` has one node and half an hour; ``bat`` is no partition; "" is the default one."""
     nodes, partitions = captured("nodes.txt"), captured("partitions.txt")
-    debug = output.parse_cluster(nodes, partitions, "debug", "")
+    debug = described.parse_cluster(nodes, partitions, "debug", "")
     assert debug is not None
     assert [node.name for node in debug.nodes] == ["n1"]
     assert debug.max_minutes == 30
-    assert output.parse_cluster(nodes, partitions, "bat", "") is None
-    default = output.parse_cluster(nodes, partitions, "", "")
+    assert described.parse_cluster(nodes, partitions, "bat", "") is None
+    default = described.parse_cluster(nodes, partitions, "", "")
     assert default is not None
     assert default.partition == "batch"
-    assert output.partition_names(partitions) == ["batch", "debug"]
+    assert described.partition_names(partitions) == ["batch", "debug"]
 
 
 def test_free_is_what_no_job_has() -> None:
     """Allocated CPUs, memory and GPUs are taken off, node by node."""
-    free = output.parse_free(captured("nodes.txt"), captured("partitions.txt"), "batch")
+    free = described.parse_free(captured("nodes.txt"), captured("partitions.txt"), "batch")
     assert free.nodes == (NodeFree("n1", 4, 31600, 0), NodeFree("n2", 5, 31700, 2))
     assert (free.cpus, free.mem_mb, free.gpus) == (9, 63300, 2)
 
@@ -229,15 +230,15 @@ def test_free_is_what_no_job_has() -> None:
 def test_nothing_is_free_in_a_partition_that_is_down() -> None:
     """Its nodes may be idle, no job starts there."""
     partitions = captured("partitions.txt").replace("State=UP", "State=DRAIN")
-    assert output.parse_free(captured("nodes.txt"), partitions, "batch").nodes == ()
+    assert described.parse_free(captured("nodes.txt"), partitions, "batch").nodes == ()
 
 
 def test_cores_and_memory_of_the_system_are_not_sold() -> None:
     """CPUEfctv and MemSpecLimit say what is kept back; old versions lack the former."""
     line = "NodeName=a CPUAlloc=0 {} CPUTot=64 RealMemory=1000 MemSpecLimit=100 State=IDLE Partitions=p"
     part = "PartitionName=p Default=YES MaxTime=UNLIMITED State=UP"
-    new = output.parse_cluster(line.format("CPUEfctv=60"), part, "p", "")
-    old = output.parse_cluster(line.format(""), part, "p", "")
+    new = described.parse_cluster(line.format("CPUEfctv=60"), part, "p", "")
+    old = described.parse_cluster(line.format(""), part, "p", "")
     assert new is not None
     assert old is not None
     assert (new.nodes[0].cpus, new.nodes[0].mem_mb, new.max_minutes) == (60, 900, None)
@@ -261,7 +262,7 @@ def test_cores_and_memory_of_the_system_are_not_sold() -> None:
 )
 def test_gpus_are_counted_from_gres(text: str, gpus: dict[str, int]) -> None:
     """Types and counts in each of Slurm's notations; other resources are no GPUs."""
-    assert output.parse_gres(text) == gpus
+    assert described.parse_gres(text) == gpus
 
 
 @pytest.mark.parametrize(
@@ -284,19 +285,19 @@ def test_gpus_are_counted_from_gres(text: str, gpus: dict[str, int]) -> None:
 )
 def test_nodes_that_take_no_jobs_are_told_apart(state: str, usable: bool) -> None:
     """Drained, failing and silent nodes take none; a sleeping cloud node does."""
-    assert output.usable(state) is usable
+    assert described.usable(state) is usable
 
 
 def test_a_reason_in_an_administrators_words_changes_no_field() -> None:
     """The first value of a field counts; n3 was drained with the words "State=IDLE"."""
     assert "State=IDLE " in captured("nodes.txt").partition("bad disk")[2]
-    names = [node["NodeName"] for node in output._nodes_of(captured("nodes.txt"), "batch")]
+    names = [node["NodeName"] for node in described._nodes_of(captured("nodes.txt"), "batch")]
     assert names == ["n1", "n2"]
 
 
 def test_the_configuration_is_read() -> None:
     """Version and the controller's account."""
-    config = output.parse_config(captured("config.txt"))
+    config = described.parse_config(captured("config.txt"))
     assert (config.version, config.slurm_user) == ("22.05.8", "root")
 
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dsq.supervisor.scheduler import slurm_cluster as described
 from dsq.supervisor.scheduler import slurm_output as output
 from dsq.supervisor.scheduler.port import SlurmJob
 
@@ -50,14 +51,14 @@ def test_the_queue_of_slurm_24_is_read() -> None:
 def test_the_nodes_of_slurm_24_are_read() -> None:
     """Its new columns change nothing; memory in other units stands elsewhere."""
     nodes, partitions = captured("nodes_24_11.txt"), captured("partitions_24_11.txt")
-    info = output.parse_cluster(nodes, partitions, "", "slurm 24.11.5")
+    info = described.parse_cluster(nodes, partitions, "", "slurm 24.11.5")
     assert info is not None
     assert [(n.name, n.cpus, n.mem_mb, n.gpus, n.gpu_type) for n in info.nodes] == [
         ("n1", 16, 32000, 2, "a100"),
         ("n2", 16, 32000, 2, "a100"),
     ]
     assert (info.partition, info.max_minutes, info.max_nodes) == ("batch", 7 * 24 * 60, None)
-    free = output.parse_free(nodes, partitions, "batch")
+    free = described.parse_free(nodes, partitions, "batch")
     assert [(n.cpus, n.mem_mb, n.gpus) for n in free.nodes] == [(13, 29000, 1), (14, 30000, 2)]
     assert free.closed == ""
 
@@ -105,7 +106,7 @@ def test_a_path_with_line_breaks_can_forge_a_row_where_paths_are_asked_for() -> 
 )
 def test_gpus_are_read_in_every_notation(gres: str, gpus: dict[str, int]) -> None:
     """With sockets, indices, slices, without types; other resources are none."""
-    assert output.parse_gres(gres) == gpus
+    assert described.parse_gres(gres) == gpus
 
 
 @pytest.mark.parametrize(
@@ -127,7 +128,7 @@ def test_gpus_are_read_in_every_notation(gres: str, gpus: dict[str, int]) -> Non
 )
 def test_states_of_nodes(state: str, is_usable: bool) -> None:
     """Words of several versions; a cloud node that sleeps is woken by Slurm."""
-    assert output.usable(state) is is_usable
+    assert described.usable(state) is is_usable
 
 
 @pytest.mark.parametrize(
@@ -171,11 +172,11 @@ def test_no_text_breaks_any_parser(first: str, second: str) -> None:
     for text in (first, f"{first}|{second}", f"NodeName={first} State={second}"):
         output.parse_sacct(text)
         output.parse_submitted(text)
-        output.parse_cluster(text, text, first, "slurm")
-        output.parse_free(text, text, first)
-        output.parse_gres(text)
-        output.parse_config(text)
+        described.parse_cluster(text, text, first, "slurm")
+        described.parse_free(text, text, first)
+        described.parse_gres(text)
+        described.parse_config(text)
         output.parse_minutes(text)
         output.parse_exit(text)
-        output.usable(text)
+        described.usable(text)
         output.refusal(text)

@@ -155,11 +155,32 @@ async def test_too_many_requests_over_http(narrow: Service) -> None:
 
 async def test_the_client_is_told_to_try_again(narrow: Service) -> None:
     """Exit code 75, not a broken workflow."""
-    client = GraphQLClient(f"http://127.0.0.1:{narrow.http_port}/graphql")
+    client = GraphQLClient(f"http://127.0.0.1:{narrow.http_port}/graphql", patience=0)
     for _ in range(5):
         await client.submit(WORKFLOW)
     with pytest.raises(TryAgainError, match="Too many requests"):
         await client.submit(WORKFLOW)
+    await client.close()
+
+
+async def test_the_client_waits_as_it_is_told(
+    narrow: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sweep of many submits is slowed down, not ended."""
+    hand = Hand()
+    monkeypatch.setattr(narrow._gate, "_budget", LocalBudget(60, hand))
+    client = GraphQLClient(f"http://127.0.0.1:{narrow.http_port}/graphql")
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        hand.now += seconds
+
+    monkeypatch.setattr(client, "_sleep", sleep)
+    for _ in range(62):
+        assert await client.submit(WORKFLOW)
+    assert 1 <= len(slept) <= 2
+    assert all(1 <= seconds <= 2 for seconds in slept)
     await client.close()
 
 

@@ -21,7 +21,7 @@ from dsq.core.rpc.gen.logger.v1alpha1.logger_pb2 import (
     WriteRequest,
     WriteResponse,
 )
-from dsq.core.rpc.logger import LogLine, LogReader, LogWriter
+from dsq.core.rpc.logger import LogLine, LogReader, LogWriter, _batches
 from dsq.core.rpc.signing import read_text, watch_list_text, write_text
 from dsq.core.wallet import Wallet
 from dsq.sbatch.service.serve import Service
@@ -226,6 +226,39 @@ async def test_batches(job: Job, writer: LogWriter, reader: LogReader) -> None:
     assert [line.timestamp_ns for line in got] == [line.timestamp_ns for line in sent]
     assert [line.line for line in got] == list(range(5000))
     assert len(await texts(reader, name, from_line=4321)) == 679
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        [b""] * 5000,
+        [b"x" * (1 << 20)] * 5,
+        [b"x"] * 1000 + [b"y" * (1 << 20)] * 4 + [b"z" * 700_000] + [b""] * 1000,
+    ],
+    ids=["empty", "longest", "mixed"],
+)
+async def test_batches_of_odd_lines(
+    job: Job, writer: LogWriter, reader: LogReader, data: list[bytes]
+) -> None:
+    """Lines without bytes, of one, of a megabyte, and all of them together fit into messages."""
+    name = log_name(job)
+    sent = [LogLine(each, number) for number, each in enumerate(data)]
+    assert await writer.append(job.customer, name, sent, first_index=0, end=True) == len(data)
+    got = [line for batch in [each async for each in reader.read_batches(name)] for line in batch]
+    assert [line.data for line in got] == data
+    assert [line.line for line in got] == [line.timestamp_ns for line in got]
+
+
+@pytest.mark.parametrize("data", [b"", b"x", b"x" * 99])
+async def test_messages_are_never_too_long(data: bytes) -> None:
+    """However short the lines: the service takes 4 MiB at once, lengths and times included."""
+    lines = [LogLine(data, 10**18)] * 400_000
+    sizes = [
+        message.ByteSize()
+        for message in _batches("0x" + "c" * 40, "0x" + "1" * 64, lines, 0, end=True)
+    ]
+    assert max(sizes) < 2 << 20
+    assert len(sizes) < 200
 
 
 async def test_a_service_that_takes_no_batches(

@@ -240,6 +240,37 @@ class TestGrpcWeb:
         assert trailers == {"grpc-status": "0"}
         await writer.close()
 
+    async def test_a_browser_that_goes(
+        self,
+        http: httpx.AsyncClient,
+        service: Service,
+        jobs: Jobs,
+        customer: Wallet,
+        provider: Wallet,
+    ) -> None:
+        """Its stream is counted out, whether it waits for lines or amid them."""
+        job = jobs.add("k", customer.address, provider.address)
+        writer = LogWriter(f"127.0.0.1:{service.grpc_port}", provider)
+        lines = [LogLine(b"x" * 1000)] * 5000
+        await writer.append(job.customer, job.hex_id, lines, first_index=0)
+        headers = {"content-type": "application/grpc-web"}
+        streams = service._gate._streams
+        for wanted in (1, 5_000_000):
+            content = _framed(_read_request(job, customer))
+            async with http.stream("POST", READ, content=content, headers=headers) as response:
+                got = 0
+                async for part in response.aiter_raw():
+                    got += len(part)
+                    if got >= wanted:
+                        break
+                assert streams.total == 1
+            for _ in range(300):
+                if not streams.total:
+                    break
+                await asyncio.sleep(0.01)
+            assert streams.total == 0
+        await writer.close()
+
     async def test_as_text(self, http: httpx.AsyncClient, jobs: Jobs, customer: Wallet) -> None:
         """Base64 both ways, in pieces that are each padded."""
         raw = _framed(HealthCheckRequest(service=""))
@@ -299,6 +330,14 @@ class TestGrpcWeb:
         response = await http.options(READ, headers=headers)
         assert response.status_code == 200
         assert "X-Grpc-Web" in response.headers["access-control-allow-headers"]
+
+
+async def test_there_is_no_debug_route(http: httpx.AsyncClient) -> None:
+    """The reference's address of a script is nobody's here, though the script is kept."""
+    answer = await http.post("/graphql", json={"query": SUBMIT, "variables": {"job": WORKFLOW}})
+    key = answer.json()["data"]["submit"]
+    for method in ("GET", "POST"):
+        assert (await http.request(method, f"/job/{key}")).status_code == 404
 
 
 async def test_a_client_that_sends_no_head(

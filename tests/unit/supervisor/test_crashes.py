@@ -46,7 +46,7 @@ async def cancelled_while_scheduled(p: Provider) -> int:
     p.slurm.start_delay = 10_000
     job_id = p.chain.request(script="seconds=70")
     p.chain.offer(job_id)
-    await p.until(lambda: p.job(job_id).status is JobStatus.SCHEDULED, 60)
+    await p.until(lambda: p.accepted(job_id), 60)
     p.chain.cancel(job_id)
     await p.until_over(job_id)
     assert job_id not in p.chain.ends

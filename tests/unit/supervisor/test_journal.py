@@ -243,3 +243,52 @@ def test_a_failed_write_leaves_memory_and_file_as_they_were(path: Path) -> None:
     assert kept is not None
     assert kept.phase is Phase.CLAIMED
     assert reopened(journal).get(7) == kept
+
+
+def test_old_jobs_are_pruned_with_their_history(path: Path) -> None:
+    """Closed and delivered before the time: gone; open ones and newer ones stay."""
+    journal = Journal(path, now=lambda: 1000.0)
+    journal.save(sent(job_id=1, phase=Phase.FINAL), "ended")
+    journal.save(sent(job_id=2), "runs")
+    journal.save(sent(job_id=3, phase=Phase.FINAL, logging=True), "ended, output due")
+    assert journal.prune(1000) == 0
+    assert journal.prune(1001) == 1
+    assert journal.get(1) is None
+    assert journal.history(1) == []
+    assert [journal.get(job_id) is not None for job_id in (2, 3)] == [True, True]
+    assert [note.text for note in journal.history(2)] == ["runs"]
+
+
+def test_a_closed_job_is_not_read_at_the_next_start(path: Path) -> None:
+    """Without output to deliver it is out of the index of what is due."""
+    Journal(path).save(sent(phase=Phase.FINAL, logging=False), "ended")
+    row = sqlite3.connect(path).execute("SELECT log_done FROM jobs").fetchone()
+    assert row == (1,)
+
+
+def test_a_journal_of_the_first_schema_is_taken_on(path: Path) -> None:
+    """Its columns are added, its records stay, and it counts as complete."""
+    journal = Journal(path)
+    journal.save(sent(), "runs")
+    journal.set_meta("cursor", "{}")
+    journal.close()
+    with sqlite3.connect(path) as old:
+        for name in ("claim_time", "proved_at"):
+            old.execute(f"ALTER TABLE jobs DROP COLUMN {name}")
+        old.execute("PRAGMA user_version = 1")
+    taken = Journal(path)
+    assert taken.get(7) == replace(
+        sent(), last_event="runs", last_event_at=taken.get(7).last_event_at
+    )  # type: ignore[union-attr]
+    assert taken.get_meta("begun") == "1"
+
+
+def test_many_records_change_in_one_transaction(path: Path) -> None:
+    """Each with its event; unknown jobs are left out."""
+    journal = Journal(path)
+    journal.save_all([(sent(job_id=1), ""), (sent(job_id=2), "")])
+    done = journal.change_all(
+        [(1, "one", {"attempt": 3}), (2, "", {"attempt": 4}), (9, "none", {"attempt": 5})]
+    )
+    assert {job_id: record.attempt for job_id, record in done.items()} == {1: 3, 2: 4}
+    assert [note.text for note in journal.history(1)] == ["one"]

@@ -81,9 +81,3 @@ def test_a_typo_names_the_close_match(capsys: pytest.CaptureFixture[str]) -> Non
     """As everywhere in dsq."""
     assert run(["regsiter"]) == 64
     assert "Did you mean 'register'" in capsys.readouterr().err
-
-
-def test_registering_needs_the_chain(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody answers there."""
-    monkeypatch.setenv("ETH_PRIVATE_KEY", "0x" + "11" * 32)
-    assert run(["register", "--dry-run", "--config", str(config)]) == 69

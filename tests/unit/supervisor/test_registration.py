@@ -11,6 +11,7 @@ from typing import Any
 from dsq.core.errors import ContractError
 from dsq.core.metascheduler.matching import MAX_MINUTES_LABEL
 from dsq.core.model import Label, ProviderHardware
+from dsq.supervisor.benchmark.store import Result
 from dsq.supervisor.registration import Registration, main_gpu, wanted
 from dsq.supervisor.scheduler.port import ClusterInfo, Node
 from dsq.supervisor.settings import normalise
@@ -153,6 +154,82 @@ def test_a_node_that_reboots_is_no_news(tmp_path: Path) -> None:
         assert p.chain.registrations == 2
 
     run(tmp_path, story)
+
+
+class SlowBenchmarks:
+    """Stands in for the small job: takes its time, then knows the CPU."""
+
+    def __init__(self, p: Provider, seconds: float, labels: dict[str, str]) -> None:
+        self.p = p
+        self.seconds = seconds
+        self.labels = labels
+        self.runs = 0
+
+    def due(self, info: ClusterInfo, *, force: bool = False) -> list[str]:
+        return [] if self.runs else ["machine"]
+
+    async def run(self, kinds: list[str], info: ClusterInfo) -> None:
+        self.runs += 1
+        await asyncio.sleep(self.seconds)
+        assert self.p.agent is not None
+        result = Result(self.p.world.clock.now(), "h", self.labels, "", can_raise_limit=False)
+        self.p.agent.registrar.results.put("machine", result)
+
+
+def with_benchmarks(p: Provider, seconds: float) -> SlowBenchmarks:
+    """Starts the provider anew with the small job switched on."""
+    probe = p.settings.benchmark.model_copy(update={"probe": True})
+    p.settings = p.settings.model_copy(update={"benchmark": probe})
+    agent = p.start()
+    made = SlowBenchmarks(p, seconds, {"cpu.microarch": "x86-64-v3"})
+    agent.registrar._runner = made  # type: ignore[assignment]
+    return made
+
+
+def test_the_first_registration_waits_for_the_small_job(tmp_path: Path) -> None:
+    """Its labels are in the one registration that is sent, and what it found of the account's
+    rights counts, whatever its rank says."""
+
+    async def main() -> None:
+        p = Provider(tmp_path)
+        background = [
+            asyncio.create_task(p.chain.mine()),
+            asyncio.create_task(p.slurm.live()),
+        ]
+        made = with_benchmarks(p, 20.0)
+        await asyncio.sleep(10)
+        assert p.chain.registrations == 0
+        assert p.agent is not None
+        assert "looks at a compute node" in p.agent.registrar.state
+        await asyncio.sleep(60)
+        assert (made.runs, p.chain.registrations) == (1, 1)
+        keys = {label.key for label in p.chain.proposal_record.labels}
+        assert "cpu.microarch" in keys
+        assert p.agent.registrar.can_raise_limit is False
+        await p.stop()
+        for task in background:
+            task.cancel()
+
+    run_virtual(main())
+
+
+def test_a_small_job_that_never_ends_holds_nothing_up(tmp_path: Path) -> None:
+    """After a minute and a half the provider registers without it, and a stop is no slower."""
+
+    async def main() -> None:
+        p = Provider(tmp_path)
+        background = [
+            asyncio.create_task(p.chain.mine()),
+            asyncio.create_task(p.slurm.live()),
+        ]
+        with_benchmarks(p, 1e6)
+        await asyncio.sleep(120)
+        assert p.chain.registrations == 1
+        assert await p.stop() < 5
+        for task in background:
+            task.cancel()
+
+    run_virtual(main())
 
 
 def test_a_refused_registration_stops_nothing(tmp_path: Path) -> None:

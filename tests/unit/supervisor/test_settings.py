@@ -190,3 +190,18 @@ def test_the_guides_example_is_valid(tmp_path: Path) -> None:
     tomllib.loads(example)
     settings = load(tmp_path, example)
     assert isinstance(settings.cluster, ClusterSettings)
+
+
+def test_several_nodes_and_limits(tmp_path: Path) -> None:
+    """More nodes, how far the chain may go back, and what gas may cost."""
+    plain = load(tmp_path, GOOD).chain
+    assert plain.endpoints == ("http://127.0.0.1:8545",)
+    assert (plain.reorg_depth, plain.fee_cap) == (1_000, None)
+    more = (
+        'chain_id = 31337\nrpc_urls = ["http://b", "http://c"]\nreorg_depth = 12\nmax_fee_gwei = 3'
+    )
+    chain = load(tmp_path, GOOD.replace("chain_id = 31337", more)).chain
+    assert chain.endpoints == ("http://127.0.0.1:8545", "http://b", "http://c")
+    assert (chain.reorg_depth, chain.fee_cap) == (12, 3 * 10**9)
+    with pytest.raises(SettingsError, match="reorg_depth"):
+        load(tmp_path, GOOD.replace("chain_id = 31337", "chain_id = 1\nreorg_depth = 0"))

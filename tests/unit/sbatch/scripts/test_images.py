@@ -12,7 +12,7 @@ from tests.support.standins import Standins
 from tests.unit.sbatch.builders import job, run
 from tests.unit.sbatch.test_scripts import execute, for_range, lines
 
-PRIVATE = {"registry": "reg.io", "username": "me@home.io", "password": '$(id) "x" \\ y'}
+PRIVATE = {"registry": "reg.io:5000", "username": "me@home.io", "password": '$(id) "x" \\ y'}
 
 
 def container(apptainer: bool, **fields: Any) -> dict[str, Any]:
@@ -29,7 +29,7 @@ class TestCache:
         name, fetch = ("apptainer", "pull") if apptainer else ("enroot", "import")
         step = run("true", container=container(apptainer))
         several = run("true", container=container(apptainer), resources={"tasks": 3})
-        data = job(step, for_range(1, 3, step, parallel=True), several)
+        data = job(step, for_range(1, 3, step, parallel=True), several, tasks=3)
         assert execute(standins, data).code == 0
         calls = [call for call in standins.calls(name) if fetch in call.args]
         assert len(calls) == 1
@@ -72,7 +72,7 @@ class TestCredentials:
         """A file that only the user can read, for the import alone; gone with the job."""
         execute(standins, job(run("true", container=container(False, **PRIVATE))))
         imported, *others = standins.calls("enroot")
-        assert imported.args[-1] == "docker://me@home.io@reg.io#a/b:c"
+        assert imported.args[-1] == "docker://me@home.io@reg.io:5000#a/b:c"
         password = '"$(id) \\"x\\" \\\\ y"'
         assert imported.file("credentials").splitlines() == [
             f"machine reg.io login me@home.io password {password}",
@@ -155,6 +155,14 @@ class TestTasks:
         )
         assert lines(execute(standins, data)) == ["told"]
         assert standins.calls("enroot")[-1].args[0] == "remove"
+
+    def test_an_empty_command_runs_the_image(self, standins: Standins) -> None:
+        """What the image is made to run: its exit code is the step's, and nothing follows it."""
+        standins.write("apptainer", 'case $2 in pull) echo >"$4" ;; run) exit 9 ;; esac')
+        ended = execute(standins, job(run("", container=container(True))))
+        assert (ended.code, standins.calls("apptainer")[1].args[-1][-4:]) == (9, ".sif")
+        ended = execute(standins, job(run("", container=container(False))))
+        assert (ended.code, ended.output) == (0, "entry point of the image: \n")
 
     def test_exit_codes_of_containers(self, standins: Standins) -> None:
         """They are those of the command; the container goes in any case."""

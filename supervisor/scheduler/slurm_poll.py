@@ -1,0 +1,112 @@
+"""What Slurm knows of jobs now: one look into the queue for all, the accounting for the rest."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import replace
+
+from dsq.supervisor.scheduler import slurm_commands as commands
+from dsq.supervisor.scheduler import slurm_output as printed
+from dsq.supervisor.scheduler.port import ENDED_STATES, SlurmJob, SlurmJobId
+from dsq.supervisor.scheduler.slurm_tools import Accounting, SlurmTools, failure, text_of
+
+REMEMBERED = 20_000
+"""Ended jobs whose record is kept in memory."""
+
+MOST_NAMED = 2000
+"""Jobs that are named on a command line; their ids have to fit on it."""
+
+
+class Poll:
+    """Looks jobs up, and remembers those that have ended.
+
+    Args:
+        tools: The programs, as an account that sees the jobs.
+        accounting: Records of jobs that left the queue.
+        one_account: All jobs are those of the account that looks.
+    """
+
+    def __init__(self, tools: SlurmTools, accounting: Accounting, *, one_account: bool) -> None:
+        self._tools = tools
+        self._accounting = accounting
+        self._one_account = one_account
+        self._ended: OrderedDict[SlurmJobId, SlurmJob] = OrderedDict()
+
+    async def poll(self, jobs: Sequence[SlurmJobId]) -> dict[str, SlurmJob]:
+        """What is known of each job, by id; see the port."""
+        if not jobs:
+            return {}
+        wanted = {job.id: job for job in jobs}
+        found = {job.id: self._ended[job] for job in wanted.values() if job in self._ended}
+        missing = [job_id for job_id in wanted if job_id not in found]
+        records: dict[str, list[SlurmJob]] = {}
+        if missing:
+            records = printed.jobs_by_id(printed.parse_squeue(await self._queue(missing)))
+            for job_id in missing:
+                self._take(wanted[job_id], records.get(job_id, []), found, exact=True)
+            missing = [job_id for job_id in missing if job_id not in found]
+        if missing:
+            accounted = printed.jobs_by_id(
+                [
+                    record
+                    for start in range(0, len(missing), MOST_NAMED)
+                    for record in await self._accounting.records(
+                        jobs=missing[start : start + MOST_NAMED]
+                    )
+                ]
+            )
+            for job_id in missing:
+                # A job that has left the queue cannot run, whatever the accounting still says.
+                ended = [job for job in accounted.get(job_id, []) if job.state in ENDED_STATES]
+                # Slurm uses ids again: what began after the queue's job came is that job's.
+                later = [job.submit_time for job in records.get(job_id, [])]
+                ended = [job for job in ended if job.start < min(later, default=job.start + 1)]
+                self._take(
+                    wanted[job_id], ended, found, exact=not self._accounting.is_completion_log
+                )
+        return found
+
+    async def _queue(self, job_ids: Sequence[str]) -> str:
+        """What squeue prints about jobs, in one command.
+
+        One account's jobs are all asked for, which costs Slurm the least. Of many accounts
+        the jobs are named, up to :data:`MOST_NAMED`; beyond it the whole queue is read.
+        """
+        if self._one_account:
+            account = await self._tools.account()
+            argv = commands.squeue(self._tools.program("squeue"), user=account.user)
+            return await self._tools.query(argv)
+        named = job_ids if len(job_ids) <= MOST_NAMED else ()
+        argv = commands.squeue(self._tools.program("squeue"), jobs=named)
+        done = await self._tools.run(argv)
+        stderr = text_of(done.stderr)
+        if done.returncode != 0 and not (named and printed.is_gone(stderr)):
+            raise failure(argv, stderr)
+        return text_of(done.stdout)
+
+    def _take(
+        self,
+        job: SlurmJobId,
+        records: Sequence[SlurmJob],
+        found: dict[str, SlurmJob],
+        *,
+        exact: bool,
+    ) -> None:
+        """Picks the record that is this job's and not that of an earlier job with its id."""
+        latest_first = exact or not job.submit_time
+        for record in sorted(records, key=lambda job: job.submit_time, reverse=latest_first):
+            if exact and job.submit_time and record.submit_time != job.submit_time:
+                continue
+            # The completion log of some versions gives the start as the time of submission.
+            if not exact and record.submit_time < job.submit_time:
+                continue
+            kept = replace(record, output="")
+            if not exact and job.submit_time:
+                kept = replace(kept, submit_time=job.submit_time)
+            found[job.id] = kept
+            if kept.state in ENDED_STATES:
+                self._ended[kept.job_id] = kept
+                while len(self._ended) > REMEMBERED:
+                    self._ended.popitem(last=False)
+            return

@@ -1,0 +1,372 @@
+"""The supervisor beside the raw limits of this machine, in one run.
+
+Real Slurm over real SSH, a node with a block every two seconds, journal on.
+
+    python -m tests.benchmarks.bench_supervisor [JOBS]
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import json
+import os
+import secrets
+import shutil
+import sqlite3
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from dsq.core.chain import find_anvil
+from dsq.core.config import cache_dir
+from dsq.core.model import JobDefinition, JobStatus
+from dsq.core.wallet import load_wallet
+from dsq.supervisor.agent import Agent
+from dsq.supervisor.journal import Journal
+from dsq.supervisor.records import JobRecord, Phase
+from dsq.supervisor.run import built_agent
+from dsq.supervisor.scheduler.ssh import SshTransport
+from dsq.supervisor.settings import load_settings
+from tests.benchmarks.table import print_table
+from tests.integration.supervisor.conftest import Site, built_site
+from tests.integration.supervisor.load import Load
+from tests.support.fakes import CUSTOMER, ME, FakeChain, FakeFeed, FakeLogs, FakeScripts, FakeSender
+from tests.support.provider import settings as fake_settings
+from tests.support.slurm import open_folder, running_slurm
+from tests.support.sshd import SshServer, ssh_account, sshd
+from tests.support.world import World
+
+BLOCK_SECONDS = 2.0
+OPEN_JOBS = 10_000
+PAST_JOBS = 90_000
+BLOCK_GAS = 30_000_000
+
+
+def share(part: float, whole: float) -> str:
+    """A ratio in percent."""
+    return f"{100 * part / whole:.0f} %" if whole else "-"
+
+
+async def bare_sbatch(server: SshServer, count: int) -> float:
+    """sbatch a second, as many at once as the supervisor's connection has sessions."""
+    line = SshTransport(
+        "127.0.0.1", port=server.port, user=server.user,
+        identity_file=server.identity, known_hosts=server.known_hosts,
+    )  # fmt: skip
+    gate = asyncio.Semaphore(9)
+
+    async def one() -> None:
+        async with gate:
+            done = await line.run(
+                ["sbatch", "--parsable", "--mem-per-cpu=10", "-n1", "-o/dev/null", "-D/tmp"],
+                stdin=b"#!/bin/bash\n:\n",
+                timeout=120,
+            )
+            assert done.returncode == 0, done.stderr
+
+    await one()
+    began = time.monotonic()
+    await asyncio.gather(*(one() for _ in range(count)))
+    took = time.monotonic() - began
+    while (await line.run(["squeue", "-h"], timeout=60)).stdout.strip():
+        await asyncio.sleep(0.2)
+    await line.close()
+    return count / took
+
+
+async def bare_transactions(site: Site, count: int) -> float:
+    """Transactions a second: signed, saved, sent and confirmed, many at once, one wallet."""
+    sender, calls = site.customer_sender, site.chain.calls
+    began = time.monotonic()
+    sent = [
+        await sender.submit(calls.transfer(site.operator_sender.address, 1)) for _ in range(count)
+    ]
+    for tx_hash in sent:
+        await sender.wait(tx_hash, 120)
+    return count / (time.monotonic() - began)
+
+
+async def throughput(site: Site, load: Load, count: int) -> dict[str, float]:
+    """Claims and submissions of ``count`` jobs that all wait when claiming begins."""
+    control = site.folder / "state" / "control.json"
+    control.write_text(json.dumps({"mode": "pause"}))
+    await asyncio.sleep(1)
+    await load.offer(count, seconds=None)
+    assert site.process is not None
+    process = psutil.Process(site.process.pid)
+    cpu = sum(process.cpu_times()[:2])
+    began_block = (await site.chain.head()).number
+    control.write_text(json.dumps({"mode": "run"}))
+    began = time.monotonic()
+    journal = sqlite3.connect(site.folder / "state" / "journal.db")
+    claimed = submitted = 0.0
+    while not submitted:
+        rows = dict(journal.execute("SELECT phase, count(*) FROM jobs GROUP BY phase"))
+        now = time.monotonic() - began
+        if not claimed and sum(rows.values()) >= count:
+            claimed = now
+        if sum(rows.values()) - rows.get("claimed", 0) - rows.get("planned", 0) >= count:
+            submitted = now
+        assert now < 900, rows
+        await asyncio.sleep(0.02)
+    await load.ended(900)
+    settled = time.monotonic() - began
+    cpu = sum(process.cpu_times()[:2]) - cpu
+    claims, reports, gas = await spent(site, began_block)
+    return {
+        "claims/s": count / claimed,
+        "submitted/s": count / submitted,
+        "settled/s": count / settled,
+        "cpu ms": 1000 * cpu / count,
+        "memory": process.memory_info().rss / 2**20,
+        "claim gas": gas / count,
+        "claim txs": claims,
+        "report txs": reports,
+    }
+
+
+async def spent(site: Site, first_block: int) -> tuple[int, int, int]:
+    """Transactions with claims and with reports since a block, and the gas of the claims."""
+    last = (await site.chain.head()).number
+    claims = await site.chain.events(first_block, last, ("ClaimJobEvent",))
+    moves = await site.chain.events(first_block, last, ("JobTransitionEvent",))
+    claiming = {event.tx_hash for event in claims}
+    reporting = {event.tx_hash for event in moves if event.args["to_status"] >= JobStatus.RUNNING}
+    gas = 0
+    for tx_hash in claiming:
+        receipt = await site.chain.rpc.request("eth_getTransactionReceipt", ["0x" + tx_hash.hex()])
+        gas += int(receipt["gasUsed"], 16)
+    return len(claiming), len(reporting), gas
+
+
+class Watched:
+    """An agent in this process whose commands and reports are seen."""
+
+    def __init__(self, agent: Agent) -> None:
+        self.commands = 0
+        self.said: dict[int, float] = {}
+        line = agent.services.scheduler._tools.line  # type: ignore[attr-defined]
+        run, calls = line.run, agent.services.chain.calls
+        report_jobs = calls.report_jobs
+
+        async def counted(*args: Any, **options: Any) -> Any:
+            self.commands += 1
+            return await run(*args, **options)
+
+        def seen(reports: Any) -> Any:
+            for report in reports:
+                if report.status.is_final:
+                    self.said.setdefault(report.job_id, time.time())
+            return report_jobs(reports)
+
+        line.run = counted
+        calls.report_jobs = seen
+
+
+async def lag_and_commands(site: Site, load: Load) -> tuple[list[float], dict[int, float]]:
+    """Seconds from a job's end to its report, and commands a second for 5 and 40 jobs."""
+    settings = load_settings(site.config)
+    settings = settings.model_copy(
+        update={
+            "wallet": settings.wallet.model_copy(
+                update={"passphrase_file": site.folder / "passphrase"}
+            )
+        }
+    )
+    wallet = load_wallet(settings.wallet.ref, prompt=False)
+    stop = asyncio.Event()
+    rates: dict[int, float] = {}
+    async with built_agent(settings, wallet) as agent:
+        watched = Watched(agent)
+        task = asyncio.create_task(agent.run(stop))
+        try:
+            for count in (5, 40):
+                load.jobs.clear()
+                await load.offer(count, seconds=15)
+                while True:
+                    states = [job.status for job in await load.states()]
+                    if states.count(JobStatus.RUNNING) >= min(count, 5):
+                        break
+                    await asyncio.sleep(0.2)
+                await asyncio.sleep(2)
+                before, began = watched.commands, time.monotonic()
+                await asyncio.sleep(6)
+                rates[count] = (watched.commands - before) / (time.monotonic() - began)
+                await load.ended(600)
+        finally:
+            stop.set()
+            await task
+    lags = []
+    for job_id, said in watched.said.items():
+        with sqlite3.connect(site.folder / "state" / "journal.db") as journal:
+            (ended,) = journal.execute(
+                "SELECT ended_at FROM jobs WHERE job_id = ?", (f"0x{job_id:064x}",)
+            ).fetchone()
+        # Slurm's books have whole seconds: on average half a second of this is theirs.
+        lags.append(said - ended)
+    return sorted(lags), rates
+
+
+async def restart(folder: Path) -> tuple[float, float]:
+    """Seconds and MB to take up 10,000 open jobs among 100,000: journal, agent, fake chain."""
+    chain = FakeChain(World())
+    chain.world.true_time = time.time  # type: ignore[method-assign]
+    path = folder / "state" / "journal.db"
+    journal = Journal(path)
+    definition = JobDefinition(1, 1, 10, 0, "hash")
+    base = JobRecord(
+        1, CUSTOMER, definition, claim_tx=b"x" * 32, claimed_at=1, claim_time=1, bought_minutes=60,
+        limit_minutes=60, limit_bought=60, attempt=1, token="t" * 16, slurm_id="1", submit_time=1,
+        slurm_state="RUNNING", phase=Phase.SEEN, started_at=int(time.time()), nodes="n1",
+        reported=JobStatus.RUNNING, proved_at=int(time.time()), log_done=True,
+    )  # fmt: skip
+    total = OPEN_JOBS + PAST_JOBS
+    for start in range(1, total + 1, 5_000):
+        journal.save_all(
+            [
+                (
+                    replace(
+                        base,
+                        job_id=i,
+                        slurm_id=str(i),
+                        phase=Phase.FINAL if i <= PAST_JOBS else Phase.SEEN,
+                    ),
+                    "",
+                )
+                for i in range(start, start + 5_000)
+            ]
+        )
+    journal.set_meta("begun", "1")
+    journal.set_meta("cursor", json.dumps({"1": ""}))
+    journal.close()
+    jobs = {}
+    for number in range(PAST_JOBS + 1, total + 1):
+        request_id = chain.request(definition=definition) if not jobs else 0
+        jobs[number] = replace(
+            chain.peek(1) if request_id else jobs[number - 1],
+            id=number, status=JobStatus.RUNNING, provider=ME,
+        )  # fmt: skip
+    chain.state.jobs.update(jobs)
+    gc.collect()
+    process = psutil.Process()
+    before, began = process.memory_info().rss, time.monotonic()
+    journal = Journal(path)
+
+    class Cluster:
+        """Shows every job as running."""
+
+        def __getattr__(self, name: str) -> Any:
+            from tests.support.fake_cluster import FakeScheduler
+
+            return getattr(FakeScheduler(chain.world), name)
+
+        async def poll(self, wanted: Any) -> dict[str, Any]:
+            from dsq.supervisor.scheduler.port import SlurmJob
+
+            return {
+                job.id: SlurmJob(job.id, 1, state="RUNNING", start=base.started_at, nodes="n1")
+                for job in wanted
+            }
+
+    class RealClock:
+        def now(self) -> float:
+            return time.time()
+
+        monotonic = staticmethod(time.monotonic)
+        sleep = staticmethod(asyncio.sleep)
+
+    agent = Agent(
+        fake_settings(folder), ME, chain, FakeSender(chain), Cluster(),  # type: ignore[arg-type]
+        FakeScripts(chain.world), FakeLogs(chain.world), journal, RealClock(),
+        feed=lambda start: FakeFeed(chain, journal, start),
+    )  # fmt: skip
+    stop = asyncio.Event()
+    task = asyncio.create_task(agent.run(stop))
+    stepper = agent._stepper
+    while len(stepper._judged_at) < OPEN_JOBS or stepper._busy:
+        await asyncio.sleep(0.05)
+    took = time.monotonic() - began
+    memory = (process.memory_info().rss - before) / 2**20
+    stop.set()
+    await task
+    journal.close()
+    return took, memory
+
+
+async def measure(folder: Path, server: SshServer, slurm: Any, count: int) -> None:
+    """Runs all parts and prints the tables."""
+    workdir = folder / secrets.token_hex(4)
+    workdir.mkdir()
+    workdir.chmod(0o777)
+    cluster = {
+        "kind": "ssh", "host": "127.0.0.1", "port": server.port, "user": server.user,
+        "identity_file": str(server.identity), "known_hosts": str(server.known_hosts),
+        "partition": slurm.partition, "workdir": str(workdir), "claim_ahead": 10_000,
+        "cache_root": f"{workdir}/cache", "scratch_root": f"{workdir}/scratch",
+    }  # fmt: skip
+    home = Path(tempfile.mkdtemp(prefix="dsq-bench-site-"))
+    try:
+        anvil = find_anvil(cache_dir())
+        async with built_site(anvil, home, cluster, block_time=BLOCK_SECONDS) as site:
+            raw_slurm = await bare_sbatch(server, count)
+            raw_chain = await bare_transactions(site, count)
+            await site.start()
+            load = await Load.on(site, folder)
+            found = await throughput(site, load, count)
+            assert {job.status for job in await load.states()} == {JobStatus.FINISHED}
+            await site.stop()
+            lags, rates = await lag_and_commands(site, load)
+        took, memory = await restart(home / "many")
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+    lower = min(raw_slurm, raw_chain)
+    rows = [
+        ["bare sbatch over the same SSH", f"{raw_slurm:.1f} /s", share(raw_slurm, lower)],
+        ["single transactions, pipelined, same node", f"{raw_chain:.1f} /s", share(raw_chain, lower)],
+        ["claims confirmed", f"{found['claims/s']:.1f} /s", share(found["claims/s"], lower)],
+        ["claimed and submitted", f"{found['submitted/s']:.1f} /s", share(found["submitted/s"], lower)],
+        ["settled", f"{found['settled/s']:.1f} /s", share(found["settled/s"], lower)],
+    ]  # fmt: skip
+    print_table(
+        f"{count} no-op jobs, blocks of 2 s, journal on",
+        ["what", "rate", "of the lower limit"],
+        rows,
+    )
+    gas = found["claim gas"]
+    p50, p95 = lags[len(lags) // 2], lags[int(len(lags) * 0.95)]
+    rows = [
+        ["gas a claim", f"{gas:,.0f}"],
+        ["claims a second that fit blocks of 30 M gas", f"{BLOCK_GAS / gas / BLOCK_SECONDS:.0f}"],
+        ["transactions with claims / with reports", f"{found['claim txs']:.0f} / {found['report txs']:.0f}"],
+        ["CPU a job, all of its course", f"{found['cpu ms']:.0f} ms"],
+        ["memory of the process after it", f"{found['memory']:.0f} MB"],
+        ["memory for 10,000 open jobs", f"{memory:.0f} MB"],
+        ["start with 10,000 open and 90,000 past jobs, all judged", f"{took:.1f} s"],
+        ["end in Slurm to the report sent, p50 / p95", f"{p50:.1f} / {p95:.1f} s"],
+        *([f"commands a second on the cluster, {n} jobs", f"{rate:.1f}"] for n, rate in rates.items()),
+    ]  # fmt: skip
+    print_table("Cost", ["what", "measured"], rows)
+
+
+def main() -> None:
+    """Starts Slurm and sshd, and measures."""
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 300
+    folder = open_folder("dsq-bench-")
+    with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        slurm = stack.enter_context(running_slurm(folder / "slurm"))
+        account = stack.enter_context(ssh_account())
+        server = stack.enter_context(sshd(folder / "sshd", account, env=slurm.env()))
+        asyncio.run(measure(folder, server, slurm, count))
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("PYTHONUNBUFFERED", "1")
+    main()

@@ -1,0 +1,175 @@
+"""The real provider under load while everything around it dies: Slurm, sshd, the node, itself."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from dsq.console.local.minislurm import MiniSlurm
+from dsq.core.model import JobStatus
+from tests.integration.supervisor.conftest import Site
+from tests.integration.supervisor.load import Load
+from tests.support.sshd import SshServer, ssh_account, sshd, sshd_program
+from tests.support.sshd import start as start_sshd
+
+pytestmark = [pytest.mark.anvil, pytest.mark.slurm, pytest.mark.sshd]
+
+FEW = pytest.param(16, id="few")
+MANY = pytest.param(200, id="many", marks=[pytest.mark.slow, pytest.mark.timeout(1800)])
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path, slurm: MiniSlurm) -> Iterator[SshServer]:
+    """An SSH server whose sessions find the test's Slurm."""
+    with (
+        ssh_account() as account,
+        sshd(folder / "sshd", account, env=slurm.env()) as made,
+    ):
+        yield made
+
+
+@pytest.fixture
+def cluster(folder: Path, slurm: MiniSlurm, server: SshServer) -> dict[str, Any]:
+    """``[cluster]`` of a provider that goes over SSH."""
+    workdir = folder / secrets.token_hex(4)
+    workdir.mkdir()
+    workdir.chmod(0o777)
+    return {
+        "kind": "ssh",
+        "host": "127.0.0.1",
+        "port": server.port,
+        "user": server.user,
+        "identity_file": str(server.identity),
+        "known_hosts": str(server.known_hosts),
+        "partition": slurm.partition,
+        "workdir": str(workdir),
+        "cache_root": f"{workdir}/cache",
+        "scratch_root": f"{workdir}/scratch",
+        "claim_ahead": 40,
+    }
+
+
+@pytest.fixture
+async def load(site: Site, folder: Path) -> Load:
+    """A started provider and nothing to do yet."""
+    await site.start()
+    return await Load.on(site, folder)
+
+
+@pytest.mark.parametrize("count", [FEW, MANY])
+async def test_killed_again_and_again_it_loses_nothing(load: Load, count: int) -> None:
+    """kill -9 at random moments: each job runs once, is FINISHED and paid."""
+    kills = 3 if count < 100 else 50
+    chance = random.Random(count)
+    await load.offer(count, seconds=0.5)
+    for _ in range(kills):
+        await asyncio.sleep(chance.uniform(0.1, 4.0))
+        await load.site.kill()
+        await load.site.spawn()
+    await load.ended(120 + 3 * count)
+    assert await load.check() == {"FINISHED": count}
+
+
+@pytest.mark.parametrize("count", [FEW, MANY])
+async def test_slurmctld_and_sshd_die(
+    load: Load, count: int, slurm: MiniSlurm, server: SshServer
+) -> None:
+    """Both are killed under load and come back: nothing is lost, nothing runs twice."""
+    await load.offer(count, seconds=0.5)
+    for _ in range(2):
+        await asyncio.sleep(1.5)
+        kill(slurm, "slurmctld")
+        await asyncio.sleep(2)
+        await slurm.start()
+        await asyncio.sleep(1)
+        kill_sshd(server)
+        await asyncio.sleep(1)
+        start_sshd(server, sshd_program(), env=slurm.env())
+    await load.ended(120 + 3 * count)
+    assert await load.check() == {"FINISHED": count}
+
+
+@pytest.mark.parametrize("count", [FEW, MANY])
+async def test_the_node_stops_and_the_chain_goes_back(load: Load, count: int) -> None:
+    """The node is away for some seconds, then the chain takes another way, twice."""
+    site = load.site
+    await load.offer(count, seconds=0.5)
+    await asyncio.sleep(1)
+    await site.grid.node.stop()
+    await asyncio.sleep(3)
+    await site.grid.node.start()
+    for _ in range(2):
+        await asyncio.sleep(2)
+        await site.grid.node.request("anvil_reorg", 4, [])
+    await load.ended(180 + 3 * count)
+    assert await load.check() == {"FINISHED": count}
+
+
+async def test_the_host_is_rebooted(load: Load, slurm: MiniSlurm, server: SshServer) -> None:
+    """Every process dies, jobs too: all end, none runs twice, every credit is accounted for."""
+    site = load.site
+    await load.offer(12, seconds=3)
+    await asyncio.sleep(4)
+    await site.kill()
+    kill(slurm, "slurmctld", "slurmd")
+    kill_sshd(server)
+    await site.grid.node.stop()
+    await asyncio.sleep(1)
+    await site.grid.node.start()
+    await slurm.start()
+    start_sshd(server, sshd_program(), env=slurm.env())
+    await site.spawn()
+    await load.ended(240)
+    statuses = await load.check(JobStatus.FINISHED, JobStatus.FAILED)
+    assert sum(statuses.values()) == 12
+
+
+@pytest.mark.parametrize("count", [FEW, MANY])
+async def test_sigterm_under_load_with_a_dead_node(load: Load, count: int) -> None:
+    """Many jobs on their way and no answer from the chain: it still ends in five seconds."""
+    site = load.site
+    await load.offer(count, seconds=0.2)
+    await asyncio.sleep(2)
+    await site.grid.node.stop()
+    await asyncio.sleep(0.5)
+    code, seconds = await site.stop()
+    assert (code, seconds < 5) == (0, True), f"{seconds} s\n{site.log()}"
+    await site.grid.node.start()
+    await site.spawn()
+    await load.ended(120 + 3 * count)
+    assert await load.check() == {"FINISHED": count}
+
+
+def kill(slurm: MiniSlurm, *daemons: str) -> None:
+    """kill -9 of Slurm's daemons; of slurmd all its steps too."""
+    for daemon in daemons:
+        process = slurm._process(daemon)
+        found = [process] if process is not None else []
+        if daemon == "slurmd":
+            found = [
+                one
+                for one in psutil.process_iter(["name", "cmdline"])
+                if one.info["name"] == "slurmd"
+                and str(slurm.place()) in " ".join(one.info["cmdline"])
+            ]
+            found += [step for one in found for step in one.children(recursive=True)]
+        for one in found:
+            with contextlib.suppress(psutil.Error):
+                one.kill()
+
+
+def kill_sshd(server: SshServer) -> None:
+    """kill -9 of the server and of the connections it made."""
+    with contextlib.suppress(psutil.Error, OSError, ValueError):
+        parent = psutil.Process(server.pid)
+        for one in [parent, *parent.children(recursive=True)]:
+            with contextlib.suppress(psutil.Error):
+                one.kill()

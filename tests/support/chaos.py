@@ -1,0 +1,438 @@
+"""Everything that can go wrong, drawn by a seed: the real agent and journal in a fake world.
+
+    python -m tests.support.chaos [SEEDS] [FIRST_SEED]     many seeds, on all cores
+    python -m tests.support.chaos --trace SEED             one seed, with what happened
+
+The process dies at any boundary of journal and effect; requests and answers get lost or
+late; chain, cluster and services go away; the chain goes back, also over a customer's
+payment; clocks differ and jump; Slurm kills, requeues, suspends and forgets jobs; the
+journal is lost; a second supervisor uses the key. Whatever happens: no job runs twice,
+each ends, at most once, billed by Slurm's own times, and the credits add up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dsq.core.errors import ContractError, UnreachableError
+from dsq.core.model import JobStatus
+from dsq.core.units import CREDIT, billed_minutes
+from dsq.supervisor.lock import AnotherSupervisorError
+from dsq.supervisor.run import first_error
+from tests.support.fakes import CUSTOMER, ME, FakeSlurmJob
+from tests.support.provider import Provider, provider
+from tests.support.virtual import run_virtual
+
+SECONDS = 300.0
+"""Virtual seconds of trouble."""
+
+SETTLE_SECONDS = 6000.0
+"""Virtual seconds until all must have ended."""
+
+BREAKS = ("NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "DEADLINE", "CANCELLED", "FAILED")
+
+
+@dataclass
+class Story:
+    """One seed's run.
+
+    Attributes:
+        unbillable: Jobs whose bill cannot be compared with Slurm's record.
+        may_stop: The journal was lost: the supervisor may stop by itself, to be safe.
+    """
+
+    seed: int
+    p: Provider
+    chance: random.Random
+    jobs: list[int] = field(default_factory=list)
+    unbillable: set[int] = field(default_factory=set)
+    may_stop: bool = False
+
+    def say(self, words: str) -> None:
+        self.p.world.say(f"* {words}")
+
+    # --- what happens ----------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Draws the world and its first jobs."""
+        p, chance = self.p, self.chance
+        p.world.random = random.Random(self.seed + 1)
+        p.world.chain_skew = chance.choice((0, 0, 2, -2, 100, -100))
+        p.world.cluster_skew = chance.choice((0, 0, 3, -3, 200, -200))
+        p.chain.batches = chance.random() > 0.1
+        p.slurm.completing = chance.choice((0.0, 0.0, 3.0))
+        p.slurm.may_raise = chance.random() > 0.2
+        for _ in range(chance.randrange(3, 8)):
+            self.submit()
+
+    def submit(self) -> None:
+        """A customer's job, placed with the provider."""
+        chance = self.chance
+        seconds, code = chance.choice((0, 1, 30, 70, 200)), chance.choice((0, 0, 3))
+        job_id = self.p.chain.request(
+            credits=chance.choice((2, 4, 1000)), script=f"seconds={seconds} exit={code}"
+        )
+        self.p.chain.offer(job_id)
+        self.jobs.append(job_id)
+
+    async def trouble(self) -> None:
+        """What users and fate do for some minutes."""
+        p, chance = self.p, self.chance
+        faults = [getattr(self, name) for name in dir(self) if name.startswith("fault_")]
+        end = p.world.clock.monotonic() + SECONDS
+        while p.world.clock.monotonic() < end:
+            await asyncio.sleep(chance.expovariate(1 / 8))
+            await self.start_again()
+            fault: Callable[[], object] = chance.choice(faults)
+            self.say(fault.__name__)
+            done = fault()
+            if asyncio.iscoroutine(done):
+                await done
+            self.check_now()
+        self.heal()
+
+    async def start_again(self) -> None:
+        p = self.p
+        if p.has_stopped and self.may_stop and isinstance(p.error(), AnotherSupervisorError):
+            # What an earlier process sent looks like somebody else's work.
+            self.say("stopped by itself, and started again")
+            p.journal.close()
+            await asyncio.sleep(30)
+            p.start()
+        if p.world.is_dead:
+            down_for = self.chance.choice((0.1, 3, 60, 900 if self.seed % 5 == 0 else 3))
+            await p.restart_after_crash(down_for=down_for)
+
+    def heal(self) -> None:
+        """Everything answers again."""
+        p = self.p
+        p.slurm.is_down = p.chain.is_down = p.logs.is_down = p.chain.is_stalled = False
+        p.slurm.lose_replies = p.slurm.lose_requests = p.slurm.delay_requests = 0
+        p.scripts.error = None
+        for job in p.slurm.jobs_by_id.values():
+            if job.state == "SUSPENDED":
+                job.state = "RUNNING"
+
+    def fault_crash(self) -> None:
+        self.p.die_soon(self.chance.randrange(1, 14))
+
+    def fault_crash_again(self) -> None:
+        self.p.die_soon(self.chance.randrange(1, 40))
+
+    def fault_lost_reply(self) -> None:
+        self.p.slurm.lose_replies = self.chance.randrange(1, 3)
+
+    def fault_lost_request(self) -> None:
+        self.p.slurm.lose_requests = 1
+
+    def fault_late_request(self) -> None:
+        self.p.slurm.delay_requests = 1
+
+    def fault_cluster(self) -> None:
+        self.p.slurm.is_down = not self.p.slurm.is_down
+
+    async def fault_slurmctld_restarts(self) -> None:
+        self.p.slurm.is_down = True
+        await asyncio.sleep(self.chance.choice((1, 5)))
+        self.p.slurm.is_down = False
+
+    def fault_rpc(self) -> None:
+        self.p.chain.is_down = not self.p.chain.is_down
+
+    def fault_pool(self) -> None:
+        self.p.chain.is_stalled = not self.p.chain.is_stalled
+
+    def fault_logs(self) -> None:
+        self.p.logs.is_down = not self.p.logs.is_down
+
+    def fault_scripts(self) -> None:
+        self.p.scripts.error = None if self.p.scripts.error else UnreachableError("down")
+
+    def fault_events(self) -> None:
+        if self.p.feed is not None:
+            self.p.feed.repeats = self.chance.randrange(3)
+            self.p.feed.loses = self.chance.randrange(3)
+
+    def fault_reorganisation(self) -> None:
+        self.p.chain.reorganise(self.chance.randrange(1, 8), lambda: self.chance.random() < 0.5)
+
+    def fault_clock(self) -> None:
+        self.p.world.clock.step(self.chance.choice((-3600, -30, 30, 3600)))
+
+    def fault_cancel(self) -> None:
+        with contextlib.suppress(ContractError):
+            self.p.chain.cancel(self.chance.choice(self.jobs))
+
+    def fault_top_up(self) -> None:
+        with contextlib.suppress(ContractError):
+            self.p.chain.top_up(self.chance.choice(self.jobs), 2 * CREDIT)
+
+    def fault_placed_again(self) -> None:
+        self.place_again()
+
+    def fault_new_job(self) -> None:
+        if len(self.jobs) < 12:
+            self.submit()
+
+    def fault_broken_job(self) -> None:
+        """Slurm ends a running job."""
+        if job := self._one("RUNNING"):
+            self.p.slurm.kill(job.id, self.chance.choice(BREAKS), signal=9)
+
+    def fault_boot_failure(self) -> None:
+        """The nodes of a job do not start."""
+        if job := self._one("PENDING"):
+            self.p.slurm.kill(job.id, "BOOT_FAIL", signal=0)
+
+    def fault_requeue(self) -> None:
+        if job := self._one("RUNNING"):
+            self.unbillable.add(int(job.spec.name, 16))
+            self.p.slurm.requeue(job.id)
+
+    def fault_suspended(self) -> None:
+        if job := self._one("RUNNING", "SUSPENDED"):
+            job.state = "SUSPENDED" if job.state == "RUNNING" else "RUNNING"
+
+    def fault_forgotten(self) -> None:
+        """Slurm loses its record of a job that has ended."""
+        if job := self._one("COMPLETED", "FAILED", "CANCELLED"):
+            self.unbillable.add(int(job.spec.name, 16))
+            self.p.slurm.forget(job.id)
+
+    async def fault_stop(self) -> None:
+        """SIGTERM, and a new start."""
+        p = self.p
+        if p.world.is_dead or p.world.crash_at:
+            return
+        took = await p.stop()
+        if took > 5:
+            p.world.violated(f"the stop took {took:.1f} s")
+        await asyncio.sleep(self.chance.choice((0.5, 100)))
+        p.start()
+
+    async def fault_lost_journal(self) -> None:
+        """Killed, and the journal is gone: only some seeds."""
+        if self.seed % 4 == 0 and self.p.chain.batches and self.chance.random() < 0.5:
+            self.may_stop = True
+            await self.p.kill()
+            for path in self.p.settings.state_dir.glob("journal.db*"):
+                path.unlink()
+            self.p.start()
+
+    def _one(self, *states: str) -> FakeSlurmJob | None:
+        jobs = [job for job in self.p.slurm.jobs_by_id.values() if job.state in states]
+        return self.chance.choice(jobs) if jobs else None
+
+    def place_again(self) -> None:
+        """What was handed back is placed again."""
+        for job_id in self.jobs:
+            if self.p.job(job_id).status is JobStatus.PENDING:
+                self.p.chain.offer(job_id)
+
+    # --- what must hold ----------------------------------------------------------------------
+
+    async def settled(self) -> None:
+        """Waits until each job has ended; what nobody knows any more is ended by the grid."""
+        p = self.p
+        began = p.world.clock.monotonic()
+
+        def done() -> bool:
+            self.place_again()
+            waited = p.world.clock.monotonic() - began
+            if waited > SETTLE_SECONDS / 2 and not p.world.is_dead:
+                self.expire_left_alone()
+            return (
+                not p.world.is_dead
+                and all(p.job(job_id).status.is_final for job_id in self.jobs)
+                and not p.journal.open_records()
+            )
+
+        end = began + SETTLE_SECONDS
+        while not done():
+            await self.start_again()
+            assert p.world.clock.monotonic() < end, "not all jobs have ended"
+            await asyncio.sleep(0.5)
+
+    def expire_left_alone(self) -> None:
+        """The grid's exit, for jobs that the provider lost with its journal."""
+        for job_id in self.jobs:
+            is_running = self.p.job(job_id).status is JobStatus.RUNNING
+            if is_running and self.p.record(job_id) is None:
+                self.say(f"job {job_id} expires")
+                self.unbillable.add(job_id)
+                self.p.chain.expire(job_id)
+
+    def check_now(self) -> None:
+        """What holds at every moment."""
+        p = self.p
+        assert not p.world.violations, p.world.violations
+        for job_id, ends in p.chain.ends.items():
+            assert len(ends) <= 1, f"job {job_id} ended twice: {ends}"
+        deposits = sum(p.job(job_id).cost.max_cost for job_id in self.jobs)
+        held = sum(
+            p.job(job_id).cost.max_cost for job_id in self.jobs if not p.job(job_id).status.is_final
+        )
+        paid = p.chain.balances.get(ME, 0) + p.chain.balances.get(CUSTOMER, 0) + p.chain.state.fees
+        assert paid + held == deposits, f"credits drift: {paid} + {held} != {deposits}"
+
+    def check_ends(self) -> None:
+        """What holds when all is over."""
+        self.check_now()
+        for job_id in self.jobs:
+            self._check_job(job_id)
+
+    def _check_job(self, job_id: int) -> None:
+        p = self.p
+        job = p.job(job_id)
+        accepted = p.accepted(job_id)
+        for one in accepted:
+            if one.spec.token in p.slurm.given_up:
+                continue  # it came late, and its script ends at once
+            assert one.state not in ("PENDING", "RUNNING", "SUSPENDED", "COMPLETING"), (
+                f"job {job_id} ended on chain and goes on in Slurm as {one.id}"
+            )
+        ran = [one for one in accepted if one.runs]
+        assert len(ran) <= 1, f"job {job_id} ran {len(ran)} times"
+        if job.status is JobStatus.FINISHED:
+            assert ran, f"job {job_id} is FINISHED and never ran"
+            assert ran[0].state == "COMPLETED", f"job {job_id} is FINISHED, Slurm: {ran[0].state}"
+        if job_id in self.unbillable:
+            return
+        minutes = p.chain.bills.get(job_id, 0)
+        if minutes and ran:
+            true = billed_minutes(ran[0].end - ran[0].start)
+            began = ran[0].start - p.world.cluster_skew
+            if p.chain.state.terms[job_id].claimed_at - p.world.chain_skew > began:
+                # The claim was rolled back and came again later: nobody pays for the time before.
+                assert minutes <= true, f"job {job_id} was billed {minutes} min, it took {true}"
+                return
+            assert minutes == true, f"job {job_id} was billed {minutes} min, it took {true}"
+        if ran and ran[0].state == "COMPLETED" and job.status is not JobStatus.CANCELLED:
+            assert job.status is JobStatus.FINISHED, f"job {job_id}: {job.status.name}"
+            assert minutes, f"job {job_id} is not paid"
+
+
+async def play(seed: int, folder: Path) -> list[str]:
+    """Plays one seed; raises what did not hold. Returns the trace."""
+    if seed % 10 == 9:
+        return await play_rivals(seed, folder)
+    async with provider(folder) as p:
+        story = Story(seed, p, random.Random(seed))
+        with traced(p):
+            story.begin()
+            await story.trouble()
+            await story.settled()
+            story.check_ends()
+        return p.world.trace
+
+
+@contextlib.contextmanager
+def traced(p: Provider) -> Iterator[None]:
+    """Puts what happened beside an error."""
+    try:
+        yield
+    except Exception as error:
+        tail = "\n".join(p.world.trace[-60:])
+        raise AssertionError(f"{error}\n{tail}") from error
+
+
+async def play_rivals(seed: int, folder: Path) -> list[str]:
+    """Two supervisors with one key on two machines, one cluster: one of them gives way."""
+    chance = random.Random(seed)
+    async with provider(folder / "a") as p:
+        story = Story(seed, p, chance)
+        with traced(p):
+            for _ in range(4):
+                story.submit()
+            await asyncio.sleep(chance.choice((0, 5, 40, 100)))
+            rival = p.rival(folder / "b")
+            task = rival.start_task()
+            for _ in range(6):
+                await asyncio.sleep(chance.expovariate(1 / 30))
+                story.submit()
+                story.check_now()
+            await asyncio.sleep(400)
+            stopped = [one for one in (p, rival) if one.has_stopped]
+            assert stopped, "two supervisors work with one key"
+            for one in stopped:
+                assert isinstance(one.error(), AnotherSupervisorError), one.error()
+            if not rival.has_stopped:
+                await rival.stop()
+            with contextlib.suppress(BaseException):
+                await task
+            story.may_stop = True
+            await story.settled()
+            # A job may have met two supervisors: its bill is checked, its end is not.
+            story.check_now()
+        return p.world.trace
+
+
+def run_seed(seed: int) -> str:
+    """Plays a seed; "" or what went wrong."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    base = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    folder = Path(tempfile.mkdtemp(prefix="dsq-chaos-", dir=base))
+    try:
+        run_virtual(play(seed, folder))
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            raise
+        if isinstance(error, BaseExceptionGroup):
+            error = first_error(error)
+        return f"{type(error).__name__}: {error}"
+    finally:
+        logging.disable(before)
+        shutil.rmtree(folder, ignore_errors=True)
+    return ""
+
+
+def run_seeds(first: int, count: int, *, workers: int | None = None) -> int:
+    """Plays seeds on all cores; prints those that fail. Returns how many did."""
+    failed = 0
+    began = time.monotonic()
+    with ProcessPoolExecutor(workers or os.cpu_count()) as pool:
+        numbers = range(first, first + count)
+        for seed, problem in zip(numbers, pool.map(run_seed, numbers, chunksize=8), strict=True):
+            if problem:
+                failed += 1
+                head, *tail = problem.splitlines()
+                print(f"seed {seed} failed: {head}", flush=True)
+                if failed <= 3:
+                    print("\n".join(tail[-40:]), flush=True)
+            done = seed - first + 1
+            if done % 1000 == 0:
+                print(f"{done} seeds in {time.monotonic() - began:.0f} s", flush=True)
+    return failed
+
+
+def main(words: list[str]) -> int:
+    """The command line."""
+    if words[:1] == ["--trace"]:
+        folder = Path(tempfile.mkdtemp(prefix="dsq-chaos-"))
+        try:
+            print("\n".join(run_virtual(play(int(words[1]), folder))))
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        return 0
+    count = int(words[0]) if words else 200
+    first = int(words[1]) if len(words) > 1 else 0
+    failed = run_seeds(first, count)
+    print(f"{count} seeds, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,212 @@
+"""Many submissions on one session: each outcome is its own, and half an answer is none."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dsq.core.errors import UnreachableError
+from dsq.supervisor.scheduler.port import Completed
+from dsq.supervisor.scheduler.slurm_tools import SlurmTools
+from dsq.supervisor.scheduler.submissions import (
+    MOST_TOGETHER,
+    NO_FOLDER,
+    SESSIONS,
+    Outcome,
+    Submissions,
+    loop_text,
+    outcomes,
+)
+from dsq.supervisor.scheduler.transport import LocalTransport
+
+
+class Line(LocalTransport):
+    """This machine; counts sessions, and can cut their answers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sessions = 0
+        self.cut = 0
+        self.broken = False
+
+    async def run(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        timeout: float = 30.0,
+        env: Mapping[str, str] | None = None,
+    ) -> Completed:
+        if "sh" not in argv:
+            return await super().run(argv, stdin=stdin, timeout=timeout, env=env)
+        self.sessions += 1
+        if self.broken:
+            raise UnreachableError("The line broke.")
+        done = await super().run(argv, stdin=stdin, timeout=timeout, env=env)
+        if self.cut:
+            return Completed(done.returncode, done.stdout[: self.cut], done.stderr)
+        return done
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> str:
+    """Stands in for sbatch: says what it read, where it is, and fails if it is told to."""
+    path = tmp_path / "sbatch"
+    path.write_text(
+        '#!/bin/sh\necho "warning of $1" >&2\n'
+        'case $1 in fail*) exit "${1#fail}" ;; killed) kill -9 $$ ;; esac\n'
+        'printf "%s;" "$1"; cat; pwd\n'
+    )
+    path.chmod(0o755)
+    return str(path)
+
+
+def made(line: Line) -> Submissions:
+    tools = SlurmTools(line, bin_dir="", keep_env=(), timeout=10.0)
+    return Submissions(tools, 10.0, ["echo", "--jobs="])
+
+
+async def test_each_gets_its_own_script_folder_and_answer(program: str, tmp_path: Path) -> None:
+    """Sixty at once on few sessions; scripts of any bytes and any length, no byte goes astray."""
+    line = Line()
+    many = made(line)
+    scripts = [(b"x%d\n" % n) * (n * 37) + bytes([n + 1, 255]) for n in range(60)]
+
+    async def one(n: int) -> Completed:
+        folder = str(tmp_path / "w" / f"{n} '\"$x")
+        return (await many.submit(folder, [program, f"a{n}"], scripts[n])).done
+
+    done = await asyncio.gather(*(one(n) for n in range(60)))
+    for n, each in enumerate(done):
+        folder = f"{tmp_path}/w/{n} '\"$x"
+        assert each.returncode == 0
+        assert each.stderr.decode() == f"warning of a{n}\n"
+        text = scripts[n].decode("utf-8", "replace")
+        assert each.stdout.decode() == f"a{n};{text}{folder}\n"
+        assert (Path(folder).stat().st_mode & 0o777) == 0o700
+    assert line.sessions < 30
+
+
+async def test_one_that_fails_stops_no_other(program: str, tmp_path: Path) -> None:
+    """A refusal, a signal and a folder that cannot be made, each with its own code."""
+    line = Line()
+    many = made(line)
+    (tmp_path / "file").write_text("")
+    wanted = [
+        ("ok1", str(tmp_path / "1")),
+        ("fail3", str(tmp_path / "2")),
+        ("no", str(tmp_path / "file" / "x")),
+        ("killed", str(tmp_path / "3")),
+        ("ok2", str(tmp_path / "4")),
+    ]
+    # The first ones take all sessions, so that the rest go together.
+    busy = [many.submit(str(tmp_path / "b"), [program, "b"], b"") for _ in range(SESSIONS)]
+    done = await asyncio.gather(
+        *busy, *(many.submit(folder, [program, word], b"s") for word, folder in wanted)
+    )
+    assert [each.done.returncode for each in done[SESSIONS:]] == [0, 3, NO_FOLDER, 137, 0]
+    assert done[-1].done.stdout.startswith(b"ok2;s")
+
+
+async def test_a_script_that_was_not_read_never_runs_into_the_next(
+    program: str, tmp_path: Path
+) -> None:
+    """A command that fails before it has read its script, or is killed, leaves nothing over."""
+    line = Line()
+    many = made(line)
+    large = b"secret\n" * 100_000
+    busy = [many.submit(str(tmp_path / "b"), [program, "b"], b"") for _ in range(SESSIONS)]
+    words = ["fail3", "ok1", "killed", "ok2", "fail1", "ok3"] * 4
+    done = await asyncio.gather(
+        *busy,
+        *(
+            many.submit(
+                str(tmp_path / f"{n}"), [program, word], b"mine" if word[0] == "o" else large
+            )
+            for n, word in enumerate(words)
+        ),
+    )
+    for n, (word, each) in enumerate(zip(words, done[SESSIONS:], strict=True)):
+        if word.startswith("ok"):
+            assert each.done.stdout.decode() == f"{word};mine{tmp_path}/{n}\n"
+        else:
+            assert each.done.returncode in (3, 137, 1)
+
+
+async def test_half_an_answer_is_none(program: str, tmp_path: Path) -> None:
+    """What was printed before the line was cut is known; the rest is not."""
+    line = Line()
+    many = made(line)
+    whole = await many.submit(str(tmp_path / "0"), [program, "w"], b"")
+    assert whole.done.returncode == 0
+    line.cut = 60
+    with pytest.raises(UnreachableError):
+        await many.submit(str(tmp_path / "1"), [program, "x"], b"")
+    line.cut, line.broken = 0, True
+    results = await asyncio.gather(
+        *(many.submit(str(tmp_path / "2"), [program, "x"], b"") for _ in range(9)),
+        return_exceptions=True,
+    )
+    assert {type(result) for result in results} == {UnreachableError}
+    line.broken = False
+    assert (await many.submit(str(tmp_path / "3"), [program, "y"], b"")).done.returncode == 0
+
+
+async def test_one_alone_goes_at_once(program: str, tmp_path: Path) -> None:
+    """And a caller that is cancelled leaves the others on its session alone."""
+    line = Line()
+    many = made(line)
+    tasks = [
+        asyncio.create_task(many.submit(str(tmp_path / str(n)), [program, f"{n}"], b""))
+        for n in range(SESSIONS * 3)
+    ]
+    await asyncio.sleep(0)
+    tasks[1].cancel()
+    done = await asyncio.gather(*tasks, return_exceptions=True)
+    assert isinstance(done[1], asyncio.CancelledError)
+    assert all(isinstance(each, Outcome) for n, each in enumerate(done) if n != 1)
+    assert MOST_TOGETHER > 1
+
+
+WHOLE = "@m begin\nw1\n@m end 0\n41\n@m begin\n@m end 1\n\n@m all\nqueue"
+
+
+@given(st.integers(0, len(WHOLE)))
+def test_no_cut_turns_into_another_answer(at: int) -> None:
+    """Every prefix gives the right outcome or none."""
+    right = [Completed(0, b"41\n", b"w1\n"), Completed(1, b"\n", b"")]
+    found = outcomes("@m", WHOLE[:at], 2)
+    assert len(found) == 2
+    for got, want in zip(found, right, strict=True):
+        assert got is None or got.done == want
+    assert outcomes("@m", WHOLE, 2) == [Outcome(want, "queue") for want in right]
+
+
+async def test_the_queue_is_asked_for_those_that_were_taken(tmp_path: Path) -> None:
+    """Once a session, with the ids that were printed; none when nothing was taken."""
+    sbatch = tmp_path / "sbatch"
+    sbatch.write_text('#!/bin/sh\ncat >/dev/null\n[ $1 != 0 ] || exit 1\necho "$1;cluster"\n')
+    sbatch.chmod(0o755)
+    many = made(Line())
+    done = await many.submit(str(tmp_path / "a"), [str(sbatch), "41"], b"")
+    assert (done.done.stdout, done.queue) == (b"41;cluster\n", "--jobs=41\n")
+    none = await many.submit(str(tmp_path / "b"), [str(sbatch), "0"], b"")
+    assert (none.done.returncode, none.queue) == (1, "")
+
+
+def test_the_loop_is_sound() -> None:
+    """shellcheck finds nothing in it, whatever the lengths."""
+    for words, asking in ((1, 1), (14, 6)):
+        done = subprocess.run(
+            ["shellcheck", "-s", "sh", "-"],
+            input=loop_text(words, asking),
+            capture_output=True,
+            text=True,
+        )
+        assert done.stdout == ""

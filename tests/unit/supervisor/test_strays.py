@@ -1,0 +1,174 @@
+"""A lost journal, a second supervisor, a clock that is set, a chain that goes back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from dsq.core.model import JobStatus
+from dsq.core.units import CREDIT
+from dsq.supervisor.lock import AnotherSupervisorError
+from dsq.supervisor.strays import LISTEN_SECONDS
+from dsq.supervisor.tokens import attempt_token
+from tests.support.provider import Provider, provider
+from tests.support.virtual import run_virtual
+
+
+def scenario(tmp_path: Path, story: Callable[[Provider], Awaitable[None]], **options: Any) -> None:
+    """Runs a story in virtual time."""
+
+    async def main() -> None:
+        async with provider(tmp_path, **options) as made:
+            await story(made)
+
+    run_virtual(main())
+
+
+async def lose_journal(p: Provider) -> None:
+    """kill -9, and the journal's file is gone."""
+    await p.kill()
+    for path in p.settings.state_dir.glob("journal.db*"):
+        path.unlink()
+    p.start()
+
+
+def test_a_job_whose_journal_was_lost_is_known_by_its_token(tmp_path: Path) -> None:
+    """It runs on in Slurm, is taken up again, reported once and billed by Slurm's times."""
+
+    async def story(p: Provider) -> None:
+        job_id = p.chain.request(script="seconds=400")
+        p.chain.offer(job_id)
+        await p.until(lambda: p.job(job_id).status is JobStatus.RUNNING, 20)
+        await lose_journal(p)
+        await p.until_over(job_id)
+        assert p.chain.ends[job_id] == [(JobStatus.FINISHED, 6, "", 0)]
+        assert len(p.accepted(job_id)) == 1
+
+    scenario(tmp_path, story)
+
+
+def test_a_claim_whose_journal_was_lost_is_handed_back(tmp_path: Path) -> None:
+    """Nothing is submitted for it; it comes back as a claim of its own, and runs."""
+
+    async def story(p: Provider) -> None:
+        p.slurm.is_down = True
+        await asyncio.sleep(1)
+        p.slurm.is_down = False
+        p.scripts.error = RuntimeError("no script")
+        job_id = p.chain.request(script="seconds=5")
+        p.chain.offer(job_id)
+        await p.until(lambda: p.job(job_id).status is JobStatus.SCHEDULED, 20)
+        p.scripts.error = None
+        began = p.world.clock.monotonic()
+        await lose_journal(p)
+        await p.until(lambda: p.job(job_id).status is JobStatus.PENDING, 300)
+        assert p.world.clock.monotonic() - began >= LISTEN_SECONDS
+        assert p.accepted(job_id) == []
+        p.chain.offer(job_id)
+        await p.until_over(job_id)
+        assert p.chain.ends[job_id][0][0] is JobStatus.FINISHED
+
+    scenario(tmp_path, story)
+
+
+def test_a_running_job_without_its_token_is_left_alone(tmp_path: Path) -> None:
+    """Another key's secret made the token: it is neither adopted, ended nor submitted."""
+
+    async def story(p: Provider) -> None:
+        job_id = p.chain.request(script="seconds=4000")
+        p.chain.offer(job_id)
+        await p.until(lambda: p.job(job_id).status is JobStatus.RUNNING, 20)
+        p.slurm.tokens.clear()
+        p.slurm.fences.clear()
+        await lose_journal(p)
+        await asyncio.sleep(200)
+        assert p.job(job_id).status is JobStatus.RUNNING
+        assert p.record(job_id) is None
+        assert [job.state for job in p.accepted(job_id)] == ["RUNNING"]
+
+    scenario(tmp_path, story)
+
+
+def test_a_second_supervisor_with_the_same_key_gives_way(tmp_path: Path) -> None:
+    """Who hears of a claim that it did not send stops, with exit code 75. Where each claimed a
+    job in one block, both do."""
+
+    async def story(p: Provider) -> None:
+        await asyncio.sleep(5)
+        rival = p.rival(tmp_path / "rival")
+        task = rival.start_task()
+        await asyncio.sleep(5)
+        jobs = [p.chain.request(script="seconds=30") for _ in range(2)]
+        for job_id in jobs:
+            p.chain.offer(job_id)
+        await asyncio.sleep(60)
+        stopped = [one for one in (p, rival) if one.has_stopped]
+        assert stopped
+        for one in stopped:
+            error = one.error()
+            assert isinstance(error, AnotherSupervisorError)
+            assert error.exit_code == 75
+        for job_id in jobs:
+            assert sum(job.runs for job in p.accepted(job_id)) <= 1
+        if task.done():
+            rival.journal.close()
+        else:
+            await rival.stop()
+
+    scenario(tmp_path, story)
+
+
+def test_tokens_come_out_the_same_and_cannot_be_guessed() -> None:
+    """The same for one attempt, another for each job, claim, attempt and key."""
+    token = attempt_token(b"seed", 7, 1000, 1)
+    assert token == attempt_token(b"seed", 7, 1000, 1)
+    others = {
+        attempt_token(b"seed", 8, 1000, 1),
+        attempt_token(b"seed", 7, 1001, 1),
+        attempt_token(b"seed", 7, 1000, 2),
+        attempt_token(b"other", 7, 1000, 1),
+        attempt_token(b"", 7, 1000, 1),
+        attempt_token(b"seed", 7, 0, 1),
+    }
+    assert len(others | {token}) == 7
+    assert all(len(one) == 16 for one in others)
+
+
+def test_a_top_up_that_the_chain_dropped_is_taken_back(tmp_path: Path) -> None:
+    """The limit goes down to what is paid, and the job is out of credits there."""
+
+    async def story(p: Provider) -> None:
+        job_id = p.chain.request(credits=4, script="seconds=900")
+        p.chain.offer(job_id)
+        await p.until(lambda: p.job(job_id).status is JobStatus.RUNNING, 20)
+        p.chain.top_up(job_id, 20 * CREDIT)
+        await p.until(lambda: p.accepted(job_id)[0].limit == 21, 20)
+        p.chain.reorganise(6, lambda: True)
+        await p.until(lambda: p.accepted(job_id)[0].limit == 3, 60)
+        await p.until_over(job_id)
+        assert p.chain.ends[job_id] == [(JobStatus.OUT_OF_CREDITS, 3, "", 0)]
+
+    scenario(tmp_path, story)
+
+
+def test_a_clock_that_is_set_calls_no_job_lost(tmp_path: Path) -> None:
+    """An hour forward while Slurm shows the job no more: the grace begins anew."""
+
+    async def story(p: Provider) -> None:
+        p.slurm.min_job_age = 0
+        job_id = p.chain.request(script="seconds=200")
+        p.chain.offer(job_id)
+        await p.until(lambda: p.job(job_id).status is JobStatus.RUNNING, 20)
+        await asyncio.sleep(190)
+        p.slurm.is_down = True
+        await asyncio.sleep(30)
+        p.slurm.is_down = False
+        back = p.world.clock.monotonic()
+        await asyncio.sleep(10)
+        p.world.clock.step(3600)
+        await p.until_over(job_id)
+        assert p.world.clock.monotonic() - back >= 120
+
+    scenario(tmp_path, story)
