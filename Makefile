@@ -82,7 +82,9 @@ gas-update: contracts/node_modules
 
 coverage: contracts/node_modules ## lines of the contracts that the tests reach
 	cd contracts && FROM_SOURCE=true $(FORGE) coverage --ir-minimum \
-		--no-match-coverage "test|node_modules" --no-match-contract "InvariantsTest|GasTest"
+		--no-match-coverage "test|node_modules" --no-match-contract "InvariantsTest|GasTest" \
+		--report summary --report lcov --report-file node_modules/.forge/lcov.info
+	$(BIN)/python -m tests.support.coverage contracts/node_modules/.forge/lcov.info
 
 # Slither wants an older web3 than dsq, so it has an environment of its own.
 .slither/bin/slither:
@@ -128,7 +130,7 @@ chaos: dev ## the provider's work with every fault there is: SEEDS=10000 FIRST_S
 
 test-slow: dev ## the long rest
 	@$(BIN)/python -m tests.support.prepare
-	$(MAKE) -s forge-test-slow mutations
+	$(MAKE) -s forge-test-slow mutations coverage
 	$(MAKE) -s chaos SEEDS=10000
 	$(BIN)/pytest -q -m slow tests
 

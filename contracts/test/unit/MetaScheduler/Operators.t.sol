@@ -203,6 +203,11 @@ contract OperatorsTest is Grid {
         scheduler.setEnableRequestNewJob(false);
     }
 
+    function test_setEnableRequestNewJob_WhenTheCallerIsTheAdministrator(bool on) external {
+        scheduler.setEnableRequestNewJob(on);
+        vm.assertTrue(scheduler.enableRequestNewJob() == on);
+    }
+
     function test_acceptDefaultAdminTransfer_WhenTheCallerWasNotNamed(address caller) external {
         vm.assume(caller != BOB);
         scheduler.beginDefaultAdminTransfer(BOB);

@@ -350,6 +350,14 @@ contract ProvidersTest is Grid {
         vm.assertEq(statusOf(running), 6);
     }
 
+    function test_reportJobs_WhenTheJobIsAnothers() external {
+        bytes32 id = jobAt(JobStatus.Running);
+        uint256 now_ = vm.getBlockTimestamp();
+        vm.prank(P2);
+        scheduler.reportJobs(reportOf(id, JobStatus.Finished, now_, now_));
+        vm.assertEq(statusOf(id), 3);
+    }
+
     function test_reportJobs_WhenARunningJobIsReportedRunning(uint16 time) external {
         bytes32 id = jobAt(JobStatus.Running);
         pass(time);
