@@ -8,7 +8,7 @@ export UV_PYTHON_DOWNLOADS := never
 export DSQ_CACHE_DIR
 
 .PHONY: help setup dev demo check format lint types imports contracts contracts-check forge-test \
-	forge-test-slow gas gas-update coverage slither proto docs test unit integration test-slow bench \
+	forge-test-slow mutations gas gas-update coverage slither proto docs test unit integration test-slow bench \
 	chaos clean
 
 help: ## this list
@@ -71,6 +71,9 @@ forge-test: contracts/node_modules ## the contracts' tests: units, fuzz, invaria
 forge-test-slow: contracts/node_modules
 	cd contracts && FOUNDRY_PROFILE=slow $(FORGE) test
 
+mutations: dev contracts/node_modules ## break the contracts and see that their tests notice
+	PATH="$(CURDIR)/contracts/node_modules/.bin:$$PATH" $(BIN)/python -m tests.support.mutations
+
 gas: contracts/node_modules ## compare the gas of each step with the snapshot
 	cd contracts && FOUNDRY_PROFILE=gas $(FORGE) test
 
@@ -125,7 +128,7 @@ chaos: dev ## the provider's work with every fault there is: SEEDS=10000 FIRST_S
 
 test-slow: dev ## the long rest
 	@$(BIN)/python -m tests.support.prepare
-	$(MAKE) -s forge-test-slow
+	$(MAKE) -s forge-test-slow mutations
 	$(MAKE) -s chaos SEEDS=10000
 	$(BIN)/pytest -q -m slow tests
 

@@ -2,6 +2,7 @@
 //
 //   node compile.cjs           writes the artifacts
 //   node compile.cjs --check   exits with 1 if the artifacts differ from the sources
+//   node compile.cjs A B       does so for the contracts A and B alone
 //
 // Packages (solc, OpenZeppelin) come from node_modules beside this file (`npm ci --ignore-scripts`),
 // or from the folder that NODE_ROOT names. The output is the same on every machine.
@@ -78,8 +79,8 @@ function isOurs({ severity, errorCode, sourceLocation }) {
   return severity === 'warning' && !isPackage && !ALLOWED_WARNINGS.has(errorCode);
 }
 
-/** The text of each artifact, by contract name. */
-function compile() {
+/** The text of the artifact of each of these contracts, by name. */
+function compile(names) {
   let solc;
   try {
     solc = require(path.join(packageRoot, 'solc'));
@@ -89,13 +90,16 @@ function compile() {
   const input = {
     language: 'Solidity',
     sources: Object.fromEntries(solidityFiles(sourceRoot)),
-    settings: { ...SETTINGS, outputSelection: { '*': { '*': OUTPUTS } } },
+    settings: {
+      ...SETTINGS,
+      outputSelection: Object.fromEntries(names.map((name) => [`src/${name}.sol`, { [name]: OUTPUTS }])),
+    },
   };
   const output = JSON.parse(solc.compile(JSON.stringify(input), { import: readImport }));
   const problems = (output.errors || []).filter(isOurs);
   if (problems.length) fail(problems.map((problem) => problem.formattedMessage).join('\n'));
   return Object.fromEntries(
-    CONTRACTS.map((name) => {
+    names.map((name) => {
       const contract = output.contracts[`src/${name}.sol`][name];
       const size = contract.evm.deployedBytecode.object.length / 2;
       if (size > SIZE_LIMIT) fail(`${name} has ${size} bytes of code; ${SIZE_LIMIT} are allowed.`);
@@ -115,7 +119,10 @@ function compile() {
 
 function main() {
   const check = process.argv.includes('--check');
-  const artifacts = compile();
+  const named = process.argv.slice(2).filter((word) => !word.startsWith('--'));
+  const unknown = named.filter((name) => !CONTRACTS.includes(name));
+  if (unknown.length) fail(`There is no contract ${unknown.join(', ')}; there are ${CONTRACTS.join(', ')}.`);
+  const artifacts = compile(named.length ? named : CONTRACTS);
   if (!check) fs.mkdirSync(artifactRoot, { recursive: true });
   const stale = [];
   for (const [name, { size, text }] of Object.entries(artifacts)) {

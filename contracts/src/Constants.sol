@@ -25,6 +25,15 @@ contract Constants is IConstants, Ownable2Step {
     /// @notice Least `providerTimeout` in minutes: a restart must not cost a provider its jobs.
     uint256 public constant MIN_PROVIDER_TIMEOUT = 60;
 
+    /// @dev The parameters; each has a getter of its name.
+    /// @param minimumAmount Least credit-wei that a new job locks.
+    /// @param deepsquareCut Percent.
+    /// @param billDurationDeltaMinute Minutes; for old clients.
+    /// @param topUpSliceDurationMin Minutes of a delegated top-up.
+    /// @param cancellationFeeMinute Minutes; for old clients.
+    /// @param claimJobTimeout Minutes until an unclaimed job is taken back.
+    /// @param cancelTimeout Minutes to answer a cancel request.
+    /// @param providerTimeout Minutes that a provider may be silent or shut out.
     struct Values {
         uint80 minimumAmount;
         uint8 deepsquareCut;

@@ -4,6 +4,10 @@ pragma solidity ^0.8.20;
 /// @title A list that is read in pages and from which anything can be taken out
 /// @notice Ids count up from 1 and are never used again; zero means none.
 abstract contract DoubleLinkedList {
+    /// @param id Its own id.
+    /// @param next Id of the one behind it; zero if it is the last.
+    /// @param prev Id of the one before it; zero if it is the first.
+    /// @param data What it holds.
     struct Object {
         uint256 id;
         uint256 next;

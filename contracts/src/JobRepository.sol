@@ -42,6 +42,7 @@ contract JobRepository is IJobRepository, TwoStepAdmin {
     uint256 private constant STEP_MASK = (1 << StateCodec.OWN_BITS) - 1;
 
     /// @param state See StateCodec; `rest` is only read if `outcome` says so.
+    /// @param lastError The words that the job ended with.
     struct Record {
         PackedState state;
         string lastError;

@@ -4,6 +4,8 @@ pragma solidity ^0.8.20;
 import {JobStatus} from "./Job.sol";
 
 /// @notice Which job goes to which provider.
+/// @param jobId The job.
+/// @param providerAddr The provider.
 struct Placement {
     bytes32 jobId;
     address providerAddr;

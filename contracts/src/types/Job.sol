@@ -25,13 +25,17 @@ enum StorageType {
 }
 
 /// @notice A fact about a provider, or a demand of a job.
+/// @param key What it is about.
+/// @param value What is said about it.
 struct Label {
     string key;
     string value;
 }
 
 /// @notice A demand on a label: the provider's label `label.key` must stand in `op` to
-/// `label.value`. `op` is ASCII padded with NUL: `==`, `!=`, `<`, `<=`, `>`, `>=` or `in`.
+/// `label.value`.
+/// @param label The key, and what the provider's value is compared with.
+/// @param op ASCII padded with NUL: `==`, `!=`, `<`, `<=`, `>`, `>=` or `in`.
 struct Affinity {
     Label label;
     bytes2 op;
@@ -58,6 +62,10 @@ struct JobDefinition {
 }
 
 /// @notice The numbers of a JobDefinition: what a job needs of whoever runs it.
+/// @param gpus GPUs of the whole job.
+/// @param memPerCpu MB a hardware thread.
+/// @param cpusPerTask Hardware threads a task.
+/// @param ntasks Number of tasks.
 struct Demand {
     uint64 gpus;
     uint64 memPerCpu;
@@ -96,7 +104,15 @@ struct JobTime {
 
 /// @notice A job.
 /// @param jobId A sequential number, from 1.
+/// @param status Where it stands.
+/// @param customerAddr Who requested it and pays.
 /// @param providerAddr The provider it is placed with; zero while there is none.
+/// @param definition What it needs.
+/// @param cost Its money.
+/// @param time Its times.
+/// @param jobName A name for people.
+/// @param hasCancelRequest Whether its customer asked for the end.
+/// @param lastError The words that it ended with.
 /// @param exitCode The wait status its provider reported (exit code 3 is 768).
 struct Job {
     bytes32 jobId;
@@ -113,6 +129,11 @@ struct Job {
 }
 
 /// @notice The times of a job that change, as in JobTime.
+/// @param start When it began to run; its end if it never ran.
+/// @param end When it ended.
+/// @param cancelRequestTimestamp When its customer asked for the end.
+/// @param blockNumberStateChange The block of the last change of status.
+/// @param panicTimestamp When it panicked.
 struct JobClock {
     uint256 start;
     uint256 end;
@@ -121,7 +142,14 @@ struct JobClock {
     uint256 panicTimestamp;
 }
 
-/// @notice The part of a job that changes: all that its life cycle depends on.
+/// @notice The part of a job that changes: all that its life cycle depends on; as in Job.
+/// @param status Where it stands.
+/// @param customerAddr Who requested it and pays.
+/// @param providerAddr The provider it is placed with; zero while there is none.
+/// @param cost Its money.
+/// @param time Its times, but the submission.
+/// @param hasCancelRequest Whether its customer asked for the end.
+/// @param exitCode The wait status its provider reported.
 struct JobState {
     JobStatus status;
     address customerAddr;

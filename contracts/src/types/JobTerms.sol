@@ -29,8 +29,10 @@ struct JobTerms {
 }
 
 /// @notice JobTerms as they are stored, in one slot.
+/// @param escrow As in JobTerms.
 /// @param rate A rate of more than a million credits a minute is stored as 2^80 - 1 wei.
 /// @param isClaimed Whether `since` is `claimedAt`; it is `placedAt` before the claim.
+/// @param since Unix seconds of the placement, then of the claim.
 /// @param seenAfter `seenAt` in seconds after the claim, at most 194 days.
 /// @param termsId Which parameters: all that ever were are kept, with a number.
 struct PackedTerms {

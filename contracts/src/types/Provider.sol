@@ -27,6 +27,9 @@ struct ProviderPrices {
 
 /// @notice A provider, approved or proposed.
 /// @param addr Its account; zero in an empty record.
+/// @param providerHardware What it has.
+/// @param providerPrices What it costs.
+/// @param labels Facts that jobs can ask for.
 /// @param isBanned Whether it is shut out.
 struct Provider {
     address addr;

@@ -100,6 +100,8 @@ contract InvariantsTest {
 
     // ---- Money ----------------------------------------------------------------------------------
 
+    /// forge-config: default.fuzz.seed = "0x1"
+    /// forge-config: slow.fuzz.seed = "0x1"
     function invariant_balancesAddUpToWhatWasMinted() external view {
         uint256 sum = credit.balanceOf(address(scheduler)) + credit.balanceOf(address(handler))
             + credit.balanceOf(address(0xCAFE));
@@ -111,11 +113,15 @@ contract InvariantsTest {
         vm.assertEq(credit.totalSupply(), handler.minted());
     }
 
+    /// forge-config: default.fuzz.seed = "0x2"
+    /// forge-config: slow.fuzz.seed = "0x2"
     function invariant_schedulerHoldsEscrowFeesAndDeferred() external view {
         uint256 owed = _sumOfEscrow() + scheduler.accruedFees() + _sumOfClaimable();
         vm.assertEq(credit.balanceOf(address(scheduler)), owed + handler.gifts());
     }
 
+    /// forge-config: default.fuzz.seed = "0x3"
+    /// forge-config: slow.fuzz.seed = "0x3"
     function invariant_escrowIsWhatOpenJobsLock() external view {
         for (uint256 i = 1; i <= jobs.jobCount(); ++i) {
             (JobState memory job, JobTerms memory terms) = _job(i);
@@ -123,6 +129,8 @@ contract InvariantsTest {
         }
     }
 
+    /// forge-config: default.fuzz.seed = "0x4"
+    /// forge-config: slow.fuzz.seed = "0x4"
     function invariant_endedJobsHoldNothing() external view {
         for (uint256 i = 1; i <= jobs.jobCount(); ++i) {
             (JobState memory job, JobTerms memory terms) = _job(i);
@@ -130,6 +138,8 @@ contract InvariantsTest {
         }
     }
 
+    /// forge-config: default.fuzz.seed = "0x5"
+    /// forge-config: slow.fuzz.seed = "0x5"
     function invariant_lockedIsWhatWasPaidIn() external view {
         for (uint256 i = 1; i <= jobs.jobCount(); ++i) {
             (JobState memory job,) = _job(i);
@@ -137,10 +147,14 @@ contract InvariantsTest {
         }
     }
 
+    /// forge-config: default.fuzz.seed = "0x6"
+    /// forge-config: slow.fuzz.seed = "0x6"
     function invariant_sharesAddUpToTheWei() external view {
         vm.assertEq(handler.violations("shares"), 0);
     }
 
+    /// forge-config: default.fuzz.seed = "0x7"
+    /// forge-config: slow.fuzz.seed = "0x7"
     function invariant_jobsAreSettledOnce() external view {
         vm.assertEq(handler.violations("settledTwice"), 0);
         for (uint256 i = 1; i <= jobs.jobCount(); ++i) {
@@ -150,18 +164,26 @@ contract InvariantsTest {
         }
     }
 
+    /// forge-config: default.fuzz.seed = "0x8"
+    /// forge-config: slow.fuzz.seed = "0x8"
     function invariant_feesAreThoseOfSettlements() external view {
         vm.assertEq(scheduler.accruedFees() + handler.withdrawnFees(), handler.settledFees());
     }
 
+    /// forge-config: default.fuzz.seed = "0x9"
+    /// forge-config: slow.fuzz.seed = "0x9"
     function invariant_operatorGetsFeesOnly() external view {
         vm.assertEq(credit.balanceOf(address(handler)), handler.withdrawnFees());
     }
 
+    /// forge-config: default.fuzz.seed = "0xa"
+    /// forge-config: slow.fuzz.seed = "0xa"
     function invariant_deferredPaymentsWait() external view {
         vm.assertEq(_sumOfClaimable() + handler.withdrawn(), handler.deferred());
     }
 
+    /// forge-config: default.fuzz.seed = "0xb"
+    /// forge-config: slow.fuzz.seed = "0xb"
     function invariant_costIsAtMostWhatWasLocked() external view {
         for (uint256 i = 1; i <= jobs.jobCount(); ++i) {
             (JobState memory job,) = _job(i);
@@ -170,6 +192,8 @@ contract InvariantsTest {
         }
     }
 
+    /// forge-config: default.fuzz.seed = "0xc"
+    /// forge-config: slow.fuzz.seed = "0xc"
     function invariant_neverRanIsFree() external view {
         for (uint256 i = 1; i <= jobs.jobCount(); ++i) {
             (JobState memory job,) = _job(i);
@@ -177,6 +201,8 @@ contract InvariantsTest {
         }
     }
 
+    /// forge-config: default.fuzz.seed = "0xd"
+    /// forge-config: slow.fuzz.seed = "0xd"
     function invariant_panicIsFree() external view {
         for (uint256 i = 1; i <= jobs.jobCount(); ++i) {
             (JobState memory job,) = _job(i);
@@ -184,6 +210,8 @@ contract InvariantsTest {
         }
     }
 
+    /// forge-config: default.fuzz.seed = "0xe"
+    /// forge-config: slow.fuzz.seed = "0xe"
     function invariant_billIsBoundedByTheClaim() external view {
         for (uint256 i = 1; i <= jobs.jobCount(); ++i) {
             (JobState memory job, JobTerms memory terms) = _job(i);
@@ -193,28 +221,40 @@ contract InvariantsTest {
         }
     }
 
+    /// forge-config: default.fuzz.seed = "0xf"
+    /// forge-config: slow.fuzz.seed = "0xf"
     function invariant_noUnrelatedBalanceFalls() external view {
         vm.assertEq(handler.violations("balance"), 0);
     }
 
+    /// forge-config: default.fuzz.seed = "0x10"
+    /// forge-config: slow.fuzz.seed = "0x10"
     function invariant_delegatedTopUpsNeedPermission() external view {
         vm.assertEq(handler.violations("delegate"), 0);
     }
 
     // ---- Life cycle -----------------------------------------------------------------------------
 
+    /// forge-config: default.fuzz.seed = "0x11"
+    /// forge-config: slow.fuzz.seed = "0x11"
     function invariant_statusMovesAlongAllowedEdges() external view {
         vm.assertEq(handler.violations("edge"), 0);
     }
 
+    /// forge-config: default.fuzz.seed = "0x12"
+    /// forge-config: slow.fuzz.seed = "0x12"
     function invariant_endedJobsNeverChange() external view {
         vm.assertEq(handler.violations("ended"), 0);
     }
 
+    /// forge-config: default.fuzz.seed = "0x13"
+    /// forge-config: slow.fuzz.seed = "0x13"
     function invariant_jobHasAtMostOneProvider() external view {
         vm.assertEq(handler.violations("provider"), 0);
     }
 
+    /// forge-config: default.fuzz.seed = "0x14"
+    /// forge-config: slow.fuzz.seed = "0x14"
     function invariant_providerIffPlaced() external view {
         for (uint256 i = 1; i <= jobs.jobCount(); ++i) {
             (JobState memory job,) = _job(i);
@@ -223,6 +263,8 @@ contract InvariantsTest {
         }
     }
 
+    /// forge-config: default.fuzz.seed = "0x15"
+    /// forge-config: slow.fuzz.seed = "0x15"
     function invariant_termsStayAsPlaced() external view {
         for (uint256 i = 1; i <= jobs.jobCount(); ++i) {
             (JobState memory job, JobTerms memory terms) = _job(i);
@@ -232,6 +274,8 @@ contract InvariantsTest {
         }
     }
 
+    /// forge-config: default.fuzz.seed = "0x16"
+    /// forge-config: slow.fuzz.seed = "0x16"
     function invariant_timesAreInOrder() external view {
         vm.assertEq(handler.violations("times"), 0);
         for (uint256 i = 1; i <= jobs.jobCount(); ++i) {
@@ -244,19 +288,27 @@ contract InvariantsTest {
         }
     }
 
+    /// forge-config: default.fuzz.seed = "0x17"
+    /// forge-config: slow.fuzz.seed = "0x17"
     function invariant_onlyJoinedProvidersClaim() external view {
         vm.assertEq(handler.violations("claim"), 0);
     }
 
+    /// forge-config: default.fuzz.seed = "0x18"
+    /// forge-config: slow.fuzz.seed = "0x18"
     function invariant_strangersDoNothing() external view {
         vm.assertEq(handler.violations("trespass"), 0);
     }
 
+    /// forge-config: default.fuzz.seed = "0x19"
+    /// forge-config: slow.fuzz.seed = "0x19"
     function invariant_nothingExpiresEarly() external view {
         vm.assertEq(handler.violations("expiry"), 0);
     }
 
     /// @dev The customer alone brings each open job to its end, with everybody else against it.
+    /// forge-config: default.fuzz.seed = "0x1a"
+    /// forge-config: slow.fuzz.seed = "0x1a"
     function invariant_everyJobCanEnd() external {
         uint256 state = vm.snapshotState();
         for (uint256 i = 1; i <= jobs.jobCount(); ++i) {
@@ -278,6 +330,8 @@ contract InvariantsTest {
 
     // ---- Queues ---------------------------------------------------------------------------------
 
+    /// forge-config: default.fuzz.seed = "0x1b"
+    /// forge-config: slow.fuzz.seed = "0x1b"
     function invariant_placedJobsCanBeClaimed() external view {
         for (uint256 i = 1; i <= jobs.jobCount(); ++i) {
             (JobState memory job,) = _job(i);
@@ -287,6 +341,8 @@ contract InvariantsTest {
     }
 
     /// @dev Claiming until nothing is left takes every placed job, whatever lies before it.
+    /// forge-config: default.fuzz.seed = "0x1c"
+    /// forge-config: slow.fuzz.seed = "0x1c"
     function invariant_queuesNeverBlock() external {
         uint256 state = vm.snapshotState();
         for (uint256 p = 0; p < 3; ++p) {
@@ -314,6 +370,8 @@ contract InvariantsTest {
         vm.revertToState(state);
     }
 
+    /// forge-config: default.fuzz.seed = "0x1d"
+    /// forge-config: slow.fuzz.seed = "0x1d"
     function invariant_unseenTopUpsAreAnnounced() external view {
         for (uint256 i = 1; i <= jobs.jobCount(); ++i) {
             (JobState memory job,) = _job(i);
@@ -323,6 +381,8 @@ contract InvariantsTest {
         }
     }
 
+    /// forge-config: default.fuzz.seed = "0x1e"
+    /// forge-config: slow.fuzz.seed = "0x1e"
     function invariant_cancelsAreAnnouncedOnce() external view {
         vm.assertEq(handler.violations("notice"), 0);
         for (uint256 i = 1; i <= jobs.jobCount(); ++i) {
@@ -334,6 +394,8 @@ contract InvariantsTest {
         }
     }
 
+    /// forge-config: default.fuzz.seed = "0x1f"
+    /// forge-config: slow.fuzz.seed = "0x1f"
     function invariant_queuesAreBoundedByWhatHappened() external view {
         for (uint256 p = 0; p < 3; ++p) {
             address provider = handler.providersOf(p);
@@ -347,6 +409,8 @@ contract InvariantsTest {
 
     // ---- Lists ----------------------------------------------------------------------------------
 
+    /// forge-config: default.fuzz.seed = "0x20"
+    /// forge-config: slow.fuzz.seed = "0x20"
     function invariant_customersListsAreWhole() external view {
         uint256 sum = 0;
         for (uint256 c = 0; c < 3; ++c) {
@@ -363,6 +427,8 @@ contract InvariantsTest {
         vm.assertEq(sum, handler.requested());
     }
 
+    /// forge-config: default.fuzz.seed = "0x21"
+    /// forge-config: slow.fuzz.seed = "0x21"
     function invariant_countsByStatusAddUp() external view {
         (uint256[9] memory counts, uint256 next) = jobs.countByStatus(0, type(uint256).max);
         uint256 sum = 0;
@@ -375,6 +441,8 @@ contract InvariantsTest {
         vm.assertEq(sum, jobs.jobCount());
     }
 
+    /// forge-config: default.fuzz.seed = "0x22"
+    /// forge-config: slow.fuzz.seed = "0x22"
     function invariant_providersListsHaveTheirJobs() external view {
         for (uint256 i = 1; i <= jobs.jobCount(); ++i) {
             (JobState memory job,) = _job(i);
@@ -388,6 +456,8 @@ contract InvariantsTest {
         }
     }
 
+    /// forge-config: default.fuzz.seed = "0x23"
+    /// forge-config: slow.fuzz.seed = "0x23"
     function invariant_shutOutSinceIffShutOut() external view {
         for (uint256 p = 0; p < 3; ++p) {
             address provider = handler.providersOf(p);

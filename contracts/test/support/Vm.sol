@@ -10,6 +10,10 @@ interface Vm {
     }
 
     function envOr(string calldata name, bool otherwise) external view returns (bool);
+    function envOr(string calldata name, string calldata otherwise)
+        external
+        view
+        returns (string memory);
     function deployCode(string calldata artifact, bytes calldata args) external returns (address);
     function prank(address sender) external;
     function startPrank(address sender) external;

@@ -79,6 +79,26 @@ contract CustomersTest is Grid {
         vm.assertEq(jobs.jobCountByCustomer(ALICE), 1);
     }
 
+    /// @dev The published contracts took the job for paid.
+    function test_requestNewJob_WhenTheTokenAnswersFalse() external {
+        credit.setAnswersFalse(true);
+        JobDefinition memory definition = definitionWith(0);
+        vm.prank(ALICE);
+        vm.expectRevert("SafeERC20: ERC20 operation did not succeed");
+        scheduler.requestNewJob(definition, LOCKED, "job", false);
+    }
+
+    /// @dev In the published contracts only one inner routine was guarded.
+    function test_requestNewJob_WhenTheTokenCallsBack() external {
+        bytes32 id = jobAt(JobStatus.MetaScheduled);
+        pass(10 minutes);
+        credit.callWhilePaying(address(scheduler), abi.encodeCall(scheduler.expireJob, (id)));
+        JobDefinition memory definition = definitionWith(0);
+        vm.prank(ALICE);
+        vm.expectRevert("ReentrancyGuard: reentrant call");
+        scheduler.requestNewJob(definition, LOCKED, "job", false);
+    }
+
     // ---- requestNewJobWithPermit ----------------------------------------------------------------
 
     uint256 private constant KEY = 0xC0FFEE;

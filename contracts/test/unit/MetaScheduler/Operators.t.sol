@@ -218,4 +218,34 @@ contract OperatorsTest is Grid {
         vm.assertTrue(scheduler.hasRole(bytes32(0), BOB));
         vm.assertFalse(scheduler.hasRole(bytes32(0), address(this)));
     }
+
+    function test_beginDefaultAdminTransfer_WhenTheCallerHasNoRole(address caller) external {
+        vm.assume(caller != address(this));
+        vm.prank(caller);
+        vm.expectRevert();
+        scheduler.beginDefaultAdminTransfer(caller);
+    }
+
+    function test_beginDefaultAdminTransfer_WhenItIsTakenBack() external {
+        scheduler.beginDefaultAdminTransfer(BOB);
+        vm.assertEq(scheduler.pendingDefaultAdmin(), BOB);
+        scheduler.beginDefaultAdminTransfer(address(0));
+        vm.prank(BOB);
+        vm.expectRevert(abi.encodeWithSelector(PendingAdminOnly.selector, BOB, address(0)));
+        scheduler.acceptDefaultAdminTransfer();
+    }
+
+    function test_getJobTerms_WhenParametersChangedSinceThePlacement(uint8 cut) external {
+        bytes32 id = jobAt(JobStatus.Running);
+        constants.setDeepsquareCut(cut % 101);
+        jobAt(JobStatus.MetaScheduled);
+        vm.assertEq(scheduler.getJobTerms(id).feePercent, 20);
+        vm.assertEq(scheduler.getJobTerms(bytes32(uint256(2))).feePercent, cut % 101);
+    }
+
+    function test_expiryOf_WhenNobodyMayTakeIt(uint8 how) external {
+        JobStatus status = JobStatus(how % 9);
+        vm.assume(status != JobStatus.MetaScheduled && status != JobStatus.Running);
+        vm.assertEq(scheduler.expiryOf(jobAt(status)), type(uint256).max);
+    }
 }

@@ -61,6 +61,47 @@ contract ProvidersTest is Grid {
         vm.assertEq(jobs.get(id).providerAddr, P2);
     }
 
+    function _prices(address provider, uint256 price) private {
+        uint64[] memory each = new uint64[](1);
+        each[0] = 64;
+        vm.prank(provider);
+        providers.register(
+            ProviderHardware(1, each, each, each),
+            ProviderPrices(price, price, price),
+            new Label[](0)
+        );
+        providers.approve(provider);
+    }
+
+    /// @dev The published contracts divided by the rate: the job blocked the queue for ever.
+    function test_claimNextJob_WhenTheProviderIsFree() external {
+        _prices(P1, 0);
+        bytes32 id = jobAt(JobStatus.Scheduled);
+        vm.assertEq(statusOf(id), 2);
+        vm.assertEq(scheduler.getJobTerms(id).rate, 0);
+    }
+
+    /// @dev The published contracts failed with an overflow.
+    function test_claimNextJob_WhenPricesAreBoundless(uint256 price) external {
+        vm.assume(price >= type(uint80).max);
+        _prices(P1, price);
+        bytes32 id = jobAt(JobStatus.Scheduled);
+        vm.assertEq(statusOf(id), 2);
+        vm.assertEq(scheduler.getJobTerms(id).rate, type(uint80).max);
+    }
+
+    function test_claimNextJob_WhenItWasToppedUpBefore(uint64 amount) external {
+        bytes32 id = jobAt(JobStatus.Scheduled);
+        vm.prank(BOB);
+        scheduler.topUpJob(id, 1 + uint256(amount));
+        vm.prank(P1);
+        scheduler.refuseJob(id);
+        vm.assertEq(jobs.get(id).cost.pendingTopUp, 1 + uint256(amount));
+        place(id, P2);
+        claim(P2);
+        vm.assertEq(jobs.get(id).cost.pendingTopUp, 0);
+    }
+
     function test_claimNextJobs_WhenSeveralArePlaced(uint8 placed, uint8 wanted) external {
         uint256 many = 1 + placed % 10;
         uint256 max = 1 + wanted % 12;
@@ -95,6 +136,49 @@ contract ProvidersTest is Grid {
         vm.assertEq(jobs.get(id).cost.pendingTopUp, 0);
         vm.expectRevert(NoJob.selector);
         scheduler.claimNextTopUpJob();
+    }
+
+    /// @dev In the published contracts the old provider swallowed the notice.
+    function test_claimNextTopUpJob_WhenTheJobWentElsewhere() external {
+        bytes32 id = jobAt(JobStatus.Scheduled);
+        vm.prank(BOB);
+        scheduler.topUpJob(id, RATE);
+        vm.prank(P1);
+        scheduler.refuseJob(id);
+        place(id, P2);
+        claim(P2);
+        vm.prank(BOB);
+        scheduler.topUpJob(id, RATE);
+        vm.prank(P1);
+        vm.expectRevert(NoJob.selector);
+        scheduler.claimNextTopUpJob();
+        vm.prank(P2);
+        scheduler.claimNextTopUpJob();
+    }
+
+    /// @dev A pop that met only dead entries is not undone.
+    function test_claimNextTopUpJob_WhenOnlyDeadEntriesFitACall() external {
+        bytes32 id = jobAt(JobStatus.Finished);
+        vm.startPrank(address(scheduler));
+        for (uint256 i = 0; i < 65; ++i) {
+            queues.pushTopUpJob(P1, id);
+        }
+        vm.stopPrank();
+        vm.prank(P1);
+        scheduler.claimNextTopUpJob();
+        vm.assertEq(queues.getTopUpJobQueueSize(P1), 1);
+    }
+
+    function test_claimNextCancellingJob_WhenOnlyDeadEntriesFitACall() external {
+        bytes32 id = jobAt(JobStatus.Finished);
+        vm.startPrank(address(scheduler));
+        for (uint256 i = 0; i < 65; ++i) {
+            queues.pushCancellingJob(P1, id);
+        }
+        vm.stopPrank();
+        vm.prank(P1);
+        scheduler.claimNextCancellingJob();
+        vm.assertEq(queues.getCancellingJobQueueSize(P1), 1);
     }
 
     // ---- refuseJob ------------------------------------------------------------------------------
