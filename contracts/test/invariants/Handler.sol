@@ -114,10 +114,13 @@ contract Handler {
     function cancel(uint256 seed, uint256 who) external {
         (bytes32 id, address customer) = _ofCustomer(seed, who);
         _before();
-        vm.prank(customer);
-        try scheduler.cancelJob(id) {
-            succeeded["cancel"]++;
-        } catch {}
+        // Some ask again and again.
+        for (uint256 i = 0; i <= who % 3; ++i) {
+            vm.prank(customer);
+            try scheduler.cancelJob(id) {
+                succeeded["cancel"]++;
+            } catch {}
+        }
         _after(address(0), address(0));
     }
 
@@ -216,19 +219,13 @@ contract Handler {
 
     function claimCancelling(uint256 who) external {
         _before();
-        vm.recordLogs();
-        vm.prank(providersOf[who % 3]);
-        try scheduler.claimNextCancellingJob() {
-            Vm.Log[] memory logs = vm.getRecordedLogs();
-            for (uint256 i = 0; i < logs.length; ++i) {
-                if (logs[i].topics[0] != IMetaScheduler.ClaimNextCancellingJobEvent.selector) {
-                    continue;
-                }
-                (,, bytes32 id) = abi.decode(logs[i].data, (address, address, bytes32));
-                if (noticed[id]) ++violations["notice"];
-                noticed[id] = true;
+        for (uint256 i = 0; i <= who % 5; ++i) {
+            vm.prank(providersOf[who % 3]);
+            try scheduler.claimNextCancellingJob() {}
+            catch {
+                break;
             }
-        } catch {}
+        }
         _after(address(0), address(0));
     }
 
@@ -469,6 +466,10 @@ contract Handler {
                 if (settled[id] != 0) ++violations["settledTwice"];
                 settled[id] = 1;
                 settledFees += fee;
+            } else if (logs[i].topics[0] == IMetaScheduler.ClaimNextCancellingJobEvent.selector) {
+                (,, bytes32 id) = abi.decode(logs[i].data, (address, address, bytes32));
+                if (noticed[id]) ++violations["notice"];
+                noticed[id] = true;
             } else if (logs[i].topics[0] == IMetaScheduler.PaymentDeferred.selector) {
                 deferred += abi.decode(logs[i].data, (uint256));
             }
