@@ -1,16 +1,15 @@
 """The ``dsq-console`` command: the user's console in the terminal.
 
 Arguments and settings are checked before Textual is imported, so that a mistake costs no
-screen. The wallet is opened first only if its passphrase has to be asked for; else that, like
-the connection to the grid, happens behind the first picture.
+screen. Everything slow, as the connection to the grid, happens behind the first picture; a
+passphrase is asked for in the console.
 """
 
 from __future__ import annotations
 
-import functools
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +19,6 @@ from dsq.console.entry import run_command
 from dsq.core.errors import SettingsError, UsageError, WalletError
 
 if TYPE_CHECKING:
-    from dsq.console.user.port import GridPort
     from dsq.core.config import GridConfig
     from dsq.core.model import Address
     from dsq.core.wallet import Wallet
@@ -142,19 +140,20 @@ def run_console(
         WalletError: The wallet cannot be opened.
         WrongChainError: The endpoint serves another chain.
     """
-    from dsq.core.config import load_grid, settings_dir
+    from dsq.core.config import settings_dir
     from dsq.core.wallet import KeyRef
 
-    config = load_grid(grid, home)
-    ref = KeyRef(None, key_file, passphrase_file) if key_file is not None else config.wallet
-    config = config.model_copy(update={"wallet": ref})
-    open_it: Callable[[], Wallet | None] = functools.partial(
-        open_wallet, config, passphrase_file, read_only=read_only
-    )
-    if not (read_only or _unattended(config, passphrase_file)):
-        # The question for the passphrase must come before the screen takes the terminal.
-        wallet = open_it()
-        open_it = lambda: wallet  # noqa: E731
+    config = _config(grid, home, read_only=read_only)
+    if config is not None:
+        ref = KeyRef(None, key_file, passphrase_file) if key_file is not None else config.wallet
+        config = config.model_copy(update={"wallet": ref})
+    from dsq.console.user.access import Access
+
+    access = Access(config, passphrase_file=passphrase_file, read_only=read_only)
+    if config is not None:
+        guided = not (read_only or _in_browser())
+        if _must_ask(config, passphrase_file) or not (access.ready or guided):
+            access.wallet = open_wallet(config, passphrase_file, read_only=read_only)
     _log_to_file(debug=debug)
 
     from dsq.console.preferences import Preferences, load_preferences
@@ -170,30 +169,46 @@ def run_console(
         # What is wrong in the file must not be overwritten by a choice on the screen.
         problems, preferences, folder = [*problems, error], Preferences(), None
 
-    async def connect() -> GridPort:
-        return await open_grid(config, open_it)
+    def open_store(account: Address) -> JobStore:
+        assert access.config is not None
+        return JobStore(ReadModel(read_model_path(access.config, account)))
 
     ConsoleApp(
-        connect,
-        grid_name=config.home.name if config.home is not None else config.name,
+        access=access,
+        grid_name=_shown_name(config),
         read_only=read_only,
         themes=themes,
         problems=problems,
-        open_store=lambda account: JobStore(ReadModel(read_model_path(config, account))),
-        account=_account(config),
+        open_store=open_store,
+        account=access.account,
         preferences=preferences,
         folder=folder,
     ).run()
 
 
-def _account(config: GridConfig) -> Address | None:
-    """The account that will be shown, as far as it is known without opening the wallet."""
+def _config(grid: str | None, home: Path | None, *, read_only: bool) -> GridConfig | None:
+    """The grid that is meant; None asks the user, who must be able to answer."""
+    from dsq.console.user.access import find_config
+    from dsq.core.config import load_grid
+
+    found = find_config(grid, home)
+    return load_grid(grid, home) if found is None and (read_only or _in_browser()) else found
+
+
+def _shown_name(config: GridConfig | None) -> str:
+    if config is None:
+        return "no grid yet"
+    return config.home.name if config.home is not None else config.name
+
+
+def _must_ask(config: GridConfig, passphrase_file: Path | None) -> bool:
+    """Whether the account is known only when the key is open, and that needs a question."""
     from dsq.core.wallet import key_file_address
 
     ref = config.wallet
-    if ref is None or os.environ.get("ETH_PRIVATE_KEY"):
-        return None
-    return ref.address or (key_file_address(ref.key_file) if ref.key_file else None)
+    if ref is None or ref.key_file is None or _unattended(config, passphrase_file):
+        return False
+    return ref.address is None and key_file_address(ref.key_file) is None
 
 
 def _unattended(config: GridConfig, passphrase_file: Path | None) -> bool:
@@ -219,18 +234,6 @@ def open_wallet(
         if read_only and config.wallet is not None and config.wallet.address is not None:
             return None
         raise
-
-
-async def open_grid(config: GridConfig, wallet: Callable[[], Wallet | None]) -> GridPort:
-    """Connects. Imports and the wallet take up to a second, so they must not stop the screen."""
-    import asyncio
-    import importlib
-
-    opened = await asyncio.to_thread(wallet)
-    await asyncio.to_thread(importlib.import_module, "dsq.core.grid")
-    from dsq.core.grid import Grid
-
-    return await Grid.open(config, opened)
 
 
 def _log_to_file(*, debug: bool) -> None:

@@ -10,7 +10,7 @@ import re
 import tomllib
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from dsq.core.config import explain
 from dsq.core.errors import SettingsError
@@ -70,9 +70,11 @@ class Preferences(_Table):
 
     Attributes:
         theme: The name of a theme.
+        lock_minutes: Minutes without a key pressed after which the wallet is locked; 0 never.
     """
 
     theme: str = "dsq-dark"
+    lock_minutes: int = Field(default=15, ge=0, le=100_000)
     jobs: JobsTable = JobsTable()
     notify: Notify = Notify()
 

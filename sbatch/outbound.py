@@ -21,9 +21,9 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from types import TracebackType
 from urllib.parse import urljoin, urlsplit
 
+from dsq.core.closing import Closing
 from dsq.core.errors import SettingsError, UnreachableError
 
 MAX_URL = 4096
@@ -182,7 +182,7 @@ async def pin(target: Target, lookup: Resolve = resolve) -> str:
     return addresses[0]
 
 
-class Outbound:
+class Outbound(Closing):
     """Asks other hosts within a policy. Use as a context manager.
 
     Args:
@@ -210,17 +210,6 @@ class Outbound:
             limits=httpx.Limits(max_keepalive_connections=0),
             timeout=policy.seconds,
         )
-
-    async def __aenter__(self) -> Outbound:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.close()
 
     async def close(self) -> None:
         """Closes the connections."""

@@ -35,7 +35,7 @@ TICK_SECONDS = 1.0
 REST_SECONDS = 60.0
 """A job that just runs or waits is judged again after so long, whatever was heard."""
 
-STEPS_AT_ONCE = 64
+STEPS_AT_ONCE = 128
 ROUNDS = 12
 """Most effects of one step before others get their turn."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from textual.app import ComposeResult
 from textual.widgets import Input
 
+from dsq.console.dialogs.amounts import amount_problem
 from dsq.console.dialogs.base import Dialog
 from dsq.console.user.accounting import account, minutes_bought
 from dsq.console.user.details import job_name
@@ -12,7 +13,6 @@ from dsq.console.user.state import ConsoleState
 from dsq.console.widgets.lines import Line, Lines
 from dsq.console.widgets.safe import one_line
 from dsq.console.widgets.words import Moment, credits_text
-from dsq.core.errors import UsageError
 from dsq.core.model import Job
 from dsq.core.units import UINT64_MAX, format_minutes, parse_credits
 
@@ -40,21 +40,6 @@ def top_up_lines(job: Job, wei: int, state: ConsoleState, moment: Moment) -> lis
     return lines
 
 
-def top_up_problem(text: str, state: ConsoleState) -> str:
-    """Why the typed amount will not do; "" if it will."""
-    if not text.strip():
-        return ""
-    try:
-        wei = parse_credits(text)
-    except UsageError as error:
-        return str(error)
-    if wei == 0:
-        return "Nothing would be added."
-    if state.balance is not None and wei > state.balance.balance_wei:
-        return f"The wallet holds {credits_text(state.balance.balance_wei)} credits."
-    return ""
-
-
 class TopUp(Dialog[int]):
     """Asks for credits; enter adds them. Returns wei."""
 
@@ -80,7 +65,7 @@ class TopUp(Dialog[int]):
         self._show(event.value)
 
     def _show(self, text: str) -> None:
-        problem = top_up_problem(text, self._state)
+        problem = amount_problem(text, self._state)
         sentence: list[Line] = [[(problem, "error")]] if problem else [[("", "muted")]]
         self.query_one("#sentence", Lines).show(sentence)
         wei = 0 if problem or not text.strip() else parse_credits(text)
@@ -90,7 +75,7 @@ class TopUp(Dialog[int]):
         self.query_one("#effect", Lines).show(lines)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        if event.value.strip() and not top_up_problem(event.value, self._state):
+        if event.value.strip() and not amount_problem(event.value, self._state):
             self.dismiss(parse_credits(event.value))
         else:
             self.app.bell()

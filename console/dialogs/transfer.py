@@ -8,6 +8,7 @@ from textual.app import ComposeResult
 from textual.suggester import SuggestFromList
 from textual.widgets import Input
 
+from dsq.console.dialogs.amounts import amount_problem
 from dsq.console.dialogs.base import Dialog
 from dsq.console.user.state import ConsoleState
 from dsq.console.widgets.lines import Line, Lines
@@ -35,21 +36,6 @@ def recipient_problem(text: str, state: ConsoleState, contacts: Mapping[str, Add
         return f"That is the grid's {state.contracts[account]} contract: credits there are lost."
     if account.is_zero:
         return "That is the zero address: credits sent there are lost."
-    return ""
-
-
-def amount_problem(text: str, state: ConsoleState) -> str:
-    """Why the typed amount will not do; "" if it will."""
-    if not text.strip():
-        return ""
-    try:
-        wei = parse_credits(text)
-    except UsageError as error:
-        return str(error)
-    if wei == 0:
-        return "Nothing would be sent."
-    if state.balance is not None and wei > state.balance.balance_wei:
-        return f"The wallet holds {credits_text(state.balance.balance_wei)} credits."
     return ""
 
 

@@ -15,10 +15,14 @@ from typing import Any, ClassVar
 from textual.binding import Binding, BindingType
 
 from dsq.console.dialogs.confirm import Confirm
+from dsq.console.dialogs.first_run import FirstRun
 from dsq.console.dialogs.top_up import TopUp
 from dsq.console.dialogs.transfer import Sending, Transfer, transfer_lines
 from dsq.console.keymap import load_keymap
 from dsq.console.preferences import Preferences, save_preferences
+from dsq.console.templates import template
+from dsq.console.user.access import Access
+from dsq.console.user.access_app import AccessApp
 from dsq.console.user.accounting import account
 from dsq.console.user.details import job_name, settled_line
 from dsq.console.user.feed import Connect, Feed
@@ -35,7 +39,7 @@ from dsq.console.user.screens.providers import ProvidersScreen
 from dsq.console.user.screens.submit import SubmitScreen
 from dsq.console.user.screens.wallet import WalletScreen
 from dsq.console.user.state import ConsoleState
-from dsq.console.widgets.frame import TICK, DsqApp, number_keys
+from dsq.console.widgets.frame import TICK, number_keys
 from dsq.console.widgets.lines import Line
 from dsq.console.widgets.notice import Notice
 from dsq.console.widgets.safe import one_line
@@ -53,6 +57,9 @@ from dsq.core.readmodel import Order
 from dsq.themes.loader import ThemeFile, stamps, user_themes
 
 SESSIONS_KEPT = 4
+FIRST_TEMPLATE = "hello-world"
+LOCK_EVERY = 5.0
+"""Seconds between two looks at whether the wallet is to be locked."""
 THEMES_EVERY = 1.0
 """Seconds between two looks at the user's theme files."""
 LISTED = 8
@@ -61,7 +68,7 @@ TRANSFER_LAST: Line = [("Nobody can take that back.", "warning")]
 TOP_UP_STATES = (JobStatus.SCHEDULED, JobStatus.RUNNING)
 
 
-class ConsoleApp(DsqApp):
+class ConsoleApp(AccessApp):
     """The user's console.
 
     Args:
@@ -76,6 +83,7 @@ class ConsoleApp(DsqApp):
         account: The account to show before the grid is connected.
         preferences: How it looks and what it tells.
         folder: Where a change of the preferences is kept; None keeps none.
+        access: The grid and the key in use, where ``connect`` opens no other one.
     """
 
     MODES: ClassVar[dict[str, Any]] = {
@@ -98,11 +106,15 @@ class ConsoleApp(DsqApp):
             tooltip="Read everything again; offline: try to connect at once",
             id="app.refresh",
         ),
-    ]
+        Binding("ctrl+w", "switch", "Grid or wallet", show=False,
+                tooltip="Another grid or wallet", id="app.switch"),
+        Binding("ctrl+l", "lock", "Lock", show=False,
+                tooltip="Lock the wallet, or unlock it with its passphrase", id="app.lock"),
+    ]  # fmt: skip
 
     def __init__(
         self,
-        connect: Connect,
+        connect: Connect | None = None,
         *,
         grid_name: str = "grid",
         read_only: bool = False,
@@ -114,8 +126,10 @@ class ConsoleApp(DsqApp):
         account: Address | None = None,
         preferences: Preferences | None = None,
         folder: Path | None = None,
+        access: Access | None = None,
     ) -> None:
         super().__init__(now=now, zone=zone, themes=themes)
+        self.access = access
         self.read_only = read_only
         self.preferences = preferences or Preferences()
         self._folder = folder
@@ -123,7 +137,8 @@ class ConsoleApp(DsqApp):
         self.state = ConsoleState(one_line(grid_name, 24))
         self.notices = self.state.notices
         self._open_store = open_store
-        self.feed = Feed(self._connecting(connect), self.state, now)
+        self._connect = connect or (access.connect if access is not None else self._nowhere)
+        self.feed = Feed(self._connecting(self._connect), self.state, now)
         self._sessions: dict[int, LogSession] = {}
         self._open: set[int] = set()
         for problem in problems:
@@ -132,6 +147,10 @@ class ConsoleApp(DsqApp):
         self._take_theme()
         if account is not None:
             self._use(account)
+
+    @staticmethod
+    async def _nowhere() -> GridPort:
+        raise UnreachableError("No grid is named.")
 
     def _connecting(self, connect: Connect) -> Connect:
         """Connects, and takes the account's own file if another one was shown."""
@@ -231,8 +250,40 @@ class ConsoleApp(DsqApp):
         self._take_keys()
         # Not in the tick: painting and writing together would keep a key waiting.
         self.set_interval(TICK, lambda: self.state.jobs.idle())
+        self.set_interval(LOCK_EVERY, self.lock_if_idle)
+        if self.access is not None and not self.access.ready:
+            assert self._folder is not None
+            self.push_screen(FirstRun(self._folder), self._guided)
+            return
+        self._start()
+        if self.locked and not self.read_only:
+            self.sign(lambda: None, "Escape leaves it locked: looking works without it.")
+
+    def _start(self) -> None:
+        self.state.locked = self.locked
         self.run_worker(self._complete(), group="store", exit_on_error=False)
         self.run_worker(self._feed(), group="feed", exit_on_error=False)
+
+    def restart(self) -> None:
+        assert self.access is not None
+        self.feed = Feed(self._connecting(self.access.connect), self.state, self.now)
+        self._open = set()
+        self.switch_mode("jobs")
+        if self.access.account is not None:
+            self._use(self.access.account)
+        self._start()
+
+    def _guided(self, go: bool | None) -> None:
+        """The guided page is done: the first job is written next."""
+        if go:
+            self.action_view("submit")
+            self.call_later(self._load_template, FIRST_TEMPLATE)
+
+    def _load_template(self, name: str) -> None:
+        screen = self.screen
+        if isinstance(screen, SubmitScreen):
+            found = template(name)
+            screen.load(found.text, found.name, None)
 
     async def _complete(self) -> None:
         await self.state.jobs.complete_load()
@@ -297,7 +348,7 @@ class ConsoleApp(DsqApp):
         """The log of a job, being read; the same one for all screens."""
         session = self._sessions.get(job_id)
         if session is None:
-            session = self._sessions[job_id] = LogSession(job_id, self.feed.require_grid)
+            session = self._sessions[job_id] = LogSession(job_id, lambda: self.feed.require_grid())
             self.run_worker(session.run(), group=f"log-{job_id}", exit_on_error=False)
         return session
 
@@ -307,6 +358,16 @@ class ConsoleApp(DsqApp):
         for job_id in idle[: max(0, len(self._sessions) - SESSIONS_KEPT)]:
             self.workers.cancel_group(self, f"log-{job_id}")
             del self._sessions[job_id]
+
+    def forget_logs(self) -> None:
+        for job_id in self._sessions:
+            self.workers.cancel_group(self, f"log-{job_id}")
+        self._sessions.clear()
+
+    def logs_again(self) -> None:
+        for job_id, session in self._sessions.items():
+            if session.wants_key:
+                self.run_worker(session.run(), group=f"log-{job_id}", exit_on_error=False)
 
     # -- what spends or ends something -----------------------------------------------------
 
@@ -323,8 +384,10 @@ class ConsoleApp(DsqApp):
 
         def answered(yes: bool | None) -> None:
             if yes:
-                self.run_worker(self._cancel(job), exit_on_error=False)
+                self.sign(lambda: self.act(self._cancel(job)))
 
+        if self.offline_refuses("cancelling"):
+            return
         title = f"Cancel job {job.id}, {job_name(job)}?"
         self.push_screen(Confirm(title, self._cancel_lines(job), yes="Cancel the job"), answered)
 
@@ -357,9 +420,10 @@ class ConsoleApp(DsqApp):
 
         def answered(yes: bool | None) -> None:
             if yes:
-                for job in jobs:
-                    self.run_worker(self._cancel(job), exit_on_error=False)
+                self.sign(lambda: self._cancel_each(jobs))
 
+        if self.offline_refuses("cancelling"):
+            return
         now = self.now()
         back = sum(account(each, self.state.provider_of(each), now).comes_back for each in jobs)
         running = sum(each.status is JobStatus.RUNNING for each in jobs)
@@ -372,6 +436,10 @@ class ConsoleApp(DsqApp):
         ]
         title = f"Cancel {plural(len(jobs), 'job')}?"
         self.push_screen(Confirm(title, lines, yes="Cancel them"), answered)
+
+    def _cancel_each(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            self.act(self._cancel(job))
 
     def read_history(self) -> None:
         """Reads what came into the wallet and what left it."""
@@ -411,11 +479,12 @@ class ConsoleApp(DsqApp):
 
             def answered(yes: bool | None) -> None:
                 if yes:
-                    self.run_worker(self._transfer(to, wei), exit_on_error=False)
+                    self.sign(lambda: self.act(self._transfer(to, wei)))
 
             self.push_screen(Confirm(title, lines, yes="Send them", no="Keep them"), answered)
 
-        self.push_screen(Transfer(state, contacts), named)
+        if not self.offline_refuses("sending credits"):
+            self.push_screen(Transfer(state, contacts), named)
 
     async def _transfer(self, to: Address, wei: int) -> None:
         try:
@@ -427,13 +496,37 @@ class ConsoleApp(DsqApp):
         self.tell(f"Sent {credits_text(wei)} credits to {name}.", "wallet")
         self.read_history()
 
+    def claim_faucet(self) -> None:
+        """Collects what the grid's faucet has promised."""
+        if not self.offline_refuses("collecting"):
+            self.sign(lambda: self.act(self._collect(faucet=True)))
+
+    def collect_payments(self) -> None:
+        """Collects payments that did not go through and wait."""
+        if not self.offline_refuses("collecting"):
+            self.sign(lambda: self.act(self._collect(faucet=False)))
+
+    async def _collect(self, *, faucet: bool) -> None:
+        grid = self.feed.require_grid()
+        try:
+            wei = await (grid.claim_faucet() if faucet else grid.withdraw_claimable())
+            await self.feed.refresh_balance()
+        except Exception as error:  # shown, not raised: the console goes on
+            self.report(error, "collect")
+            return
+        source = "the grid's faucet" if faucet else "waiting payments"
+        self.tell(f"Collected {credits_text(wei)} credits from {source}.", "wallet")
+        self.read_history()
+
     def ask_top_up(self, job: Job) -> None:
         """Asks for credits, showing what they buy, then adds them."""
 
         def answered(wei: int | None) -> None:
             if wei:
-                self.run_worker(self._top_up(job, wei), exit_on_error=False)
+                self.sign(lambda: self.act(self._top_up(job, wei)))
 
+        if self.offline_refuses("topping up"):
+            return
         self.push_screen(TopUp(job, self.state, self.moment()), answered)
 
     async def _top_up(self, job: Job, wei: int) -> None:

@@ -23,6 +23,7 @@ class LogSession:
         live: More may come.
         words: What to say about it when there is nothing to show, or why it ended.
         users: Screens that show it now.
+        wants_key: It ended because the wallet is locked.
     """
 
     def __init__(self, job_id: int, grid: Callable[[], GridPort]) -> None:
@@ -31,15 +32,18 @@ class LogSession:
         self.live = True
         self.words = "Waiting for output…"
         self.users = 0
+        self.wants_key = False
         self._grid = grid
 
     async def run(self) -> None:
         """Reads until the log is complete, or there is none."""
+        self.live, self.wants_key = True, False
         while True:
             try:
                 await self._read()
             except (NotFoundError, WalletError) as error:
                 self.live, self.words = False, str(error)
+                self.wants_key = isinstance(error, WalletError)
                 return
             except UnreachableError as error:
                 self.words = f"{error.message} Trying again…"

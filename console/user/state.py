@@ -7,7 +7,7 @@ that a screen can see at its next tick whether there is anything to paint.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from dsq.console.user.job_store import JobStore
 from dsq.console.user.port import BalanceLike, HeadLike, MovementLike, OverviewLike, WhyLike
@@ -48,6 +48,7 @@ class ConsoleState:
         contracts: The grid's contracts and their names.
         contacts: The user's names for accounts.
         overview: The whole grid, while it is looked at.
+        locked: The key is to be opened with its passphrase before anything is signed.
         spent: Sums of what jobs cost, by what they are added up by; as of ``spent_at``.
     """
 
@@ -69,6 +70,7 @@ class ConsoleState:
     overview: OverviewLike | None = None
     spent: dict[str, list[Spent]] = field(default_factory=dict)
     spent_at: dict[str, int] = field(default_factory=dict)
+    locked: bool = False
     notices: NoticeBook = field(default_factory=NoticeBook)
     revision: int = 0
 
@@ -79,6 +81,15 @@ class ConsoleState:
         self.providers = store.model.providers()
         self.constants = store.model.constants
         self.loaded = self.loaded or store.model.anchor is not None
+        self.touch()
+
+    def forget(self, grid_name: str) -> None:
+        """Begins anew for another grid or account; the notices stay."""
+        self.jobs.close()
+        fresh = ConsoleState(grid_name)
+        for each in fields(self):
+            if each.name not in ("notices", "contacts", "revision"):
+                setattr(self, each.name, getattr(fresh, each.name))
         self.touch()
 
     def touch(self) -> None:

@@ -67,6 +67,12 @@ def wallet_lines(state: ConsoleState) -> list[Line]:
             (" coins to pay transactions with", "muted"),
         ),
     ]
+    for label, wei, words in (
+        ("faucet", balance.faucet_wei, " the grid's faucet has promised you, f collects them"),
+        ("waiting", balance.claimable_wei, " of payments to you that wait, p collects them"),
+    ):
+        if wei:
+            lines.append(labelled(label, (exact_credits(wei), "bold success"), (words, "muted")))
     if not balance.native_wei:
         lines.append(
             [("Without coins no transaction can be sent: ask the grid's operator.", "error")]

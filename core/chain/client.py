@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from dsq.core.chain.abi import contract
 from dsq.core.chain.addresses import GETTERS, Addresses
@@ -20,6 +19,7 @@ from dsq.core.chain.pages import block_timestamps
 from dsq.core.chain.providers import ProviderDirectory
 from dsq.core.chain.rpc import Head, Rpc, RpcError, hexed, raw
 from dsq.core.chain.views import ClaimTerms, Views, refusal
+from dsq.core.closing import Closing
 from dsq.core.errors import (
     NotFoundError,
     SettingsError,
@@ -34,7 +34,7 @@ log = logging.getLogger("dsq.core.chain.client")
 __all__ = ["Chain", "ClaimTerms", "refusal"]
 
 
-class Chain(Views):
+class Chain(Views, Closing):
     """A grid on its chain. Use :meth:`connect`.
 
     Attributes:
@@ -101,17 +101,6 @@ class Chain(Views):
     async def close(self) -> None:
         """Closes the connections."""
         await self.rpc.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.close()
 
     @property
     def addresses(self) -> Addresses:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from types import TracebackType
 from typing import Self
 
 from dsq.core.allowances import Allowances
 from dsq.core.chain import Call, Chain, Head, Receipt, Sender
 from dsq.core.chain.permit import takes_permits
+from dsq.core.closing import Closing
 from dsq.core.config import GridConfig
 from dsq.core.errors import WalletError
 from dsq.core.model import Address, Constants
 from dsq.core.wallet import Wallet, key_file_address
 
 
-class Connection:
+class Connection(Closing):
     """What all parts of :class:`~dsq.core.grid.Grid` share.
 
     Attributes:
@@ -32,6 +32,7 @@ class Connection:
         self._opening = asyncio.Lock()
         self._allowances = Allowances(chain, self.send)
         self._permits: bool | None = None
+        self._account: Address | None = None
 
     @classmethod
     async def open(cls, config: GridConfig, wallet: Wallet | None = None) -> Self:
@@ -57,17 +58,6 @@ class Connection:
             await self._sender.close()
         await self.chain.close()
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.close()
-
     @property
     def address(self) -> Address:
         """The account in use: the wallet's, else the one that the settings name.
@@ -78,11 +68,28 @@ class Connection:
         if self.wallet is not None:
             return self.wallet.address
         ref = self.config.wallet
-        if ref is not None:
-            address = ref.address or (key_file_address(ref.key_file) if ref.key_file else None)
-            if address is not None:
-                return address
+        if self._account is None and ref is not None:
+            self._account = ref.address or (
+                key_file_address(ref.key_file) if ref.key_file else None
+            )
+        if self._account is not None:
+            return self._account
         raise WalletError("No account is known.", hint="'dsq wallet new' makes one.")
+
+    async def use(self, wallet: Wallet | None) -> None:
+        """Takes the account's key, or drops it: reading goes on, what signs is refused.
+
+        Raises:
+            WalletError: The key is of another account.
+        """
+        account = self.address
+        if wallet is not None and wallet.address != account:
+            raise WalletError(f"This key is that of {wallet.address}, not of {account}.")
+        async with self._opening:
+            sender, self._sender = self._sender, None
+            self._account, self.wallet = account, wallet
+        if sender is not None:
+            await sender.close()
 
     def _opened_wallet(self) -> Wallet:
         if self.wallet is None:

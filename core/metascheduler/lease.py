@@ -1,25 +1,16 @@
 """One active meta-scheduler a key on a machine; a second one may stand by.
 
-Two locks: a file in the state folder, which guards the unsent transactions, and on Linux
-a name made of chain, contract and account in the machine's abstract socket space, which
-guards the key wherever its folder lies. Both go with the process, however it ends, so a
-standby takes over within a second. docs/metascheduler.md says what protects a grid whose
-key is used on two machines.
+A standby takes over within a second of the other's end. docs/metascheduler.md says what
+protects a grid whose key is used on two machines.
 """
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import fcntl
-import os
-import socket
-import sys
-from hashlib import sha256
 from pathlib import Path
 
-from dsq.core.errors import SettingsError, TryAgainError
+from dsq.core.errors import TryAgainError
 from dsq.core.model import Address
+from dsq.core.place import Place
 
 
 class AnotherMetaSchedulerError(TryAgainError):
@@ -28,7 +19,7 @@ class AnotherMetaSchedulerError(TryAgainError):
     code = "locked"
 
 
-class Lease:
+def lease(state_dir: Path, chain_id: int, contract: Address, me: Address) -> Place:
     """The place of the active meta-scheduler.
 
     Args:
@@ -37,57 +28,7 @@ class Lease:
         contract: The grid's MetaScheduler.
         me: The account that places jobs.
     """
-
-    def __init__(self, state_dir: Path, chain_id: int, contract: Address, me: Address) -> None:
-        self._path = state_dir / "metascheduler.lock"
-        # A digest, for a name has at most 107 bytes.
-        grid = f"{chain_id}/{contract.lower}/{me.lower}"
-        self._name = f"\0dsq-metascheduler/{sha256(grid.encode()).hexdigest()}"
-        self._me = me
-        self._held: contextlib.ExitStack | None = None
-
-    def take(self) -> str:
-        """Takes the place if it is free.
-
-        Returns:
-            "" when it is ours now, else who has it, in words.
-
-        Raises:
-            SettingsError: The state folder cannot be used.
-        """
-        if self._held is not None:
-            return ""
-        with contextlib.ExitStack() as stack:
-            try:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                file = stack.enter_context(self._path.open("a+"))
-            except OSError as error:
-                raise SettingsError(f"{self._path} cannot be used: {error.strerror}.") from error
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                file.seek(0)
-                pid = file.read().strip()
-                return f"uses {self._path.parent}" + (f" (process {pid})" if pid else "")
-            if sys.platform == "linux":
-                name = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
-                try:
-                    name.bind(self._name)
-                except OSError as error:
-                    if error.errno != errno.EADDRINUSE:
-                        raise
-                    return f"on this machine uses the key of {self._me}"
-            file.truncate(0)
-            file.write(f"{os.getpid()}\n")
-            file.flush()
-            self._held = stack.pop_all()
-        return ""
-
-    def release(self) -> None:
-        """Leaves the place to others."""
-        if self._held is not None:
-            self._held.close()
-            self._held = None
+    return Place("metascheduler", state_dir / "metascheduler.lock", chain_id, contract, me)
 
 
 def refuse(holder: str) -> AnotherMetaSchedulerError:

@@ -15,11 +15,13 @@ import uvicorn
 from dsq.core.chain import Chain, Sender
 from dsq.core.chain.follower import MAX_REORG
 from dsq.core.errors import SettingsError, WalletError
-from dsq.core.metascheduler.lease import Lease, refuse
+from dsq.core.metascheduler.lease import lease as lease_of
+from dsq.core.metascheduler.lease import refuse
 from dsq.core.metascheduler.loop import MetaScheduler
 from dsq.core.metascheduler.memory import Memory
 from dsq.core.metascheduler.oracle import create_app
 from dsq.core.model import Address
+from dsq.core.place import Place
 from dsq.core.wallet import Wallet
 
 log = logging.getLogger("dsq.core.metascheduler.service")
@@ -115,7 +117,7 @@ async def _serve(
             hint="The grid's operator grants it on the MetaScheduler contract.",
         )
     contract = settings.metascheduler_address
-    lease = Lease(settings.state_dir, settings.chain_id, contract, wallet.address)
+    lease = lease_of(settings.state_dir, settings.chain_id, contract, wallet.address)
     holder = lease.take()
     if holder and not settings.standby:
         raise refuse(holder)
@@ -146,7 +148,7 @@ async def _serve(
         lease.release()
 
 
-async def _stand_by(service: MetaScheduler, lease: Lease, holder: str, stop: asyncio.Event) -> None:
+async def _stand_by(service: MetaScheduler, lease: Place, holder: str, stop: asyncio.Event) -> None:
     """Waits until the active one has ended."""
     if not holder:
         return

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any
 
+from dsq.core.closing import Closing
 from dsq.core.model import Job
 from dsq.core.rpc.channel import Endpoint, as_dsq_error, open_channel
 from dsq.core.wallet import Wallet
@@ -28,7 +28,7 @@ class Script:
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
 
 
-class SBatchClient:
+class SBatchClient(Closing):
     """Fetches the scripts of the jobs that a provider was given.
 
     Args:
@@ -42,17 +42,6 @@ class SBatchClient:
         self._wallet = wallet
         self._timeout = timeout
         self._open: Any = None
-
-    async def __aenter__(self) -> SBatchClient:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.close()
 
     async def close(self) -> None:
         """Closes the connection."""

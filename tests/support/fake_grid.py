@@ -30,6 +30,7 @@ from dsq.core.model import (
     WhyNot,
 )
 from dsq.core.units import CREDIT, minutes_for, wei_per_minute
+from dsq.core.wallet import Wallet
 
 NOW = 1_795_000_000
 """Where frozen clocks stand: 2026-11-18 11:06:40 UTC."""
@@ -131,6 +132,8 @@ class FakeBalance:
     allowance_wei: int
     native_wei: int
     locked_wei: int = 0
+    claimable_wei: int = 0
+    faucet_wei: int = 0
 
 
 @dataclass(frozen=True)
@@ -239,6 +242,7 @@ class FakeGrid:
         fail: Raised by the next calls of the named methods.
         sent: What was sent: method and arguments.
         alive: False makes every call fail with ``UnreachableError``.
+        named: Jobs by the keys of their submits.
         era: Another number makes all blocks other blocks, as after a restart of the chain.
     """
 
@@ -259,6 +263,7 @@ class FakeGrid:
     alive: bool = True
     block: int = 1204
     era: int = 0
+    named: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._batches: asyncio.Queue[FakeBatch] = asyncio.Queue()
@@ -306,6 +311,9 @@ class FakeGrid:
 
     async def close(self) -> None:
         self.sent.append(("close", None))
+
+    async def use(self, wallet: Wallet | None) -> None:
+        self.sent.append(("use", wallet))
 
     async def head(self) -> FakeHead:
         self._check("head")
@@ -401,10 +409,15 @@ class FakeGrid:
         name: str = "",
         uses: Iterable[Label] = (),
         affinity: Iterable[Affinity] = (),
+        key: str = "",
     ) -> Job:
         self._check("submit")
+        if key and key in self.named:
+            return self.known[self.named[key]]
         self.sent.append(("submit", (dict(workflow), credits, name, tuple(uses), tuple(affinity))))
         number = max(self.known, default=0) + 1
+        if key:
+            self.named[key] = number
         self.add(job(number, JobStatus.PENDING, name, submit=-1, locked=credits // CREDIT))
         self.money = dataclasses.replace(self.money, balance_wei=self.money.balance_wei - credits)
         self.say("NewJobRequestEvent", job_id=number, customer=self.address)
@@ -440,6 +453,26 @@ class FakeGrid:
             Movement(NOW, "sent", wei, to, 0, self.block + 1, 0, bytes([len(self.moved)]) * 32)
         )
         self.say("Transfer", sender=self.address, recipient=to, value=wei)
+
+    async def claim_faucet(self) -> int:
+        self._check("claim_faucet")
+        wei = self.money.faucet_wei
+        self.sent.append(("claim_faucet", wei))
+        self.money = dataclasses.replace(
+            self.money, balance_wei=self.money.balance_wei + wei, faucet_wei=0
+        )
+        self.say("Transfer", sender=ZERO_ADDRESS, recipient=self.address, value=wei)
+        return wei
+
+    async def withdraw_claimable(self, to: Address | None = None) -> int:
+        self._check("withdraw_claimable")
+        wei = self.money.claimable_wei
+        self.sent.append(("withdraw_claimable", to))
+        self.money = dataclasses.replace(
+            self.money, balance_wei=self.money.balance_wei + wei, claimable_wei=0
+        )
+        self.say("Transfer", sender=ZERO_ADDRESS, recipient=self.address, value=wei)
+        return wei
 
     async def movements(
         self, account: Address | None = None, *, from_block: int | None = None

@@ -52,7 +52,8 @@ class ViewScreen(Frame):
         return {"Notices": f"({unread})"} if unread else {}
 
     def tab_note(self) -> str:
-        return "read-only" if self.console_app.read_only else ""
+        words = ("read-only", self.console_app.read_only), ("locked", self.state.locked)
+        return "  ".join(word for word, shown in words if shown)
 
     def banner_text(self) -> str:
         return banner_text(self.state, self.moment)

@@ -32,6 +32,16 @@ class LogKeys(ViewScreen):
         super().__init__()
         self.job_id = job_id
         self.session: LogSession | None = None
+        self._generation: int | None = None
+
+    def tick(self, *, changed: bool) -> None:
+        # After a switch to another grid this job's number means another job.
+        if self.ready and self._generation != self.console_app.generation:
+            if self._generation is not None:
+                self.app.pop_screen()
+                return
+            self._generation = self.console_app.generation
+        super().tick(changed=changed)
 
     @property
     def job(self) -> Job | None:

@@ -393,11 +393,15 @@ class SubmitScreen(WorkflowSource):
 
         def answered(yes: bool | None) -> None:
             if yes and not self._sending:
-                self._sending = True
-                self._show_fields()
-                self.run_worker(self._send(plan), group="send", exit_on_error=False)
+                self.console_app.sign(lambda: self._begin(plan))
 
         self.app.push_screen(ConfirmSubmit(plan, self.state), answered)
+
+    def _begin(self, plan: SubmitPlan) -> None:
+        if not self._sending:
+            self._sending = True
+            self._show_fields()
+            self.console_app.act(self._send(plan))
 
     async def _send(self, plan: SubmitPlan) -> None:
         app = self.console_app

@@ -39,6 +39,12 @@ class WalletScreen(ViewScreen):
             id="wallet.previous",
         ),
         Binding("t", "transfer", "Send", tooltip="Send credits to somebody", id="wallet.transfer"),
+        Binding("f", "faucet", "Faucet", tooltip="Collect what the grid's faucet has promised",
+                id="wallet.faucet"),
+        Binding("p", "collect", "Collect", tooltip="Collect payments that wait",
+                id="wallet.collect"),
+        Binding("w", "app.switch", "Switch", tooltip="Another grid or wallet",
+                id="wallet.switch"),
         Binding("y", "copy", "Copy address", tooltip="Copy the wallet's address", id="wallet.copy"),
         Binding("escape", "app.view('jobs')", "Jobs", tooltip="Back to the jobs", id="wallet.back"),
     ]  # fmt: skip
@@ -48,6 +54,7 @@ class WalletScreen(ViewScreen):
         self._rows: ListSource[Any] = ListSource()
         self._section = 0
         self._shown: object = None
+        self._waits = (0, 0)
 
     def compose_view(self) -> ComposeResult:
         yield Lines(id="money")
@@ -92,6 +99,11 @@ class WalletScreen(ViewScreen):
         table.empty = section.empty
         self.query_one("#money", Lines).show(wallet_lines(self.state))
         self.query_one("#head", Lines).show([section_line(self._section)])
+        balance = self.state.balance
+        waits = (balance.faucet_wei, balance.claimable_wei) if balance is not None else (0, 0)
+        if waits != self._waits:
+            self._waits = waits
+            self.refresh_bindings()
         table.rows_changed()
 
     def _read(self, section: Section) -> Sequence[Any]:
@@ -107,12 +119,23 @@ class WalletScreen(ViewScreen):
             self.app.push_screen(JobScreen(job_id))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
-        if action == "transfer" and self.ready:
-            return not self.console_app.read_only
+        if action in ("transfer", "faucet", "collect") and self.ready:
+            balance = self.state.balance
+            waits = {
+                "faucet": balance is not None and balance.faucet_wei > 0,
+                "collect": balance is not None and balance.claimable_wei > 0,
+            }
+            return not self.console_app.read_only and waits.get(action, True)
         return True
 
     def action_transfer(self) -> None:
         self.console_app.ask_transfer()
+
+    def action_faucet(self) -> None:
+        self.console_app.claim_faucet()
+
+    def action_collect(self) -> None:
+        self.console_app.collect_payments()
 
     def action_copy(self) -> None:
         if self.state.address is not None:

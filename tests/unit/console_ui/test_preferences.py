@@ -64,7 +64,7 @@ def test_the_pages_name_every_field_column_and_theme() -> None:
     """docs describe what users may write."""
     settings = (ROOT / "docs/reference/settings.md").read_text()
     page = (ROOT / "docs/console.md").read_text()
-    fields = ["theme", *(f"jobs.{name}" for name in JobsTable.model_fields)]
+    fields = ["theme", "lock_minutes", *(f"jobs.{name}" for name in JobsTable.model_fields)]
     fields += [f"notify.{name}" for name in Notify.model_fields]
     assert [name for name in fields if f"`{name}`" not in settings] == []
     columns = all_columns(ConsoleState("x"), lambda: Moment(NOW, None))

@@ -65,7 +65,7 @@ def test_unknown_fields_fail(path: tuple[Any, ...]) -> None:
 
 def test_the_schema_agrees_with_the_checks() -> None:
     """What the checks take it takes; types, null and rules that it has words for it refuses."""
-    wrong: tuple[Any, ...] = (None, "", "x", "\x00", -1, 0, 70000, 1.5, True, [], {})
+    wrong: tuple[Any, ...] = (None, "", -1, 70000, True, [])
     for path in leaves(FULL):
         for value in wrong:
             data = changed(path, value)

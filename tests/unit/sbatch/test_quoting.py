@@ -212,6 +212,7 @@ def test_templates_hold_no_unquoted_text() -> None:
         *("patience * 20", "patience", "patience + 5", "hurry", "limit"),
         *('">=" if increment < 0 else "<="', '"%o" | format(input_mode)'),
         'endings | map(attribute=0) | join(" ")',
+        'secrets | join(" ")',
     }
     assert "name | quote" in (folder / "envelope.sh.j2").read_text()
     for template in folder.glob("*.j2"):
