@@ -21,7 +21,12 @@ from dsq.core.units import UINT64_MAX, format_minutes
 
 @dataclass(frozen=True)
 class SubmitPlan:
-    """Everything that a submit sends."""
+    """Everything that a submit sends.
+
+    Attributes:
+        text: The workflow as it was written.
+        offline: There is no link: it will be queued.
+    """
 
     name: str
     wire: Any
@@ -31,6 +36,15 @@ class SubmitPlan:
     affinity: tuple[Affinity, ...]
     estimates: tuple[WhyNot, ...]
     source: str
+    text: str = ""
+    offline: bool = False
+
+
+QUEUE_LINES: list[Line] = [
+    labelled("offline", ("no provider can be asked now", "bold warning")),
+    labelled("", ("it is kept, and sent once when the link is back;", "foreground")),
+    labelled("", ("until then Q in the jobs view withdraws it", "foreground")),
+]
 
 
 def plan_lines(plan: SubmitPlan, state: ConsoleState) -> list[Line]:
@@ -48,7 +62,8 @@ def plan_lines(plan: SubmitPlan, state: ConsoleState) -> list[Line]:
     demands = " ".join(str(each) for each in (*plan.uses, *plan.affinity))
     if demands:
         lines.append(labelled("only on", (one_line(demands, 60), "foreground")))
-    lines += [[], *_money_lines(plan, state), [], *_place_lines(plan.estimates)]
+    place = QUEUE_LINES if plan.offline else _place_lines(plan.estimates)
+    lines += [[], *_money_lines(plan, state), [], *place]
     return lines
 
 
@@ -120,15 +135,21 @@ class ConfirmSubmit(Dialog[bool]):
         self._plan = plan
         self._state = state
 
+    def title_text(self) -> str:
+        return "Queue this job?" if self._plan.offline else self.TITLE_TEXT
+
     def compose_box(self) -> ComposeResult:
         with VerticalScroll(can_focus=False):
             yield Lines(plan_lines(self._plan, self._state), classes="sentence")
         amount = credits_text(self._plan.wei)
+        what = f" locks {amount} credits and submits   "
+        if self._plan.offline:
+            what = " queues it; nothing is locked yet   "
         yield Lines(
             [
                 [
                     ("enter", "bold primary"),
-                    (f" locks {amount} credits and submits   ", "foreground"),
+                    (what, "foreground"),
                     ("esc", "bold primary"),
                     (" goes back, spends nothing", "foreground"),
                 ]

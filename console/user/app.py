@@ -22,14 +22,15 @@ from dsq.console.keymap import load_keymap
 from dsq.console.preferences import Preferences, save_preferences
 from dsq.console.templates import template
 from dsq.console.user.access import Access
-from dsq.console.user.access_app import AccessApp
 from dsq.console.user.accounting import account
 from dsq.console.user.details import job_name, settled_line
 from dsq.console.user.feed import Connect, Feed
 from dsq.console.user.job_store import JobStore
 from dsq.console.user.log_session import LogSession
 from dsq.console.user.notify import tell_outside
+from dsq.console.user.outbox import Outbox
 from dsq.console.user.port import GridPort
+from dsq.console.user.queue_app import QueueApp
 from dsq.console.user.screens.base import VIEWS
 from dsq.console.user.screens.grid import GridScreen
 from dsq.console.user.screens.jobs import JobsScreen
@@ -68,7 +69,7 @@ TRANSFER_LAST: Line = [("Nobody can take that back.", "warning")]
 TOP_UP_STATES = (JobStatus.SCHEDULED, JobStatus.RUNNING)
 
 
-class ConsoleApp(AccessApp):
+class ConsoleApp(QueueApp):
     """The user's console.
 
     Args:
@@ -242,6 +243,14 @@ class ConsoleApp(AccessApp):
             return
         self.state.jobs.close()
         self.state.use(store)
+        file = store.model.path
+        if file is None:
+            return
+        try:
+            self.state.outbox = Outbox(file.with_suffix(".queue.json"))
+        except (OSError, ValueError) as error:
+            text = f"The queue of submits cannot be read: {error}."
+            self.notices.add(Notice(self.now(), "error", text, f"See {file.parent}.", "queue"))
 
     def on_unmount(self) -> None:
         self.state.jobs.close()
@@ -250,7 +259,7 @@ class ConsoleApp(AccessApp):
         self._take_keys()
         # Not in the tick: painting and writing together would keep a key waiting.
         self.set_interval(TICK, lambda: self.state.jobs.idle())
-        self.set_interval(LOCK_EVERY, self.lock_if_idle)
+        self.set_interval(LOCK_EVERY, self._now_and_then)
         if self.access is not None and not self.access.ready:
             assert self._folder is not None
             self.push_screen(FirstRun(self._folder), self._guided)
@@ -258,6 +267,10 @@ class ConsoleApp(AccessApp):
         self._start()
         if self.locked and not self.read_only:
             self.sign(lambda: None, "Escape leaves it locked: looking works without it.")
+
+    def _now_and_then(self) -> None:
+        self.lock_if_idle()
+        self.send_queue()
 
     def _start(self) -> None:
         self.state.locked = self.locked
@@ -306,6 +319,7 @@ class ConsoleApp(AccessApp):
 
     def on_change(self) -> None:
         self._tell_ends()
+        self.send_queue()
 
     def _tell_ends(self) -> None:
         """Says which jobs have ended since the last look; the first look says nothing."""

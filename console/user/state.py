@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
 from dsq.console.user.job_store import JobStore
+from dsq.console.user.outbox import Outbox
 from dsq.console.user.port import BalanceLike, HeadLike, MovementLike, OverviewLike, WhyLike
 from dsq.console.widgets.notice import NoticeBook
 from dsq.core.model import Address, Constants, Job, Provider
@@ -49,6 +50,7 @@ class ConsoleState:
         contacts: The user's names for accounts.
         overview: The whole grid, while it is looked at.
         locked: The key is to be opened with its passphrase before anything is signed.
+        outbox: Submits that wait for the link.
         spent: Sums of what jobs cost, by what they are added up by; as of ``spent_at``.
     """
 
@@ -71,6 +73,7 @@ class ConsoleState:
     spent: dict[str, list[Spent]] = field(default_factory=dict)
     spent_at: dict[str, int] = field(default_factory=dict)
     locked: bool = False
+    outbox: Outbox = field(default_factory=Outbox)
     notices: NoticeBook = field(default_factory=NoticeBook)
     revision: int = 0
 

@@ -58,6 +58,8 @@ class JobsScreen(JobActions):
     JobsScreen #filter { width: 1fr; }
     JobsScreen #filter-problem { display: none; color: $error; padding: 0 1; }
     JobsScreen #filter-problem.-open { display: block; }
+    JobsScreen #queue { display: none; height: 1; padding: 0 1; background: $surface; }
+    JobsScreen #queue.-open { display: block; }
     JobsScreen #body { height: 1fr; }
     JobsScreen #detail { height: 6; padding: 0 1; border-top: solid $faint; scrollbar-size: 1 1; }
     JobsScreen.-short #detail { display: none; }
@@ -85,6 +87,8 @@ class JobsScreen(JobActions):
         Binding("e", "export", "Export", show=False,
                 tooltip="Write the marked jobs, else all shown, to a JSON or CSV file",
                 id="jobs.export"),
+        Binding("Q", "app.queue", "Queue", show=False, tooltip="Submits that wait for the link",
+                id="jobs.queue"),
         Binding("escape", "clear_filter", "All jobs", tooltip="Drop the marks, then the filter",
                 id="jobs.all"),
     ]  # fmt: skip
@@ -101,6 +105,7 @@ class JobsScreen(JobActions):
             yield Label(" / ")
             yield Input(placeholder="status:running gpu !test", compact=True, id="filter")
         yield Lines(id="filter-problem")
+        yield Lines(id="queue")
         with Container(id="body"):
             yield LiveTable(
                 self.state.jobs,
@@ -156,6 +161,9 @@ class JobsScreen(JobActions):
             table.rows_changed()
         else:
             table.repaint()
+        waiting = self.console_app.queue_line()
+        self.query_one("#queue", Lines).set_class(bool(waiting), "-open")
+        self.query_one("#queue", Lines).show([waiting])
         self._show_details()
         self._ask_why()
         if self.state.jobs.wants_sorting and self.moment.now - self._searched_at >= SORT_EVERY:

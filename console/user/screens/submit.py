@@ -13,6 +13,7 @@ from textual.widgets import Input, Label, TextArea
 
 from dsq.console.dialogs.confirm_submit import ConfirmSubmit, SubmitPlan
 from dsq.console.user.details import estimate_text
+from dsq.console.user.outbox import Queued
 from dsq.console.user.screens.job import JobScreen
 from dsq.console.user.screens.workflow_source import WorkflowSource
 from dsq.console.user.workflow_check import Checked, check_workflow, parse_demands
@@ -389,13 +390,32 @@ class SubmitScreen(WorkflowSource):
             affinity=affinity,
             estimates=tuple(self._estimates.rows),
             source=self._source,
+            text=self.editor.text,
+            offline=not self.state.link.online,
         )
 
         def answered(yes: bool | None) -> None:
-            if yes and not self._sending:
+            if yes and plan.offline:
+                self._queue(plan)
+            elif yes and not self._sending:
                 self.console_app.sign(lambda: self._begin(plan))
 
         self.app.push_screen(ConfirmSubmit(plan, self.state), answered)
+
+    def _queue(self, plan: SubmitPlan) -> None:
+        app = self.console_app
+        item = Queued(
+            plan.name,
+            plan.wire,
+            plan.wei,
+            plan.uses,
+            plan.affinity,
+            queued_at=int(app.now()),
+            source=plan.text,
+        )
+        if app.queue(item):
+            self._clean = self.editor.text
+            app.action_view("jobs")
 
     def _begin(self, plan: SubmitPlan) -> None:
         if not self._sending:

@@ -1,0 +1,224 @@
+"""Offline: submits wait in a queue and are sent once; what needs the grid is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dsq.console.user.app import ConsoleApp
+from dsq.console.user.job_store import JobStore
+from dsq.console.user.outbox import KEY_SECONDS, Outbox, Queued
+from dsq.console.user.screens.submit import SubmitScreen
+from dsq.core.errors import CreditsError, TransactionError, UnreachableError
+from dsq.core.model import Affinity, Job, Label
+from dsq.core.readmodel import ReadModel
+from dsq.core.units import CREDIT
+from tests.support.console import Clock, Robot, jobs_shown
+from tests.support.fake_grid import ME, NOW, FakeGrid, some_jobs
+from tests.unit.console_ui.test_submit_view import GOOD, write
+
+
+class Losing(FakeGrid):
+    """Makes the job, then loses its answer, as often as it is told to."""
+
+    lost = 0
+
+    async def submit(self, workflow: Mapping[str, Any], credits: int, **more: Any) -> Job:  # noqa: A002
+        made = await super().submit(workflow, credits, **more)
+        if self.lost:
+            self.lost -= 1
+            raise TransactionError("The transaction was not mined in time.")
+        return made
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def options(tmp_path: Path, clock: Clock) -> dict[str, Any]:
+    def opens(_: object) -> JobStore:
+        return JobStore(ReadModel(tmp_path / "jobs.sqlite"))
+
+    return {"open_store": opens, "account": ME, "now": clock, "size": (120, 40)}
+
+
+def go_offline(app: ConsoleApp, grid: FakeGrid) -> None:
+    grid.alive = False
+    app.feed._offline(UnreachableError("The chain does not answer."), 4)
+
+
+async def come_back(robot: Robot, grid: FakeGrid, clock: Clock) -> None:
+    app: Any = robot.app
+    grid.alive = True
+    clock.now += 60
+    app.feed._online()
+    await robot.until(lambda: app.state.link.online)
+
+
+async def queue_one(robot: Robot, name: str = "train") -> None:
+    screen = await write(robot, GOOD, f"{name}.yaml")
+    assert isinstance(screen, SubmitScreen)
+    await robot.press("ctrl+s")
+    await robot.sees("Queue this job?", "no provider can be asked now", "queues it; nothing")
+    await robot.press("enter")
+    await robot.sees("⇡", name)
+
+
+def submits(grid: FakeGrid) -> list[str]:
+    return [given[2] for name, given in grid.sent if name == "submit"]
+
+
+async def test_a_submit_waits_for_the_link_and_is_sent_once(tmp_path: Path, clock: Clock) -> None:
+    """Offline it is queued and shown; with the link back it becomes one job and leaves the queue."""
+    grid = FakeGrid().add(*some_jobs())
+    async with jobs_shown(grid, **options(tmp_path, clock)) as robot:
+        app: Any = robot.app
+        go_offline(app, grid)
+        await queue_one(robot)
+        await robot.sees("1 queued submit waits for the link: train", "Q shows them")
+        file = tmp_path / "jobs.queue.json"
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert submits(grid) == []
+        await come_back(robot, grid, clock)
+        await robot.sees("Job 42 train is submitted")
+        await robot.until(lambda: "queued submit" not in robot.text)
+        for _ in range(3):
+            clock.now += 60
+            app.send_queue()
+            await robot.settle()
+        assert submits(grid) == ["train"]
+        assert file.read_text() == "[]"
+
+
+async def test_a_lost_answer_makes_no_second_job(tmp_path: Path, clock: Clock) -> None:
+    """The same key is used again, by the same console and by the next one after a crash."""
+    grid = Losing().add(*some_jobs())
+    grid.lost = 2
+    async with jobs_shown(grid, **options(tmp_path, clock)) as robot:
+        app: Any = robot.app
+        go_offline(app, grid)
+        await queue_one(robot)
+        await come_back(robot, grid, clock)
+        await robot.until(lambda: grid.lost == 1)
+        await robot.sees("queued submit")
+        first = app.state.outbox.items()[0]
+        assert first.tried_at
+        clock.now += 60
+        app.send_queue()
+        await robot.until(lambda: grid.lost == 0)
+        await robot.until(lambda: app.busy == 0)
+    clock.now += 60
+    async with jobs_shown(grid, **options(tmp_path, clock)) as robot:
+        await robot.sees("Job 42 train is submitted")
+    assert submits(grid) == ["train"]
+    assert list(grid.named) == [first.key]
+    assert max(grid.known) == 42
+
+
+async def test_what_was_tried_long_ago_is_left_to_the_user(tmp_path: Path, clock: Clock) -> None:
+    """After the grid has forgotten the key nothing is sent; the queue says why."""
+    old = Queued("old", {"steps": []}, 100 * CREDIT, tried_at=NOW - KEY_SECONDS - 1)
+    Outbox(tmp_path / "jobs.queue.json").add(old)
+    grid = FakeGrid().add(*some_jobs())
+    async with jobs_shown(grid, **options(tmp_path, clock)) as robot:
+        await robot.sees("1 queued submit")
+        await robot.press("Q")
+        await robot.sees("may have been submitted already")
+        await robot.press("enter")
+        await robot.sees("Withdraw old?", "a job may exist all the same")
+        await robot.press("y")
+        await robot.sees("old is withdrawn")
+    assert submits(grid) == []
+
+
+async def test_a_queued_submit_can_be_withdrawn(tmp_path: Path, clock: Clock) -> None:
+    """Before it is sent; afterwards nothing is left of it."""
+    grid = FakeGrid().add(*some_jobs())
+    async with jobs_shown(grid, **options(tmp_path, clock)) as robot:
+        app: Any = robot.app
+        go_offline(app, grid)
+        await queue_one(robot, "one")
+        await queue_one(robot, "two")
+        await robot.sees("2 queued submits wait for the link: one, two")
+        await robot.press("Q", "enter")
+        await robot.sees("Withdraw one?", "no credits are locked")
+        await robot.press("y")
+        await robot.sees("1 queued submit waits for the link: two")
+        await come_back(robot, grid, clock)
+        await robot.until(lambda: submits(grid) == ["two"])
+        assert "one is withdrawn" in {each.text[:16] for each in app.notices._kept}
+
+
+async def test_a_refused_submit_stays_with_its_reason(tmp_path: Path, clock: Clock) -> None:
+    """It is not tried again by itself, and does not hold up the others."""
+    grid = FakeGrid().add(*some_jobs())
+    async with jobs_shown(grid, **options(tmp_path, clock)) as robot:
+        app: Any = robot.app
+        go_offline(app, grid)
+        await queue_one(robot)
+        grid.fail["submit"] = CreditsError("The wallet holds 1 credit, not 100.")
+        await come_back(robot, grid, clock)
+        await robot.sees("queued submit failed", "holds 1 credit", "1 refused")
+        del grid.fail["submit"]
+        clock.now += 60
+        app.send_queue()
+        await robot.settle()
+        assert submits(grid) == []
+        await robot.press("Q")
+        await robot.sees("refused: The wallet holds 1 credit")
+
+
+async def test_what_needs_the_grid_is_refused_offline(tmp_path: Path, clock: Clock) -> None:
+    """Cancel, top up and transfer say one sentence and ask nothing."""
+    grid = FakeGrid().add(*some_jobs())
+    async with jobs_shown(grid, **options(tmp_path, clock)) as robot:
+        go_offline(robot.app, grid)  # type: ignore[arg-type]
+        for key, what in (("c", "cancelling"), ("t", "topping up")):
+            await robot.press(key)
+            await robot.sees("There is no connection to the grid", what)
+            assert len(robot.app.screen_stack) == 1
+        await robot.press("4", "t")
+        await robot.sees("sending credits is")
+    assert grid.sent == [("close", None)]
+
+
+async def test_read_only_sends_no_queue(tmp_path: Path, clock: Clock) -> None:
+    """What another console queued waits for one that may sign."""
+    Outbox(tmp_path / "jobs.queue.json").add(Queued("x", {}, CREDIT))
+    grid = FakeGrid().add(*some_jobs())
+    async with jobs_shown(grid, read_only=True, **options(tmp_path, clock)) as robot:
+        await robot.sees("1 queued submit")
+        await robot.settle()
+    assert submits(grid) == []
+
+
+def test_the_file_keeps_everything(tmp_path: Path) -> None:
+    """What is read is what was written, by another object as well; damage is told."""
+    path = tmp_path / "deep" / "q.json"
+    item = Queued(
+        "näme",
+        {"steps": [{"run": "x"}]},
+        10**20 + 1,
+        (Label("gpu", "a100"),),
+        (Affinity("mem", ">=", "5"),),
+        queued_at=7,
+        source="text",
+    )
+    one, two = Outbox(path), Outbox(path)
+    one.add(item)
+    assert two.items() == (item,)
+    two.update(item.key, tried_at=9)
+    assert one.items() == (dataclasses.replace(item, tried_at=9),)
+    with one.sending() as mine, two.sending() as also:
+        assert (mine, also) == (True, False)
+    assert one.remove(item.key) is not None
+    assert two.remove(item.key) is None
+    path.write_text('[{"key": 1}]')
+    with pytest.raises(ValueError, match="damaged"):
+        Outbox(path)
