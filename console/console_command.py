@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,6 +19,8 @@ from dsq.console.entry import run_command
 from dsq.core.errors import SettingsError, UsageError, WalletError
 
 if TYPE_CHECKING:
+    from dsq.console.user.job_store import JobStore
+    from dsq.console.user.port import GridPort
     from dsq.core.config import GridConfig
     from dsq.core.model import Address
     from dsq.core.wallet import Wallet
@@ -39,6 +41,18 @@ if TYPE_CHECKING:
     metavar="N",
     help="Where --web listens on loopback; else a free port.",
 )
+@click.option(
+    "--record",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Record what the grid answers into a new file.",
+)
+@click.option(
+    "--replay",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Show a recording; no grid is asked.",
+)
 @click.option("--debug", is_flag=True, help="Write a log, and show where an error came from.")
 def command(
     grid: str | None,
@@ -48,12 +62,18 @@ def command(
     passphrase_file: Path | None,
     web: bool,
     port: int | None,
+    record: Path | None,
+    replay: Path | None,
     debug: bool,
 ) -> None:
     """Your jobs on a grid, live: submit, watch, read logs, top up, cancel.
 
     ? shows the keys of every view. docs/console.md describes the views.
     """
+    if record is not None and (web or replay is not None):
+        raise UsageError("--record is for a console in a terminal, on a grid.")
+    if replay is not None and (web or grid or home or key_file or passphrase_file):
+        raise UsageError("--replay shows a recording: it takes no grid, no key and no --web.")
     if web:
         serve_console(grid, home, read_only, key_file, passphrase_file, port or 0)
         return
@@ -63,12 +83,16 @@ def command(
         raise UsageError(
             "dsq-console needs a terminal.", hint="'dsq jobs --json' prints the same as text."
         )
+    if replay is not None:
+        replay_console(replay, debug=debug)
+        return
     run_console(
         grid=grid,
         home=home,
         read_only=read_only,
         key_file=key_file,
         passphrase_file=passphrase_file,
+        record=record,
         debug=debug,
     )
 
@@ -124,6 +148,7 @@ def run_console(
     read_only: bool = False,
     key_file: Path | None = None,
     passphrase_file: Path | None = None,
+    record: Path | None = None,
     debug: bool = False,
 ) -> None:
     """Shows the console until the user leaves it.
@@ -133,14 +158,15 @@ def run_console(
         read_only: Nothing that spends or changes anything works; the wallet is opened only
             where that needs no question, to read logs.
         key_file, passphrase_file: Another wallet than the one that the settings name.
+        record: Where to record what the grid answers; nothing may be there.
         debug: Write the log to ``console.log`` in the state folder.
 
     Raises:
         SettingsError: The settings name no such grid.
         WalletError: The wallet cannot be opened.
         WrongChainError: The endpoint serves another chain.
+        UsageError: There is a recording already.
     """
-    from dsq.core.config import settings_dir
     from dsq.core.wallet import KeyRef
 
     config = _config(grid, home, read_only=read_only)
@@ -156,10 +182,66 @@ def run_console(
             access.wallet = open_wallet(config, passphrase_file, read_only=read_only)
     _log_to_file(debug=debug)
 
-    from dsq.console.preferences import Preferences, load_preferences
     from dsq.console.user.app import ConsoleApp
     from dsq.console.user.job_store import JobStore
+    from dsq.console.user.recording import Tape, recording
     from dsq.core.readmodel import ReadModel, read_model_path
+
+    def open_store(account: Address) -> JobStore:
+        assert access.config is not None
+        if record is not None:
+            return JobStore()  # A recording holds every job from the beginning.
+        return JobStore(ReadModel(read_model_path(access.config, account)))
+
+    tape = Tape(record) if record is not None else None
+    name = _shown_name(config)
+    try:
+        ConsoleApp(
+            recording(access.connect, tape, name) if tape is not None else None,
+            access=access,
+            grid_name=name,
+            read_only=read_only,
+            open_store=open_store,
+            account=access.account,
+            **_looks(),
+        ).run()
+    finally:
+        if tape is not None:
+            tape.close()
+
+
+def replay_console(path: Path, *, debug: bool = False) -> None:
+    """Shows a recording until the user leaves it.
+
+    Raises:
+        UsageError: The file cannot be read, or is no recording.
+    """
+    from dsq.console.user.replay import Recording, Replay
+
+    played = Recording.read(path)
+    _log_to_file(debug=debug)
+
+    from dsq.console.user.app import ConsoleApp
+
+    replay = Replay(played)
+
+    async def connect() -> GridPort:
+        return replay
+
+    ConsoleApp(
+        connect,
+        grid_name=f"{played.grid_name} (recorded)",
+        read_only=True,
+        account=played.account,
+        now=replay.now,
+        **_looks(),
+    ).run()
+
+
+def _looks() -> dict[str, Any]:
+    """The user's preferences, themes and what is wrong with them."""
+    from dsq.console.preferences import Preferences, load_preferences
+    from dsq.core.config import settings_dir
     from dsq.themes.loader import user_themes
 
     themes, problems = user_themes(settings_dir() / "themes")
@@ -167,23 +249,13 @@ def run_console(
         preferences, folder = load_preferences(settings_dir()), settings_dir()
     except SettingsError as error:
         # What is wrong in the file must not be overwritten by a choice on the screen.
-        problems, preferences, folder = [*problems, error], Preferences(), None
-
-    def open_store(account: Address) -> JobStore:
-        assert access.config is not None
-        return JobStore(ReadModel(read_model_path(access.config, account)))
-
-    ConsoleApp(
-        access=access,
-        grid_name=_shown_name(config),
-        read_only=read_only,
-        themes=themes,
-        problems=problems,
-        open_store=open_store,
-        account=access.account,
-        preferences=preferences,
-        folder=folder,
-    ).run()
+        return {"themes": themes, "problems": [*problems, error], "preferences": Preferences()}
+    return {
+        "themes": themes,
+        "problems": problems,
+        "preferences": preferences,
+        "folder": folder,
+    }
 
 
 def _config(grid: str | None, home: Path | None, *, read_only: bool) -> GridConfig | None:

@@ -33,6 +33,7 @@ class AccessApp(DsqApp):
     Attributes:
         access: None when the grid was opened by others, as in tests: nothing is locked then.
         generation: Grows with each switch; screens of before then close.
+        recorded: What the grid answers is being recorded.
         busy: Actions under way that sign; the key stays open for them.
     """
 
@@ -41,6 +42,7 @@ class AccessApp(DsqApp):
     feed: Feed
     read_only: bool
     preferences: Preferences
+    recorded = False
     generation = 0
     busy = 0
 
@@ -155,6 +157,9 @@ class AccessApp(DsqApp):
         """Asks which grid, then which key, and goes there."""
         access = self.access
         if access is None:
+            return
+        if self.recorded:
+            self.tell("A recording is of one wallet on one grid.", "grid", severity="warning")
             return
         try:
             grids = known_grids()

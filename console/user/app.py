@@ -84,7 +84,8 @@ class ConsoleApp(QueueApp):
         account: The account to show before the grid is connected.
         preferences: How it looks and what it tells.
         folder: Where a change of the preferences is kept; None keeps none.
-        access: The grid and the key in use, where ``connect`` opens no other one.
+        access: The grid and the key in use; together with ``connect``, which then records what
+            this grid answers, no other grid can be chosen.
     """
 
     MODES: ClassVar[dict[str, Any]] = {
@@ -131,6 +132,7 @@ class ConsoleApp(QueueApp):
     ) -> None:
         super().__init__(now=now, zone=zone, themes=themes)
         self.access = access
+        self.recorded = access is not None and connect is not None
         self.read_only = read_only
         self.preferences = preferences or Preferences()
         self._folder = folder
@@ -279,7 +281,7 @@ class ConsoleApp(QueueApp):
 
     def restart(self) -> None:
         assert self.access is not None
-        self.feed = Feed(self._connecting(self.access.connect), self.state, self.now)
+        self.feed = Feed(self._connecting(self._connect), self.state, self.now)
         self._open = set()
         self.switch_mode("jobs")
         if self.access.account is not None:

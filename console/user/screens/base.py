@@ -52,7 +52,12 @@ class ViewScreen(Frame):
         return {"Notices": f"({unread})"} if unread else {}
 
     def tab_note(self) -> str:
-        words = ("read-only", self.console_app.read_only), ("locked", self.state.locked)
+        app = self.console_app
+        words = (
+            ("● recording", app.recorded),
+            ("read-only", app.read_only),
+            ("locked", self.state.locked),
+        )
         return "  ".join(word for word, shown in words if shown)
 
     def banner_text(self) -> str:
