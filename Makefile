@@ -106,7 +106,7 @@ docs: dev ## regenerate the references in docs/ that come from code
 	$(BIN)/python -m dsq.console.cli schema --write docs/examples >/dev/null
 
 unit: dev ## unit tests only, in under a minute
-	$(BIN)/pytest -q -n 2 tests/unit
+	$(BIN)/pytest -q -n 2 -m "not slow" tests/unit
 
 integration: dev
 	@$(BIN)/python -m tests.support.prepare
@@ -114,7 +114,7 @@ integration: dev
 
 test: dev ## unit tests, and those on real Slurm, sshd and anvil; sets up what it can
 	@$(BIN)/python -m tests.support.prepare
-	$(BIN)/pytest -q -n 2 tests/unit
+	$(BIN)/pytest -q -n 2 -m "not slow" tests/unit
 	$(MAKE) -s chaos SEEDS=200
 	@$(MAKE) -s contracts/node_modules
 	@if [ -x contracts/node_modules/.bin/forge ]; then $(MAKE) -s forge-test; \
