@@ -247,11 +247,10 @@ class Replay:
             await asyncio.sleep(min(POLL, at - self._at))
 
     async def changes(self) -> AsyncIterator[Any]:
-        first = True
-        for when, batch in self._recording.changes:
-            if when < self._at and not first:
+        begun = self._at
+        for number, (when, batch) in enumerate(self._recording.changes):
+            if when < begun and number:
                 continue
-            first = False
             await self._until(when)
             yield batch
         await asyncio.Event().wait()

@@ -85,7 +85,7 @@ async def test_a_session_is_shown_again(tmp_path: Path) -> None:
         await robot.sees("epoch 3")
         await robot.press("escape")
         hand.now = 31
-        await robot.sees("FINISHED")
+        await robot.until(lambda: app.state.jobs.get(40).status is JobStatus.FINISHED)  # type: ignore[union-attr]
         assert app.now() == pytest.approx(NOW + 31)
         hand.now = 41
         await robot.sees("new")
