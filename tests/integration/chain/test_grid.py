@@ -236,9 +236,7 @@ class TestExits:
         await operator.send(operator.chain.calls.meta_schedule(job.id, provider.address))
         due = await bob.expiry(job.id)
         assert due is not None
-        with pytest.raises(
-            TryAgainError, match=r"may be released at 20\d\d-.* UTC, in \d+ min"
-        ):
+        with pytest.raises(TryAgainError, match=r"may be released at 20\d\d-.* UTC, in \d+ min"):
             await bob.release(job.id)
         await grid.node.request("evm_setNextBlockTimestamp", due + 1)
         await grid.node.mine()
