@@ -39,6 +39,7 @@ from dsq.console.user.screens.notices import NoticesScreen
 from dsq.console.user.screens.providers import ProvidersScreen
 from dsq.console.user.screens.submit import SubmitScreen
 from dsq.console.user.screens.wallet import WalletScreen
+from dsq.console.user.sources import Sources
 from dsq.console.user.state import ConsoleState
 from dsq.console.widgets.frame import TICK, number_keys
 from dsq.console.widgets.lines import Line
@@ -248,6 +249,7 @@ class ConsoleApp(QueueApp):
         file = store.model.path
         if file is None:
             return
+        self.state.sources = Sources(file.with_suffix(".workflows"))
         try:
             self.state.outbox = Outbox(file.with_suffix(".queue.json"))
         except (OSError, ValueError) as error:
@@ -293,6 +295,28 @@ class ConsoleApp(QueueApp):
         if go:
             self.action_view("submit")
             self.call_later(self._load_template, FIRST_TEMPLATE)
+
+    def submitted(self, job: Job, source: str) -> None:
+        try:
+            self.state.sources.keep(job.definition.batch_location_hash, source)
+        except OSError as error:
+            self.report(error, "keep the workflow")
+
+    def resubmit(self, job: Job) -> None:
+        """Puts the workflow of a job into the submit view, with what it was submitted with."""
+        text = self.state.sources.find(job.definition.batch_location_hash)
+        if text is None:
+            words = f"The workflow of job {job.id} is not known here."
+            hint = "Only what was submitted with this console can be submitted again."
+            self.tell(f"{words} {hint}", f"job {job.id}", severity="warning")
+            return
+        self.action_view("submit")
+        self.call_later(self._load_again, job, text)
+
+    def _load_again(self, job: Job, text: str) -> None:
+        screen = self.screen
+        if isinstance(screen, SubmitScreen):
+            screen.load_again(job, text)
 
     def _load_template(self, name: str) -> None:
         screen = self.screen

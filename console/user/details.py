@@ -88,7 +88,11 @@ def detail_columns(
         [heading("timeline"), *timeline_lines(job, reckoned, moment, history, width)],
     )
     right = _sections(
-        [heading("credits"), *money_lines(job, reckoned, state, width)],
+        [
+            heading("credits"),
+            *money_lines(job, reckoned, state, width),
+            *settlement_place(job, history),
+        ],
         [heading("asks for"), *resource_lines(job)],
         _provider_lines(job, state),
     )
@@ -272,6 +276,15 @@ def _settlement_lines(reckoned: Account, state: ConsoleState) -> list[Line]:
         lines.append(labelled("  grid's fee", (settled_credits(fee), "foreground")))
     lines.append(labelled("came back", (settled_credits(reckoned.comes_back), "foreground")))
     return lines
+
+
+def settlement_place(job: Job, history: Sequence[TransitionLike]) -> list[Line]:
+    """Where the chain settled an ended job, once its history is known."""
+    if not (job.status.is_final and history and history[-1].status is job.status):
+        return []
+    last = history[-1]
+    place = f"block {last.block_number:,}, 0x{last.tx_hash.hex()[:10]}…"
+    return [labelled("settled in", (place, "foreground"))]
 
 
 def resources_text(job: Job) -> str:

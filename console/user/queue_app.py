@@ -10,6 +10,7 @@ from dsq.console.widgets.lines import Line
 from dsq.console.widgets.safe import one_line
 from dsq.console.widgets.words import credits_text, plural
 from dsq.core.errors import TryAgainError, UnreachableError
+from dsq.core.model import Job
 
 SEND_AGAIN_SECONDS = 15.0
 """Patience between two tries of what could not be sent."""
@@ -92,12 +93,12 @@ class QueueApp(AccessApp):
             return True
         outbox.remove(item.key)
         self.feed.put(job)
-        self.submitted(job.id, item.source)
+        self.submitted(job, item.source)
         self.tell(f"Job {job.id} {one_line(item.name, 40)} is submitted.", f"job {job.id}")
         return True
 
-    def submitted(self, job_id: int, source: str) -> None:
-        """A workflow of this console became a job."""
+    def submitted(self, job: Job, source: str) -> None:
+        """A workflow of this console became a job: its text is kept."""
 
     def queue_line(self) -> Line:
         """One line about what waits; nothing when nothing does."""

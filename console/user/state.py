@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from dsq.console.user.job_store import JobStore
 from dsq.console.user.outbox import Outbox
 from dsq.console.user.port import BalanceLike, HeadLike, MovementLike, OverviewLike, WhyLike
+from dsq.console.user.sources import Sources
 from dsq.console.widgets.notice import NoticeBook
 from dsq.core.model import Address, Constants, Job, Provider
 from dsq.core.readmodel.spending import Spent
@@ -51,6 +52,7 @@ class ConsoleState:
         overview: The whole grid, while it is looked at.
         locked: The key is to be opened with its passphrase before anything is signed.
         outbox: Submits that wait for the link.
+        sources: The workflows of jobs that were submitted here.
         spent: Sums of what jobs cost, by what they are added up by; as of ``spent_at``.
     """
 
@@ -74,6 +76,7 @@ class ConsoleState:
     spent_at: dict[str, int] = field(default_factory=dict)
     locked: bool = False
     outbox: Outbox = field(default_factory=Outbox)
+    sources: Sources = field(default_factory=Sources)
     notices: NoticeBook = field(default_factory=NoticeBook)
     revision: int = 0
 

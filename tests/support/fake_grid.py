@@ -418,7 +418,14 @@ class FakeGrid:
         number = max(self.known, default=0) + 1
         if key:
             self.named[key] = number
-        self.add(job(number, JobStatus.PENDING, name, submit=-1, locked=credits // CREDIT))
+        made = job(number, JobStatus.PENDING, name, submit=-1, locked=credits // CREDIT)
+        wanted = dataclasses.replace(
+            made.definition,
+            batch_location_hash=f"script-{number}",
+            uses=tuple(uses),
+            affinity=tuple(affinity),
+        )
+        self.add(dataclasses.replace(made, definition=wanted, customer=self.address))
         self.money = dataclasses.replace(self.money, balance_wei=self.money.balance_wei - credits)
         self.say("NewJobRequestEvent", job_id=number, customer=self.address)
         return self.known[number]

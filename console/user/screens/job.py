@@ -8,6 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, VerticalScroll
 
+from dsq.console.dialogs.show_text import ShowText
 from dsq.console.user.details import detail_columns, title_line
 from dsq.console.user.port import TransitionLike
 from dsq.console.user.screens.job_actions import JobActions
@@ -51,8 +52,14 @@ class JobScreen(LogKeys, JobActions):
         Binding("t", "top_up", "Top up", tooltip="Add credits to the job", id="job.top_up"),
         Binding("c", "cancel", "Cancel", tooltip="Cancel the job", id="job.cancel"),
         Binding("y", "copy", "Copy id", tooltip="Copy the job's number", id="job.copy"),
+        Binding("R", "resubmit", "Again", tooltip="Submit its workflow again; edit it first",
+                id="job.resubmit"),
+        Binding("v", "source", "Workflow", show=False, tooltip="Show its workflow",
+                id="job.source"),
+        Binding("e", "export", "Export", show=False, tooltip="Write it to a JSON or CSV file",
+                id="job.export"),
         Binding("tab", "other_pane", "Other pane", show=False, id="job.pane"),
-    ]
+    ]  # fmt: skip
 
     def __init__(self, job_id: int) -> None:
         super().__init__(job_id)
@@ -120,6 +127,20 @@ class JobScreen(LogKeys, JobActions):
 
     def action_logs(self) -> None:
         self.app.push_screen(LogScreen(self.job_id))
+
+    def _source(self) -> str | None:
+        job = self.job
+        return self.state.sources.find(job.definition.batch_location_hash) if job else None
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action in ("resubmit", "source") and self.ready:
+            return self._source() is not None
+        return super().check_action(action, parameters)
+
+    def action_source(self) -> None:
+        text = self._source()
+        if text is not None:
+            self.app.push_screen(ShowText(f"Workflow of job {self.job_id}", text))
 
     def action_other_pane(self) -> None:
         detail = self.query_one("#detail", VerticalScroll)

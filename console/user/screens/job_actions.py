@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
+
+from dsq.console.dialogs.ask_text import AskText
+from dsq.console.export import export_jobs
 from dsq.console.user.screens.base import ViewScreen
+from dsq.console.widgets.words import plural
 from dsq.core.model import Job
 
 
@@ -43,6 +49,34 @@ class JobActions(ViewScreen):
             self.console_app.ask_cancel_all(self._marked("cancel"))
         elif self.job is not None:
             self.console_app.ask_cancel(self.job)
+
+    def action_resubmit(self) -> None:
+        if self.job is not None:
+            self.console_app.resubmit(self.job)
+
+    @property
+    def export_ids(self) -> list[int]:
+        """The jobs that an export means."""
+        return [self.job.id] if self.job is not None else []
+
+    def action_export(self) -> None:
+        def named(text: str | None) -> None:
+            if text:
+                self.run_worker(self._export(text), exit_on_error=False)
+
+        ids = self.export_ids
+        name = f"job-{ids[0]}.json" if len(ids) == 1 else "jobs.json"
+        self.app.push_screen(AskText("Write to", name, "a file, .json or .csv"), named)
+
+    async def _export(self, text: str) -> None:
+        path = Path(text).expanduser()
+        found = [job for job in map(self.state.jobs.get, self.export_ids) if job is not None]
+        try:
+            count = await asyncio.to_thread(export_jobs, path, found)
+        except Exception as error:  # shown, not raised: the console goes on
+            self.console_app.report(error, "export")
+            return
+        self.console_app.tell(f"Wrote {plural(count, 'job')} to {path}.", "export")
 
     def action_top_up(self) -> None:
         if self.job is not None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Hashable
-from pathlib import Path
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -12,10 +10,8 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal, VerticalScroll
 from textual.widgets import Input, Label
 
-from dsq.console.dialogs.ask_text import AskText
 from dsq.console.dialogs.choose import Choose
 from dsq.console.dialogs.columns import ChooseColumns
-from dsq.console.export import export_jobs
 from dsq.console.preferences import JobsTable
 from dsq.console.user.columns import USUAL, all_columns, column_choices, job_columns
 from dsq.console.user.details import detail_lines, summary_lines, title_line
@@ -87,6 +83,8 @@ class JobsScreen(JobActions):
         Binding("e", "export", "Export", show=False,
                 tooltip="Write the marked jobs, else all shown, to a JSON or CSV file",
                 id="jobs.export"),
+        Binding("R", "resubmit", "Again", show=False,
+                tooltip="Submit the job's workflow again; edit it first", id="jobs.resubmit"),
         Binding("Q", "app.queue", "Queue", show=False, tooltip="Submits that wait for the link",
                 id="jobs.queue"),
         Binding("escape", "clear_filter", "All jobs", tooltip="Drop the marks, then the filter",
@@ -309,24 +307,10 @@ class JobsScreen(JobActions):
         choices = column_choices(known, app.preferences.jobs.columns)
         self.app.push_screen(ChooseColumns(choices), chosen)
 
-    def action_export(self) -> None:
-        def named(text: str | None) -> None:
-            if text:
-                self.run_worker(self._export(text), exit_on_error=False)
-
-        self.app.push_screen(AskText("Write to", "jobs.json", "a file, .json or .csv"), named)
-
-    async def _export(self, text: str) -> None:
-        path = Path(text).expanduser()
+    @property
+    def export_ids(self) -> list[int]:
         store = self.state.jobs
-        ids = self.marked_ids or [store.id_at(index) for index in range(len(store))]
-        found = [job for job in map(store.get, ids) if job is not None]
-        try:
-            count = await asyncio.to_thread(export_jobs, path, found)
-        except Exception as error:  # shown, not raised: the console goes on
-            self.console_app.report(error, "export")
-            return
-        self.console_app.tell(f"Wrote {plural(count, 'job')} to {path}.", "export")
+        return self.marked_ids or [store.id_at(index) for index in range(len(store))]
 
     # -- what one can do with a job -----------------------------------------------------
 
@@ -339,7 +323,7 @@ class JobsScreen(JobActions):
             return shown or typed or bool(self.table.marked)
         if action in ("export", "sort", "fold"):
             return self.state.jobs.total > 0
-        if action in ("logs", "copy"):
+        if action in ("logs", "copy", "resubmit"):
             return self.job is not None
         return super().check_action(action, parameters)
 

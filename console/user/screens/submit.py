@@ -24,9 +24,10 @@ from dsq.console.widgets.safe import one_line
 from dsq.console.widgets.table import Cell, Column, LiveTable
 from dsq.console.widgets.words import credits_text, plural
 from dsq.core.errors import DsqError, TransactionError, UnreachableError, UsageError
-from dsq.core.model import Affinity, WhyNot, encode_job_name
+from dsq.core.groups import membership
+from dsq.core.model import Affinity, Job, WhyNot, encode_job_name
 from dsq.core.model import Label as JobLabel
-from dsq.core.units import UINT64_MAX, parse_credits
+from dsq.core.units import UINT64_MAX, format_credits, parse_credits
 
 DEBOUNCE = 0.25
 DEFAULT_CREDITS = "100"
@@ -53,6 +54,14 @@ def estimate_columns() -> list[Column[WhyNot]]:
         Column("buys", "CREDITS BUY", 14, buys, grow=60),
         Column("rate", "CR/MIN", 6, rate, right=True, rank=1),
     ]
+
+
+def _typed(demand: JobLabel | Affinity) -> str:
+    """A label or a demand as it is typed."""
+    if isinstance(demand, JobLabel):
+        return f"{demand.key}={demand.value}"
+    operator = ":in:" if demand.op == "in" else demand.op
+    return f"{demand.key}{operator}{demand.value}"
 
 
 class SubmitScreen(WorkflowSource):
@@ -337,6 +346,20 @@ class SubmitScreen(WorkflowSource):
             lines.append([("Sending… the credits are being locked.", "bold warning")])
         self.query_one("#balance", Lines).show(lines)
 
+    def load_again(self, job: Job, text: str) -> None:
+        """Puts the workflow of an earlier job here, with its name, credits and demands."""
+        wanted: list[JobLabel | Affinity] = [*job.definition.uses, *job.definition.affinity]
+        demands = " ".join(map(_typed, wanted))
+        group = membership(job.name)
+
+        def go() -> None:
+            self.load(text, f"job {job.id}", None)
+            self.query_one("#name", Input).value = group.title if group else job.name
+            self.query_one("#credits", Input).value = format_credits(job.cost.max_cost)
+            self.query_one("#labels", Input).value = demands
+
+        self._unless_modified(go)
+
     # -- going about --
 
     def action_next_area(self) -> None:
@@ -443,6 +466,7 @@ class SubmitScreen(WorkflowSource):
             self._sending = False
             self._show_fields()
         app.feed.put(job)
+        app.submitted(job, plan.text)
         self._clean = self.editor.text
         app.tell(f"Job {job.id} {one_line(plan.name, 40)} is submitted.", f"job {job.id}")
         if app.screen is self:
