@@ -1,4 +1,4 @@
-"""docs/operator.md names commands that there are, and the parameters that there are."""
+"""The guides and the README name commands that there are, and the parameters that there are."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from dsq.core.model import Constants
 
 DOCS = Path(__file__).parents[3] / "docs"
 TEXT = (DOCS / "operator.md").read_text()
+PAGES = (TEXT, (DOCS / "guide.md").read_text(), (DOCS.parent / "README.md").read_text())
 
 
 def commands() -> Iterator[list[str]]:
     """What stands behind ``dsq`` in code and in indented lines."""
-    spans = re.findall(r"`dsq ([^`]+)`", TEXT)
-    lines = [line.split("#")[0] for line in TEXT.replace("\\\n", " ").splitlines()]
+    text = "\n".join(PAGES)
+    spans = re.findall(r"`dsq ([^`]+)`", text)
+    lines = [line.split("#")[0] for line in text.replace("\\\n", " ").splitlines()]
     spans += [line.strip()[4:] for line in lines if re.match(r" {4,}dsq ", line)]
     for span in spans:
         yield span.split()
