@@ -30,6 +30,9 @@ class LogBuffer:
     ``first`` to ``end`` (exclusive) and forgets the oldest when it is full.
     """
 
+    rewritten = 0
+    """Lines never change once they are here."""
+
     def __init__(self, max_lines: int = MAX_LINES, max_characters: int = MAX_CHARACTERS) -> None:
         self.max_lines = max_lines
         self.max_characters = max_characters
@@ -54,6 +57,15 @@ class LogBuffer:
             shown, self._carry = terminal_line(raw, self._carry)
             self._lines.append(BufferLine(shown, timestamp_ns))
             self._characters += len(shown)
+        self._grown()
+
+    def add(self, line: BufferLine) -> None:
+        """Adds a line that was cleaned already."""
+        self._lines.append(line)
+        self._characters += len(line.text)
+        self._grown()
+
+    def _grown(self) -> None:
         self.revision += 1
         # Trimmed a tenth at a time: dropping single lines from a list would be quadratic.
         if len(self._lines) > self.max_lines * 1.1 or self._characters > self.max_characters * 1.1:

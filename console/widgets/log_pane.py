@@ -20,6 +20,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from dsq.console.widgets.log_buffer import LogBuffer
+from dsq.console.widgets.log_fold import FoldedLog, deepest
 from dsq.console.widgets.palette import Palette
 from dsq.console.widgets.safe import styled_line
 from dsq.console.widgets.words import clock_time
@@ -45,6 +46,10 @@ class LogPane(ScrollView, can_focus=True, inherit_bindings=False):
         Binding("space,z", "pause", "Pause", tooltip="Hold the view still", id="log.pause"),
         Binding("w", "wrap", "Wrap", tooltip="Wrap long lines", id="log.wrap"),
         Binding("T", "times", "Times", tooltip="Show when each line was written", id="log.times"),
+        Binding("minus", "fold(-1)", "Fold", show=False,
+                tooltip="Fold steps one level further", id="log.fold"),
+        Binding("plus", "fold(1)", "Unfold", show=False,
+                tooltip="Open steps one level further", id="log.unfold"),
         Binding("n", "match(1)", "Next", tooltip="Next match", id="log.next"),
         Binding("N", "match(-1)", "Previous", tooltip="Previous match", id="log.previous"),
         Binding("up,k", "scroll(-1)", "Line up", show=False, id="log.up"),
@@ -55,7 +60,7 @@ class LogPane(ScrollView, can_focus=True, inherit_bindings=False):
         Binding("end,G", "follow", "Last line", show=False, id="log.last"),
         Binding("left", "sideways(-8)", "Left", show=False, id="log.left"),
         Binding("right", "sideways(8)", "Right", show=False, id="log.right"),
-    ]
+    ]  # fmt: skip
 
     class Changed(Message):
         """What the pane shows or how it shows it has changed."""
@@ -69,7 +74,9 @@ class LogPane(ScrollView, can_focus=True, inherit_bindings=False):
         id: str | None = None,  # noqa: A002 - Textual's word
     ) -> None:
         super().__init__(id=id)
-        self.buffer = buffer if buffer is not None else LogBuffer()
+        self.base = buffer if buffer is not None else LogBuffer()
+        self.buffer: LogBuffer | FoldedLog = self.base
+        self._rewritten = 0
         self.zone = zone
         self.waiting = waiting
         self.following = True
@@ -100,8 +107,32 @@ class LogPane(ScrollView, can_focus=True, inherit_bindings=False):
         return self.buffer.end - self.end
 
     def show(self, buffer: LogBuffer) -> None:
-        """Shows another buffer."""
+        """Shows another buffer; folded as the one before."""
+        level = self.fold_level
+        self.base = buffer
+        self._take(buffer if level is None else FoldedLog(buffer, level))
+
+    @property
+    def fold_level(self) -> int | None:
+        """How many levels of steps are open; None for all."""
+        return self.buffer.level if isinstance(self.buffer, FoldedLog) else None
+
+    def action_fold(self, step: int) -> None:
+        """Folds or opens steps by a level, as far as the log has any."""
+        depth = deepest(self.base)
+        level = (depth if self.fold_level is None else min(self.fold_level, depth)) + step
+        if level < 0 or not depth:
+            self.app.bell()
+        elif level >= depth:
+            self._take(self.base)
+        else:
+            self._take(FoldedLog(self.base, level))
+
+    def _take(self, buffer: LogBuffer | FoldedLog) -> None:
         self.buffer = buffer
+        self._rewritten = buffer.rewritten
+        self._cache.clear()
+        self._rows_for = (-1, -1, -1, False)
         self.paused_at, self.following, self._offset = None, True, 0
         self._first = buffer.first
         self.search(self.needle)
@@ -112,6 +143,10 @@ class LogPane(ScrollView, can_focus=True, inherit_bindings=False):
         if self.buffer.revision == self._shown_revision and not force:
             return
         self._shown_revision = self.buffer.revision
+        if self.buffer.rewritten != self._rewritten:
+            self._rewritten = self.buffer.rewritten
+            self._cache.clear()
+            self._rows_for = (-1, -1, -1, False)
         self._search_new()
         dropped = self.buffer.first - self._first
         self._first = self.buffer.first
@@ -355,8 +390,9 @@ class LogPane(ScrollView, can_focus=True, inherit_bindings=False):
         return parts
 
     def text(self) -> str:
-        """All shown lines as plain text, with times if they are shown."""
-        lines = (self.buffer.line(number) for number in range(self.buffer.first, self.end))
+        """All lines as plain text, with times if they are shown; folded ones are open."""
+        end = self.end if self.buffer is self.base else self.base.end
+        lines = (self.base.line(number) for number in range(self.base.first, end))
         if not self.times:
             return "".join(f"{line.plain}\n" for line in lines)
         return "".join(

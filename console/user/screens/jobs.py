@@ -26,6 +26,9 @@ from dsq.core.model import Job, JobStatus
 from dsq.core.readmodel import Filter, Order, parse_filter
 from dsq.core.readmodel.model import ORDERS
 
+LOGS_AT_ONCE = 12
+"""Marked jobs whose output is shown in one."""
+
 UPWARD = frozenset({"id", "name", "status", "provider"})
 """What is sorted upward first; of numbers and times one wants the largest."""
 
@@ -69,7 +72,8 @@ class JobsScreen(JobActions):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("s", "app.view('submit')", "Submit", tooltip="Submit a new job", id="jobs.submit"),
-        Binding("l", "logs", "Logs", tooltip="The output of the selected job", id="jobs.logs"),
+        Binding("l", "logs", "Logs", id="jobs.logs",
+                tooltip="The output of the selected job, or of the marked ones in one"),
         Binding("t", "top_up", "Top up", tooltip="Add credits to the job", id="jobs.top_up"),
         Binding("c", "cancel", "Cancel", tooltip="Cancel the job", id="jobs.cancel"),
         Binding("slash", "filter", "Filter", tooltip="Show some jobs only", id="jobs.filter"),
@@ -332,5 +336,8 @@ class JobsScreen(JobActions):
             self.app.push_screen(JobScreen(self.job.id))
 
     def action_logs(self) -> None:
-        if self.job is not None:
+        marked = sorted(self.marked_ids)[:LOGS_AT_ONCE]
+        if marked:
+            self.app.push_screen(LogScreen(*marked))
+        elif self.job is not None:
             self.app.push_screen(LogScreen(self.job.id))

@@ -11,8 +11,9 @@ from textual.binding import Binding, BindingType
 
 from dsq.console.dialogs.ask_text import AskText
 from dsq.console.dialogs.paths import SaveFile
-from dsq.console.user.details import title_line
+from dsq.console.user.details import job_name, title_line
 from dsq.console.user.log_session import LogSession
+from dsq.console.user.many_logs import ManyLogs
 from dsq.console.user.screens.base import ViewScreen
 from dsq.console.widgets.lines import Line, Lines
 from dsq.console.widgets.log_pane import LogPane
@@ -31,7 +32,7 @@ class LogKeys(ViewScreen):
     def __init__(self, job_id: int) -> None:
         super().__init__()
         self.job_id = job_id
-        self.session: LogSession | None = None
+        self.session: LogSession | ManyLogs | None = None
         self._generation: int | None = None
 
     def tick(self, *, changed: bool) -> None:
@@ -67,7 +68,9 @@ class LogKeys(ViewScreen):
         """Shows what has come since."""
         if self.session is None:
             return
-        if self.session.buffer is not self.pane.buffer:
+        if isinstance(self.session, ManyLogs):
+            self.session.advance()
+        if self.session.buffer is not self.pane.base:
             self.pane.show(self.session.buffer)
         self.pane.waiting = self.session.words
         self.pane.sync()
@@ -108,7 +111,7 @@ class LogKeys(ViewScreen):
         self.console_app.tell(f"{lines} saved to {path}.", f"job {self.job_id}")
 
 
-def log_state(pane: LogPane, session: LogSession) -> Line:
+def log_state(pane: LogPane, session: LogSession | ManyLogs) -> Line:
     """The line under a log: following or paused, how many lines, search."""
     if pane.paused_at is not None:
         spans: list[tuple[str, str]] = [("‖ paused", "bold warning")]
@@ -120,9 +123,11 @@ def log_state(pane: LogPane, session: LogSession) -> Line:
         spans = [("■ end", "muted")]
     else:
         spans = [("↕ scrolled, f follows", "muted")]
-    spans.append((f"   {plural(pane.buffer.end, 'line')}", "muted"))
-    if pane.buffer.first:
-        spans.append((f", the first {pane.buffer.first:,} no longer kept", "muted"))
+    spans.append((f"   {plural(pane.base.end, 'line')}", "muted"))
+    if pane.base.first:
+        spans.append((f", the first {pane.base.first:,} no longer kept", "muted"))
+    if pane.fold_level is not None:
+        spans.append((f"   folded: {plural(pane.fold_level, 'level')} open", "primary"))
     if pane.needle:
         place, count = pane.match_place
         spans.append((f"   '{pane.needle[:30]}' {place}/{count}", "accent"))
@@ -135,9 +140,17 @@ def log_state(pane: LogPane, session: LogSession) -> Line:
 
 
 class LogScreen(LogKeys):
-    """One job's output."""
+    """The output of a job, or of several by the time of their lines.
 
-    ABOUT = "The output of a job. It follows the newest line until you scroll up."
+    Args:
+        job_id: The job.
+        more: Other jobs.
+    """
+
+    ABOUT = (
+        "The output of a job, or of several. It follows the newest line until you scroll up.\n"
+        "- folds the steps of the script, + opens them."
+    )
 
     DEFAULT_CSS = """
     LogScreen #title { height: 1; padding: 0 1; background: $surface; }
@@ -150,6 +163,27 @@ class LogScreen(LogKeys):
         Binding("y", "copy", "Copy", show=False, tooltip="Copy the output", id="log.copy"),
     ]
 
+    def __init__(self, job_id: int, *more: int) -> None:
+        super().__init__(job_id)
+        self._ids = (job_id, *more)
+
+    def open_session(self) -> None:
+        if len(self._ids) == 1:
+            super().open_session()
+            return
+        sessions = [self.console_app.log_session(job_id) for job_id in self._ids]
+        self.session = ManyLogs(sessions)
+        self.session.users += 1
+        self.pane.show(self.session.buffer)
+
+    def _title(self) -> Line:
+        if len(self._ids) > 1:
+            named = [self.state.jobs.get(job_id) for job_id in self._ids]
+            names = ", ".join(f"{job.id} {job_name(job)}" for job in named if job is not None)
+            return [(f"{len(self._ids)} jobs  ", "bold foreground"), (names, "muted")]
+        job = self.job
+        return title_line(job) if job else [(f"Job {self.job_id}", "bold foreground")]
+
     def compose_view(self) -> ComposeResult:
         yield Lines(id="title")
         yield LogPane(zone=self.console_app.zone, id="log")
@@ -160,9 +194,7 @@ class LogScreen(LogKeys):
         self.pane.focus()
 
     def update_view(self, *, changed: bool) -> None:  # noqa: ARG002
-        job = self.job
-        title: Line = title_line(job) if job else [(f"Job {self.job_id}", "bold foreground")]
-        self.query_one("#title", Lines).show([title])
+        self.query_one("#title", Lines).show([self._title()])
         self.sync_log()
 
     def action_copy(self) -> None:

@@ -1,0 +1,169 @@
+"""Logs of scripts: steps folded by their markers, several jobs in one."""
+
+from __future__ import annotations
+
+import random
+
+from dsq.console.user.log_session import LogSession
+from dsq.console.user.many_logs import ManyLogs
+from dsq.console.widgets.log_buffer import LogBuffer
+from dsq.console.widgets.log_fold import FoldedLog, deepest
+from tests.support.console import jobs_shown
+from tests.support.fake_grid import NOW, FakeGrid, some_jobs
+
+LOG = """\
+start
+--> steps[0]
+one
+--> steps[0].steps[0]
+deep
+<-- steps[0].steps[0] ok (1 s)
+two
+<-- steps[0] ok (3 s)
+between
+--> steps[1]
+oops
+<-- steps[1] failed with 3 (0 s)
+end""".splitlines()
+
+
+def buffer_of(lines: list[str], **limits: int) -> LogBuffer:
+    buffer = LogBuffer(**limits)
+    for number, line in enumerate(lines):
+        buffer.append(line.encode(), number)
+    return buffer
+
+
+def shown(fold: FoldedLog) -> list[str]:
+    fold.catch_up()
+    return [fold.line(number).plain for number in range(fold.first, fold.end)]
+
+
+def test_steps_become_lines_level_by_level() -> None:
+    """At level 0 each outer step is one line, at 1 the inner ones are."""
+    base = buffer_of(LOG)
+    assert deepest(base) == 2
+    assert shown(FoldedLog(base, 0)) == [
+        "start", "▸ steps[0] ok (3 s), 3 lines", "between",
+        "▸ steps[1] failed with 3 (0 s), 1 line", "end",
+    ]  # fmt: skip
+    assert shown(FoldedLog(base, 1)) == [
+        "start", "--> steps[0]", "one", "▸ steps[0].steps[0] ok (1 s), 1 line", "two",
+        "<-- steps[0] ok (3 s)", "between", "--> steps[1]", "oops",
+        "<-- steps[1] failed with 3 (0 s)", "end",
+    ]  # fmt: skip
+    assert shown(FoldedLog(base, 2)) == LOG
+
+
+def test_a_running_step_says_so_until_it_ends() -> None:
+    """Its line changes when the end comes, and the view is told."""
+    base = buffer_of(LOG[:5])
+    fold = FoldedLog(base, 0)
+    assert shown(fold) == ["start", "▸ steps[0] …"]
+    before = fold.rewritten
+    for line in LOG[5:8]:
+        base.append(line.encode(), 0)
+    assert shown(fold)[1] == "▸ steps[0] ok (3 s), 3 lines"
+    assert fold.rewritten > before
+
+
+def test_markers_that_lie_fold_nothing_else() -> None:
+    """An end without a beginning is a line; an end of an outer step ends the inner ones."""
+    assert shown(FoldedLog(buffer_of(["<-- steps[9] ok (1 s)", "x"]), 0)) == [
+        "<-- steps[9] ok (1 s)", "x",
+    ]  # fmt: skip
+    lines = ["--> a", "--> b", "x", "<-- a ok (1 s)", "y"]
+    assert shown(FoldedLog(buffer_of(lines), 0)) == ["▸ a ok (1 s), 1 line", "y"]
+
+
+def test_what_comes_bit_by_bit_folds_the_same() -> None:
+    """However a log arrives, and whatever it forgets, numbers and lines agree."""
+    dice = random.Random(7)
+    for _ in range(20):
+        lines = [dice.choice([*LOG, "--> x", "<-- x ok (2 s)"]) for _ in range(300)]
+        base, bits = buffer_of(lines), LogBuffer()
+        fold = FoldedLog(bits, level := dice.randrange(4))
+        for number, line in enumerate(lines):
+            bits.append(line.encode(), number)
+            if dice.random() < 0.1:
+                fold.catch_up()
+        assert shown(fold) == shown(FoldedLog(base, level))
+        small = LogBuffer(max_lines=50)
+        part = FoldedLog(small, level)
+        for line in lines:
+            small.append(line.encode(), 0)
+            part.catch_up()
+            assert len(shown(part)) == len(part)
+            assert all(each >= small.first for each in part._shown)
+
+
+async def test_the_log_view_folds_and_opens() -> None:
+    """- goes outward, + inward; search finds what is shown, saving takes everything."""
+    grid = FakeGrid().add(*some_jobs())
+    grid.write(41, *LOG)
+    async with jobs_shown(grid, size=(100, 30)) as robot:
+        await robot.press("l")
+        await robot.sees("oops", "13 lines")
+        await robot.press("minus")
+        await robot.sees("▸ steps[0].steps[0] ok (1 s), 1 line", "folded: 1 level open", "two")
+        await robot.press("minus")
+        await robot.sees("▸ steps[0] ok (3 s), 3 lines", "folded: 0 levels open", "between")
+        assert "oops" not in robot.text
+        await robot.press("minus")
+        grid.write(41, "--> steps[2]", "late")
+        await robot.sees("▸ steps[2] …")
+        grid.write(41, "<-- steps[2] ok (9 s)")
+        await robot.sees("▸ steps[2] ok (9 s), 1 line")
+        pane = robot.app.screen.query_one("LogPane")
+        assert "oops" in pane.text()  # type: ignore[attr-defined]
+        await robot.press("plus", "plus")
+        await robot.sees("oops", "late", "<-- steps[2] ok (9 s)")
+        assert "folded" not in robot.text
+
+
+async def test_several_jobs_in_one_log() -> None:
+    """The marked jobs' lines by their times, with their numbers; late ones in their place."""
+    grid = FakeGrid().add(*some_jobs())
+    grid.write(41, "a0", at=NOW)
+    grid.write(40, "b1", at=NOW + 10)
+    grid.write(41, "a2", at=NOW + 20)
+    async with jobs_shown(grid, size=(100, 30)) as robot:
+        await robot.press("space", "space", "l")
+        await robot.sees("2 jobs", "40 sweep-lr, 41 train-llm", "40│ b1")
+        text = robot.text
+        assert text.index("41│ a0") < text.index("40│ b1") < text.index("41│ a2")
+        grid.write(40, "b3", at=NOW + 30)
+        await robot.sees("40│ b3", "4 lines")
+        await robot.press("escape")
+        await robot.sees("2 marked")
+
+
+def test_late_lines_are_put_in_their_place() -> None:
+    """A log that is read later than the others is merged from its beginning."""
+
+    def grid() -> FakeGrid:
+        raise AssertionError
+
+    one, two = LogSession(1, grid), LogSession(2, grid)
+    many = ManyLogs([one, two])
+    second = 10**9
+    for number in range(3):
+        one.buffer.append(f"x{number}".encode(), number * 10 * second)
+    many.advance()
+    two.buffer.append(b"early", 5 * second)
+    many.advance()
+    lines = [many.buffer.line(number).plain for number in range(many.buffer.end)]
+    assert lines == ["1│ x0", "2│ early", "1│ x1", "1│ x2"]
+    kept = many.buffer
+    two.buffer.append(b"nearly", 19 * second)
+    many.advance()
+    assert many.buffer is kept
+    assert kept.line(4).plain == "2│ nearly"
+    many.advance()
+    assert kept.end == 5
+    two.buffer = LogBuffer()
+    two.buffer.append(b"again", 5 * second)
+    many.advance()
+    assert [many.buffer.line(n).plain for n in range(many.buffer.end)].count("2│ again") == 1
+    many.users += 1
+    assert (one.users, two.users) == (1, 1)
