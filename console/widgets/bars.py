@@ -14,6 +14,8 @@ from textual.screen import Screen
 from textual.style import Style as ContentStyle
 from textual.widget import Widget
 
+from dsq.console.widgets.safe import one_line
+
 
 @dataclass(frozen=True)
 class Part:
@@ -217,7 +219,8 @@ class Banner(Widget):
         self._text = ""
 
     def show(self, text: str) -> None:
-        """Shows a text, nothing hides the banner."""
+        """Shows a text, nothing hides the banner. Reasons in it come from others."""
+        text = one_line(text)
         if text != self._text:
             self._text = text
             self.set_class(bool(text), "-shown")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from dsq.console.user.state import ConsoleState, Link
 from dsq.console.widgets.bars import Part
 from dsq.console.widgets.frame import Frame
+from dsq.console.widgets.safe import one_line
 from dsq.console.widgets.words import STATUS_WORDS, Moment, age_text, credits_text
 from dsq.core.model import JobStatus
 
@@ -113,4 +114,4 @@ def banner_text(state: ConsoleState, moment: Moment) -> str:
     wait = max(0, round(link.retry_at - moment.now))
     when = f"next attempt in {wait} s" if wait else "trying now"
     kept = "what is shown is from before" if state.loaded else "nothing is known yet"
-    return f"Offline: {link.reason} {when.capitalize()}, r tries at once; {kept}."
+    return f"Offline: {one_line(link.reason, 200)} {when.capitalize()}, r tries at once; {kept}."
