@@ -25,7 +25,7 @@ log = logging.getLogger("dsq.console.recording")
 VERSION = 1
 ASKED = frozenset(
     {"head", "constants", "job", "job_ids", "jobs_by_id", "block_hash", "history", "why",
-     "balance", "providers", "estimate", "movements", "overview"}
+     "balance", "providers", "jobs_at", "estimate", "movements", "overview"}
 )  # fmt: skip
 """What is asked of the grid and answered at once."""
 

@@ -13,8 +13,9 @@ from dsq.console.user.job_store import JobStore
 from dsq.console.user.outbox import Outbox
 from dsq.console.user.port import BalanceLike, HeadLike, MovementLike, OverviewLike, WhyLike
 from dsq.console.user.sources import Sources
+from dsq.console.user.track_record import TrackRecord
 from dsq.console.widgets.notice import NoticeBook
-from dsq.core.model import Address, Constants, Job, Provider
+from dsq.core.model import Address, Constants, Job, JobDefinition, Provider
 from dsq.core.readmodel.spending import Spent
 
 
@@ -51,6 +52,8 @@ class ConsoleState:
         contacts: The user's names for accounts.
         overview: The whole grid, while it is looked at.
         locked: The key is to be opened with its passphrase before anything is signed.
+        records: What the chain tells of the past of providers that were looked at.
+        wanted: The job in the submit view and the wei for it, while it is valid.
         outbox: Submits that wait for the link.
         sources: The workflows of jobs that were submitted here.
         spent: Sums of what jobs cost, by what they are added up by; as of ``spent_at``.
@@ -75,6 +78,8 @@ class ConsoleState:
     spent: dict[str, list[Spent]] = field(default_factory=dict)
     spent_at: dict[str, int] = field(default_factory=dict)
     locked: bool = False
+    records: dict[Address, TrackRecord] = field(default_factory=dict)
+    wanted: tuple[JobDefinition, int] | None = None
     outbox: Outbox = field(default_factory=Outbox)
     sources: Sources = field(default_factory=Sources)
     notices: NoticeBook = field(default_factory=NoticeBook)

@@ -390,6 +390,11 @@ class FakeGrid:
         self._check("providers")
         return list(self.known_providers)
 
+    async def jobs_at(self, provider: Address, *, limit: int | None = None) -> list[Job]:
+        self._check("jobs_at")
+        placed = [each for each in self.known.values() if each.provider == provider]
+        return sorted(placed, key=lambda each: -each.id)[:limit]
+
     async def estimate(self, definition: JobDefinition, wei: int) -> list[WhyNot]:
         self._check("estimate")
         rows = []

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, VerticalScroll
 
+from dsq.console.dialogs.compare import MOST, Compare, compare_lines, success_text, wait_text
 from dsq.console.user.screens.base import ViewScreen
 from dsq.console.user.state import ConsoleState
+from dsq.console.user.track_record import LATEST, TrackRecord, track_record
 from dsq.console.widgets.lines import Line, Lines, heading, labelled
 from dsq.console.widgets.rows import ListSource
 from dsq.console.widgets.safe import one_line
 from dsq.console.widgets.table import Cell, Column, LiveTable
-from dsq.console.widgets.words import credits_text, plural
-from dsq.core.model import Provider
+from dsq.console.widgets.words import Moment, credits_text, plural
+from dsq.core.errors import DsqError
+from dsq.core.model import Address, Provider, WhyNot
 from dsq.core.units import format_credits
 
+log = logging.getLogger("dsq.console.providers")
+
 LABELS_SHOWN = 40
+RECORD_EVERY = 60.0
+"""Seconds after which a provider's past is read again."""
 NODES_SHOWN = 40
 
 
@@ -96,7 +105,28 @@ def provider_columns(state: ConsoleState) -> list[Column[Provider]]:
     ]
 
 
-def provider_lines(provider: Provider) -> list[Line]:
+def record_lines(record: TrackRecord | None, moment: Moment) -> list[Line]:
+    """The past of a provider."""
+    if record is None:
+        return [heading("its last jobs"), [("not read yet", "muted")]]
+    if not record.jobs:
+        return [heading("its last jobs"), [("none was ever placed there", "muted")]]
+    last = moment.at(record.last_end) if record.last_end else "never"
+    lines: list[Line] = [
+        heading(f"its last {plural(record.jobs, 'job')}"),
+        labelled("success", (success_text(record), "foreground"), (" that ran", "muted")),
+        labelled("waits", (wait_text(record), "foreground"), (" from submit to start", "muted")),
+        labelled("cost in all", (f"{credits_text(record.cost_wei)} credits", "foreground")),
+        labelled("open now", (f"{record.open_jobs:,}", "foreground")),
+        labelled("last ended", (last, "foreground")),
+    ]
+    if record.panicked:
+        words = "taken from it by the grid"
+        lines.append(labelled("panicked", (f"{record.panicked:,} ", "warning"), (words, "muted")))
+    return lines
+
+
+def provider_lines(provider: Provider, record: TrackRecord | None, moment: Moment) -> list[Line]:
     """Everything the chain says about a provider."""
     hardware, prices = provider.hardware, provider.prices
     word, colour = provider_state(provider)
@@ -104,6 +134,8 @@ def provider_lines(provider: Provider) -> list[Line]:
     lines: list[Line] = [
         [(one_line(provider.name, 40), "bold foreground"), ("  ", ""), (word, f"bold {colour}")],
         [(str(provider.address), "muted")],
+        [],
+        *record_lines(record, moment),
         [],
         [heading("prices a minute")[0]],
         labelled("CPU", (price_text(prices.cpu_per_min), "foreground")),
@@ -149,7 +181,10 @@ class ProvidersScreen(ViewScreen):
     """All providers of the grid."""
 
     VIEW = "Providers"
-    ABOUT = "Who offers what on this grid, and at which price."
+    ABOUT = (
+        "Who offers what on this grid, at which price, and how it went so far.\n"
+        "space marks; c puts the marked ones side by side, for the workflow in the submit view."
+    )
 
     DEFAULT_CSS = """
     ProvidersScreen #body { height: 1fr; }
@@ -165,6 +200,8 @@ class ProvidersScreen(ViewScreen):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("c", "compare", "Compare", id="providers.compare",
+                tooltip="The marked providers side by side, for the workflow of the submit view"),
         Binding("y", "copy", "Copy address", tooltip="Copy the address", id="providers.copy"),
         Binding(
             "tab",
@@ -176,11 +213,12 @@ class ProvidersScreen(ViewScreen):
         Binding(
             "escape", "app.view('jobs')", "Jobs", tooltip="Back to the jobs", id="providers.back"
         ),
-    ]
+    ]  # fmt: skip
 
     def __init__(self) -> None:
         super().__init__()
         self._rows: ListSource[Provider] = ListSource()
+        self._read_at: dict[tuple[int, Address], float] = {}
 
     def compose_view(self) -> ComposeResult:
         with Container(id="body"):
@@ -193,6 +231,7 @@ class ProvidersScreen(ViewScreen):
                     "",
                     "An operator approves one with 'dsq providers approve'.",
                 ),
+                marks=True,
                 id="providers",
             )
             with VerticalScroll(id="detail"):
@@ -216,7 +255,58 @@ class ProvidersScreen(ViewScreen):
 
     def _show_details(self) -> None:
         selected = self.table.selected
-        self.query_one("#about", Lines).show(provider_lines(selected) if selected else [])
+        if selected is None:
+            self.query_one("#about", Lines).show([])
+            return
+        record = self.state.records.get(selected.address)
+        self.query_one("#about", Lines).show(provider_lines(selected, record, self.moment))
+        self._read_past([selected.address])
+
+    def _read_past(self, addresses: Sequence[Address]) -> None:
+        """Reads the last jobs of providers, each at most once a minute."""
+        now, grid = self.moment.now, self.console_app.generation
+        due = [
+            each for each in addresses if now - self._read_at.get((grid, each), 0.0) >= RECORD_EVERY
+        ]
+        if due and self.state.link.online:
+            self._read_at |= {(grid, each): now for each in due}
+            self.run_worker(self._reading(due), exit_on_error=False)
+
+    async def _reading(self, addresses: Sequence[Address]) -> None:
+        grid = self.console_app.feed.require_grid()
+        for address in addresses:
+            try:
+                jobs = await grid.jobs_at(address, limit=LATEST)
+            except DsqError as error:
+                log.info("no history of provider=%s: %s", address, error)
+                continue
+            self.state.records[address] = track_record(jobs)
+        self.state.touch()
+
+    def _marked(self) -> list[Provider]:
+        return [row for row in self._rows.rows if row.address in self.table.marked][:MOST]
+
+    def on_live_table_marked(self) -> None:
+        self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        return not self.ready or action != "compare" or len(self._marked()) > 1
+
+    def action_compare(self) -> None:
+        self.run_worker(self._compare(self._marked()), group="compare", exclusive=True,
+                        exit_on_error=False)  # fmt: skip
+
+    async def _compare(self, providers: Sequence[Provider]) -> None:
+        state, estimates = self.state, dict[Address, WhyNot]()
+        if state.link.online:
+            await self._reading([each.address for each in providers])
+            if state.wanted is not None:
+                try:
+                    rows = await self.console_app.feed.require_grid().estimate(*state.wanted)
+                    estimates = {row.provider: row for row in rows}
+                except DsqError as error:
+                    self.console_app.report(error, "estimate")
+        self.app.push_screen(Compare(compare_lines(providers, state.records, estimates)))
 
     def on_live_table_moved(self) -> None:
         self._show_details()

@@ -264,6 +264,7 @@ class SubmitScreen(WorkflowSource):
     async def _estimate(self) -> None:
         checked = self._checked
         words, rows = "", list[WhyNot]()
+        self.state.wanted = None
         try:
             wei = parse_credits(self._value("credits"))
             uses, affinity = self._read_demands()
@@ -275,6 +276,7 @@ class SubmitScreen(WorkflowSource):
             else:
                 try:
                     definition = checked.definition(uses, affinity)
+                    self.state.wanted = (definition, wei)
                     rows = await self.console_app.feed.require_grid().estimate(definition, wei)
                 except DsqError as error:
                     words = error.message

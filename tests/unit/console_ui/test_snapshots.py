@@ -179,7 +179,7 @@ def test_submit_confirm(snap_compare: Compare) -> None:
 @SIZES
 def test_providers(snap_compare: Compare, size: tuple[int, int]) -> None:
     """Who is on the grid."""
-    run = before("3", then=waits("CPU/MIN"))
+    run = before("3", then=waits("CPU/MIN", "cost in all"))
     assert snap_compare(console(), terminal_size=size, run_before=run)
 
 
