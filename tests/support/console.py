@@ -68,6 +68,38 @@ class Robot:
         """Waits until the screen shows these texts."""
         await self.until(lambda: all(text in self.text for text in texts))
 
+    async def misses(self, *texts: str) -> None:
+        """Waits until the screen shows none of these texts."""
+        await self.until(lambda: not any(text in self.text for text in texts))
+
+    async def fill(self, field: str, text: str) -> None:
+        """Writes a text into a field of the form in front, over what was there."""
+        self.app.screen.query_one(f"#{field}").focus()
+        await self.press("end", "ctrl+u")
+        await self.type(text)
+
+    async def write(self, workflow: str) -> None:
+        """Goes to the submit view, and pastes a workflow over what is there."""
+        await self.press("2")
+        editor = cast("Any", self.app.screen.query_one("#editor"))
+        editor.focus()
+        editor.load_text("")
+        # As the terminal sends it: to the app, which hands it on.
+        self.app.post_message(events.Paste(workflow))
+        await self.settle()
+
+    async def filter(self, words: str) -> None:
+        """Filters the jobs, over what was filtered before."""
+        await self.press("slash", "end", "ctrl+u")
+        await self.type(words)
+        await self.press("enter")
+
+    @property
+    def rows(self) -> list[str]:
+        """The names in the table of jobs, from the top."""
+        store = cast("Any", self.app).state.jobs
+        return [store.row(index).name for index in range(len(store))]
+
     @property
     def text(self) -> str:
         """The screen as lines of text."""

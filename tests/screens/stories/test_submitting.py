@@ -1,0 +1,381 @@
+"""How users submit, as they would tell it."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dsq.core.errors import (
+    ContractError,
+    CreditsError,
+    TransactionError,
+    UnreachableError,
+)
+from dsq.core.model import Affinity, JobStatus, Label
+from dsq.core.units import CREDIT
+from tests.screens.states import WORKFLOW
+from tests.support.console import Robot, jobs_shown
+from tests.support.fake_grid import GAIA, FakeGrid, job, some_jobs
+
+SMALL = "resources:\n  tasks: 1\n  cpusPerTask: 1\n  memPerCpu: 500\n  gpus: 0\nsteps:\n"
+SMALL += "  - name: hello\n    run:\n      command: echo hello\n"
+
+SWEEP = 'sweep:\n  parameters:\n    - name: RATE\n      values: ["1", "2"]\n'
+
+
+def grid() -> FakeGrid:
+    return FakeGrid().add(*some_jobs())
+
+
+def submits(on: FakeGrid) -> list[Any]:
+    """What was submitted: workflow, wei, name, labels, demands."""
+    return [what for call, what in on.sent if call == "submit"]
+
+
+async def to_last_page(robot: Robot) -> None:
+    await robot.sees("● valid")
+    await robot.press("ctrl+s")
+    await robot.sees("Submit this job?")
+
+
+async def test_submits_the_template_tops_it_up_reads_its_logs_and_cancels_it() -> None:
+    """The whole life of a job without leaving the console."""
+    on = grid()
+    async with jobs_shown(on, (120, 40)) as robot:
+        await robot.press("s", "f2")
+        await robot.sees("hello-world")
+        await robot.press("enter")
+        await to_last_page(robot)
+        await robot.press("enter")
+        await robot.sees("42", "◷ PENDING")
+        started = job(42, JobStatus.RUNNING, "hello-world", at=GAIA, submit=-60, start=-30)
+        on.change(42, status=started.status, provider=GAIA, time=started.time)
+        await robot.sees("▶ RUNNING")
+        await robot.press("t")
+        await robot.type("25")
+        await robot.press("enter")
+        await robot.until(lambda: ("top_up", (42, 25 * CREDIT)) in on.sent)
+        on.write(42, "hello from the cluster")
+        await robot.press("l")
+        await robot.sees("hello from the cluster", "▼ following")
+        await robot.press("escape", "c", "y")
+        await robot.until(lambda: ("cancel", 42) in on.sent)
+        await robot.sees("(cancelling)")
+    assert [call for call, _ in on.sent if call != "close"] == ["submit", "top_up", "cancel"]
+
+
+async def test_pastes_a_workflow_and_submits_it() -> None:
+    """The clipboard is enough; a name is not needed."""
+    on = grid()
+    async with jobs_shown(on) as robot:
+        await robot.write(SMALL)
+        await to_last_page(robot)
+        assert not submits(on)
+        await robot.press("enter")
+        await robot.sees("is submitted")
+    [(workflow, wei, name, uses, demands)] = submits(on)
+    assert workflow["steps"][0]["run"]["command"] == "echo hello"
+    assert (wei, name, uses, demands) == (100 * CREDIT, "", (), ())
+
+
+async def test_opens_a_file_gives_it_a_name_and_more_credits(tmp_path: Path) -> None:
+    """The file's name is offered; the user's own replaces it."""
+    (tmp_path / "wing.yaml").write_text(SMALL)
+    on = grid()
+    async with jobs_shown(on) as robot:
+        await robot.press("2", "ctrl+o")
+        await robot.fill("path", str(tmp_path / "wing.yaml"))
+        await robot.press("enter")
+        await robot.sees("wing.yaml", "● valid")
+        assert robot.app.screen.query_one("#name").value == "wing"  # type: ignore[attr-defined]
+        await robot.fill("name", "wing-7")
+        await robot.fill("credits", "250")
+        await robot.sees("1,284.40 → 1,034.40")
+        await to_last_page(robot)
+        await robot.sees("wing-7", "250 credits")
+        await robot.press("enter")
+        await robot.until(lambda: bool(submits(on)))
+        await robot.press("1")
+        await robot.sees("wing-7", "1,034.40 cr")
+    assert submits(on)[0][1:3] == (250 * CREDIT, "wing-7")
+
+
+async def test_asks_for_a_gpu_by_label_and_demand() -> None:
+    """Labels and demands of the field go with the job, and the last page repeats them."""
+    on = grid()
+    async with jobs_shown(on, (120, 40)) as robot:
+        await robot.write(WORKFLOW)
+        await robot.fill("labels", "gpu=a100 zone!=us")
+        await to_last_page(robot)
+        await robot.sees("gpu=a100", "zone!=us")
+        await robot.press("enter")
+        await robot.until(lambda: bool(submits(on)))
+    uses, demands = submits(on)[0][3:]
+    assert uses == (Label("gpu", "a100"),)
+    assert demands == (Affinity("zone", "!=", "us"),)
+
+
+async def test_mends_a_mistake_before_it_submits() -> None:
+    """The sentence names the line and the close match; nothing goes out before it is mended."""
+    on = grid()
+    async with jobs_shown(on) as robot:
+        await robot.write(SMALL.replace("command", "comand"))
+        await robot.sees("× 1 problem", "did you mean 'command'?")
+        await robot.press("ctrl+s")
+        await robot.sees("The workflow is not valid yet.")
+        assert not submits(on)
+        await robot.write(SMALL)
+        await to_last_page(robot)
+        await robot.press("enter")
+        await robot.until(lambda: len(submits(on)) == 1)
+
+
+async def test_an_empty_editor_submits_nothing() -> None:
+    """ctrl+s says what is missing."""
+    on = grid()
+    async with jobs_shown(on) as robot:
+        await robot.press("2", "ctrl+s")
+        await robot.sees("The workflow is empty.")
+        assert not submits(on)
+
+
+async def test_changes_the_mind_on_the_last_page() -> None:
+    """escape goes back to the text, which is still there."""
+    on = grid()
+    async with jobs_shown(on) as robot:
+        await robot.write(SMALL)
+        await to_last_page(robot)
+        await robot.press("escape")
+        await robot.sees("echo hello", "● valid")
+        assert not submits(on)
+
+
+async def test_compares_what_credits_buy_before_deciding() -> None:
+    """More credits, more time; a workflow with GPUs rules out who has none."""
+    async with jobs_shown(size=(120, 40)) as robot:
+        await robot.write(WORKFLOW)
+        await robot.sees("gaia", "✓ 41 min", "× needs 4 GPUs")
+        await robot.fill("credits", "200")
+        await robot.sees("✓ 1 h 23 min")
+        await robot.misses("✓ 41 min")
+
+
+async def test_offers_less_than_the_minimum() -> None:
+    """The grid's minimum is said under the field, and ctrl+s leads back there."""
+    on = grid()
+    async with jobs_shown(on) as robot:
+        await robot.write(SMALL)
+        await robot.fill("credits", "12")
+        await robot.sees("The grid's minimum is 100.00.")
+        await robot.press("f6", "f6", "ctrl+s")
+        await robot.until(lambda: getattr(robot.app.focused, "id", "") == "credits")
+        assert not submits(on)
+        await robot.fill("credits", "120")
+        await to_last_page(robot)
+
+
+async def test_offers_more_than_the_wallet_holds() -> None:
+    """What the wallet holds is said; nothing is sent."""
+    on = grid()
+    async with jobs_shown(on) as robot:
+        await robot.write(SMALL)
+        await robot.fill("credits", "99999")
+        await robot.sees("The wallet holds 1,284.40 credits.")
+        await robot.press("ctrl+s")
+        await robot.misses("Submit this job?")
+        assert not submits(on)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (CreditsError("The wallet holds too little."), "holds too little"),
+        (ContractError("The grid takes no jobs now."), "takes no jobs now"),
+        (UnreachableError("The chain does not answer."), "does not answer"),
+        (TransactionError("It was not mined in time."), "not known whether"),
+    ],
+    ids=["credits", "refused", "unreachable", "unknown"],
+)
+async def test_is_told_why_a_submit_failed(error: Any, words: str) -> None:
+    """The reason is on the screen, and among the notices to be read again; the text stays."""
+    on = grid()
+    on.fail["submit"] = error
+    async with jobs_shown(on, (120, 40)) as robot:
+        await robot.write(SMALL)
+        await to_last_page(robot)
+        await robot.press("enter")
+        await robot.sees(words)
+        await robot.press("escape", "6")
+        await robot.sees("WHAT", words)
+        await robot.press("2")
+        await robot.sees("echo hello")
+        assert not submits(on)
+
+
+async def test_submits_the_same_workflow_twice() -> None:
+    """Two confirmed submits are two jobs, the second under another number."""
+    on = grid()
+    async with jobs_shown(on) as robot:
+        for number in (42, 43):
+            await robot.write(SMALL)
+            await to_last_page(robot)
+            await robot.press("enter")
+            await robot.until(lambda number=number: number in on.known)
+            await robot.press("escape")
+        await robot.press("1")
+        await robot.sees("12 jobs")
+    assert len(submits(on)) == 2
+
+
+async def test_a_second_enter_on_the_last_page_does_not_submit_twice() -> None:
+    """An impatient user pays once."""
+    on = grid()
+    async with jobs_shown(on) as robot:
+        await robot.write(SMALL)
+        await to_last_page(robot)
+        await robot.press("enter", "enter", "enter")
+        await robot.sees("is submitted")
+    assert len(submits(on)) == 1
+
+
+async def test_submits_where_nobody_can_take_it() -> None:
+    """The last page warns that credits are locked meanwhile; the user may go on."""
+    on = grid()
+    on.known_providers = []
+    async with jobs_shown(on) as robot:
+        await robot.write(SMALL)
+        await to_last_page(robot)
+        await robot.sees("no provider can take it as it is", "with its credits locked")
+        await robot.press("enter")
+        await robot.until(lambda: bool(submits(on)))
+
+
+async def test_keeps_the_text_while_looking_elsewhere() -> None:
+    """A draft survives a look at the providers and at the jobs."""
+    async with jobs_shown() as robot:
+        await robot.write(SMALL)
+        await robot.sees("● valid")
+        await robot.press("escape")
+        await robot.sees("train-llm")
+        await robot.press("3")
+        await robot.sees("CPU/MIN")
+        await robot.press("2")
+        await robot.sees("echo hello", "● valid")
+
+
+async def test_does_not_lose_a_draft_to_a_template() -> None:
+    """Only after yes is what was typed replaced."""
+    async with jobs_shown() as robot:
+        await robot.write(SMALL)
+        await robot.press("f2", "enter")
+        await robot.sees("Replace the text?")
+        await robot.press("n")
+        await robot.sees("echo hello")
+        await robot.press("f2")
+        await robot.sees("hello-world")
+        await robot.press("enter", "y")
+        await robot.misses("echo hello\n")
+        await robot.sees("● valid")
+
+
+async def test_reads_a_file_that_is_not_there(tmp_path: Path) -> None:
+    """The dialog says so and stays open, for another path."""
+    (tmp_path / "b.yaml").write_text(SMALL)
+    async with jobs_shown() as robot:
+        await robot.press("2", "ctrl+o")
+        await robot.fill("path", str(tmp_path / "a.yaml"))
+        await robot.press("enter")
+        await robot.sees("a.yaml does not exist.")
+        await robot.fill("path", str(tmp_path / "b.yaml"))
+        await robot.press("enter")
+        await robot.sees("● valid")
+
+
+async def test_opens_a_file_that_is_no_text(tmp_path: Path) -> None:
+    """A picture is no workflow: one sentence, and the editor is as it was."""
+    (tmp_path / "cat.yaml").write_bytes(b"\x89PNG\xff\xfe\x00")
+    async with jobs_shown(size=(120, 40)) as robot:
+        await robot.write(SMALL)
+        await robot.press("ctrl+o")
+        await robot.fill("path", str(tmp_path / "cat.yaml"))
+        await robot.press("enter")
+        await robot.press("y")
+        await robot.sees("open cat.yaml failed", "echo hello")
+
+
+async def test_has_no_editor_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ctrl+e says which editor could not be started, and the text stays."""
+    monkeypatch.setenv("VISUAL", f"{sys.executable}-none")
+    async with jobs_shown() as robot:
+        await robot.write(SMALL)
+        await robot.press("ctrl+e")
+        await robot.sees("editor failed", "echo hello")
+
+
+async def test_gives_a_name_that_is_too_long() -> None:
+    """Bytes count, not letters."""
+    on = grid()
+    async with jobs_shown(on) as robot:
+        await robot.write(SMALL)
+        await robot.fill("name", "é" * 17)
+        await robot.sees("34 bytes")
+        await robot.press("ctrl+s")
+        await robot.misses("Submit this job?")
+        await robot.fill("name", "é" * 16)
+        await to_last_page(robot)
+        await robot.press("enter")
+        await robot.until(lambda: bool(submits(on)))
+    assert submits(on)[0][2] == "é" * 16
+
+
+async def test_writes_a_label_that_is_none() -> None:
+    """The field explains what it takes."""
+    async with jobs_shown() as robot:
+        await robot.write(SMALL)
+        await robot.fill("labels", "fast")
+        await robot.sees("'fast' is no label.")
+        await robot.fill("labels", "gpu=a100")
+        await robot.misses("'fast' is no label.")
+
+
+async def test_learns_that_a_sweep_needs_the_command() -> None:
+    """A sweep is not submitted from here; the line and the command are named."""
+    on = grid()
+    async with jobs_shown(on, (120, 40)) as robot:
+        await robot.write(SMALL + SWEEP)
+        await robot.sees("× 1 problem", "dsq submit")
+        await robot.press("ctrl+s")
+        await robot.sees("The workflow is not valid yet.")
+        assert not submits(on)
+
+
+async def test_sees_the_wallet_shrink_with_a_submit() -> None:
+    """What is locked leaves the balance in the top line at once."""
+    on = grid()
+    async with jobs_shown(on, (120, 40)) as robot:
+        await robot.sees("1,284.40 cr")
+        await robot.write(SMALL)
+        await robot.fill("credits", "284.4")
+        await to_last_page(robot)
+        await robot.sees("1,284.40 → 1,000.00")
+        await robot.press("enter")
+        await robot.until(lambda: bool(submits(on)))
+        on.heartbeat()
+        await robot.sees("1,000.00 cr")
+
+
+async def test_prices_change_while_the_form_is_open() -> None:
+    """A provider that leaves the grid leaves the estimates."""
+    on = grid()
+    async with jobs_shown(on, (120, 40)) as robot:
+        await robot.write(SMALL)
+        await robot.sees("gaia", "iris")
+        on.known_providers = [
+            dataclasses.replace(each) for each in on.known_providers if each.name == "iris"
+        ]
+        await robot.fill("credits", "101")
+        await robot.until(lambda: "gaia" not in robot.text and "iris" in robot.text)
