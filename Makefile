@@ -115,6 +115,7 @@ integration: dev
 test: dev ## unit tests, and those on real Slurm, sshd and anvil; sets up what it can
 	@$(BIN)/python -m tests.support.prepare
 	$(BIN)/pytest -q -n 2 -m "not slow" tests/unit
+	$(BIN)/pytest -q -n 2 -m "not slow" tests/screens
 	$(MAKE) -s chaos SEEDS=200
 	@$(MAKE) -s contracts/node_modules
 	@if [ -x contracts/node_modules/.bin/forge ]; then $(MAKE) -s forge-test; \
