@@ -20,7 +20,7 @@ from dsq.core.readmodel import ReadModel
 from dsq.core.units import CREDIT
 from tests.support.console import Clock, Robot, jobs_shown
 from tests.support.fake_grid import ME, NOW, FakeGrid, some_jobs
-from tests.unit.console_ui.test_submit_view import GOOD, write
+from tests.screens.views.test_submit_view import GOOD, write
 
 
 class Losing(FakeGrid):

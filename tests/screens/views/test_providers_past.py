@@ -11,7 +11,7 @@ from dsq.core.model import Address, JobStatus, WhyNot
 from dsq.core.units import CREDIT
 from tests.support.console import jobs_shown
 from tests.support.fake_grid import GAIA, IRIS, FakeGrid, job, provider, some_jobs
-from tests.unit.console_ui.test_submit_view import GOOD, write
+from tests.screens.views.test_submit_view import GOOD, write
 
 OTHER = Address(b"\x33" * 20)
 

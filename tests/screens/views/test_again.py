@@ -20,7 +20,7 @@ from dsq.core.model import Affinity, Label
 from dsq.core.readmodel import ReadModel
 from tests.support.console import jobs_shown
 from tests.support.fake_grid import ME, FakeGrid, some_jobs
-from tests.unit.console_ui.test_submit_view import GOOD, write
+from tests.screens.views.test_submit_view import GOOD, write
 
 
 async def test_submits_the_same_again_after_editing(tmp_path: Path) -> None:
