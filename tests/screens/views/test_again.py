@@ -18,9 +18,9 @@ from dsq.console.user.screens.submit import SubmitScreen
 from dsq.console.user.sources import Sources
 from dsq.core.model import Affinity, Label
 from dsq.core.readmodel import ReadModel
+from tests.screens.views.test_submit_view import GOOD, write
 from tests.support.console import jobs_shown
 from tests.support.fake_grid import ME, FakeGrid, some_jobs
-from tests.screens.views.test_submit_view import GOOD, write
 
 
 async def test_submits_the_same_again_after_editing(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ from dsq.console.user.track_record import track_record
 from dsq.core.errors import UnreachableError
 from dsq.core.model import Address, JobStatus, WhyNot
 from dsq.core.units import CREDIT
+from tests.screens.views.test_submit_view import GOOD, write
 from tests.support.console import jobs_shown
 from tests.support.fake_grid import GAIA, IRIS, FakeGrid, job, provider, some_jobs
-from tests.screens.views.test_submit_view import GOOD, write
 
 OTHER = Address(b"\x33" * 20)
 

@@ -18,9 +18,9 @@ from dsq.core.errors import CreditsError, TransactionError, UnreachableError
 from dsq.core.model import Affinity, Job, Label
 from dsq.core.readmodel import ReadModel
 from dsq.core.units import CREDIT
+from tests.screens.views.test_submit_view import GOOD, write
 from tests.support.console import Clock, Robot, jobs_shown
 from tests.support.fake_grid import ME, NOW, FakeGrid, some_jobs
-from tests.screens.views.test_submit_view import GOOD, write
 
 
 class Losing(FakeGrid):
