@@ -138,7 +138,7 @@ class ConsoleApp(QueueApp):
         self.preferences = preferences or Preferences()
         self._folder = folder
         self._themes_seen: dict[Path, int] = {}
-        self.state = ConsoleState(one_line(grid_name, 24))
+        self.state = ConsoleState(one_line(grid_name, 24), jobs=JobStore(now=now))
         self.notices = self.state.notices
         self._open_store = open_store
         self._connect = connect or (access.connect if access is not None else self._nowhere)

@@ -170,8 +170,11 @@ class JobStore:
             return
         passing = self.model.passing(changed, self._filter, now=self._now())
         if self.folded or not self._order.is_plain:
-            # Where they belong is known only after sorting; that is done now and then.
+            # Where they belong is known only after sorting; that is done now and then. A
+            # table that was sorted before there were jobs must not stay empty until then.
             self._stale = True
+            if not self._shown and passing:
+                self._shown, self._places = array("q", sorted(passing, reverse=True)), None
             return
         for job_id in changed:
             at = bisect.bisect_left(self._shown, job_id)

@@ -69,6 +69,18 @@ async def test_what_changes_under_an_order_asks_for_sorting() -> None:
     assert store.row(0).id == 50
 
 
+async def test_a_table_that_was_sorted_empty_shows_its_first_jobs() -> None:
+    """Sorted before anything was read, it shows what comes until it is sorted again."""
+    store = JobStore(now=lambda: NOW)
+    await store.show(order=Order("cost"))
+    store.put_all(some_jobs())
+    store.settle()
+    assert len(store) == len(some_jobs())
+    assert store.wants_sorting
+    await store.show()
+    assert store.row(0).id == 33
+
+
 def test_putting_the_same_job_again_changes_nothing() -> None:
     """The screen is not painted for news that is none."""
     store = JobStore()

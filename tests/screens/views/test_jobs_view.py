@@ -314,3 +314,12 @@ async def test_absurd_numbers_fit() -> None:
         await robot.press("escape", "j", "4")
         await robot.sees("balance")
         assert NOW
+
+
+async def test_ages_are_those_of_the_console_s_clock() -> None:
+    """age<10m asks what the header's clock says."""
+    async with jobs_shown() as robot:
+        await robot.press("slash")
+        await robot.type("age<10m")
+        await robot.press("enter")
+        await robot.sees("3 of 10")
