@@ -1,5 +1,7 @@
 """Pictures of every state: all sizes in the dark theme, the main ones in the others too.
 
+The middle size is left to the slow tests: what fits the smallest and the largest fits it.
+
 A picture that differs is not wrong by itself: look at it (``snapshot_report.html``), then take
 it over with ``--snapshot-update``.
 """
@@ -7,6 +9,7 @@ it over with ``--snapshot-update``.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from textual.pilot import Pilot
@@ -31,7 +34,12 @@ def words(value: object) -> str:
     return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-@pytest.mark.parametrize(("name", "size", "theme"), CASES, ids=words)
+def case(name: str, size: tuple[int, int], theme: str) -> Any:
+    marks = [pytest.mark.slow] if size == SIZES[1] else []
+    return pytest.param(name, size, theme, marks=marks)
+
+
+@pytest.mark.parametrize(("name", "size", "theme"), [case(*each) for each in CASES], ids=words)
 def test_picture(
     snap_compare: Callable[..., bool], name: str, size: tuple[int, int], theme: str
 ) -> None:
