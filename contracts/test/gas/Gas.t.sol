@@ -3,11 +3,18 @@ pragma solidity ^0.8.20;
 
 import {JobReport, Placement} from "../../src/types/Batch.sol";
 import {JobDefinition, JobStatus} from "../../src/types/Job.sol";
+import {Deploy} from "../support/Deploy.sol";
 import {Grid} from "../support/Grid.sol";
+import {StubbornCredit} from "../support/StubbornCredit.sol";
 
 /// @notice What each step of a job costs, as transactions of their own: run with `--isolate`. The
 /// second job of a customer at a provider is measured, so that lists and queues are there already.
 contract GasTest is Grid {
+    /// @dev The token that dsq ships: a stubborn one costs more.
+    function _token() internal override returns (StubbornCredit) {
+        return StubbornCredit(Deploy.artifact("Credit", abi.encode(uint256(0))));
+    }
+
     function test_gasOfAJob() external {
         _measure(0, "0_labels");
         _measure(10, "10_labels");

@@ -40,7 +40,7 @@ contract Grid {
 
     function setUp() public virtual {
         vm.warp(1_700_000_000);
-        credit = new StubbornCredit(0);
+        credit = _token();
         constants = Constants(Deploy.artifact("Constants", ""));
         jobs = JobRepository(Deploy.artifact("JobRepository", ""));
         providers = ProviderManager(Deploy.artifact("ProviderManager", ""));
@@ -60,6 +60,11 @@ contract Grid {
         }
         join(P1);
         join(P2);
+    }
+
+    /// @dev The token; tests of payments that fail want a stubborn one.
+    function _token() internal virtual returns (StubbornCredit) {
+        return new StubbornCredit(0);
     }
 
     function definitionWith(uint256 labels) internal pure returns (JobDefinition memory job) {
