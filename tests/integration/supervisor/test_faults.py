@@ -20,7 +20,7 @@ from tests.integration.supervisor.load import Load
 from tests.support.sshd import SshServer, ssh_account, sshd, sshd_program
 from tests.support.sshd import start as start_sshd
 
-pytestmark = [pytest.mark.anvil, pytest.mark.slurm, pytest.mark.sshd]
+pytestmark = [pytest.mark.anvil, pytest.mark.slurm, pytest.mark.sshd, pytest.mark.slow]
 
 FEW = pytest.param(16, id="few")
 MANY = pytest.param(200, id="many", marks=[pytest.mark.slow, pytest.mark.timeout(1800)])
