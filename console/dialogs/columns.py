@@ -112,7 +112,4 @@ class ChooseColumns(Dialog[tuple[str, ...]]):
         self._redraw(self._at)
 
     def on_option_list_option_selected(self) -> None:
-        self.action_take()
-
-    def action_take(self) -> None:
         self.dismiss(tuple(choice.setting for choice in self._choices if choice.shown))

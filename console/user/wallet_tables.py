@@ -165,9 +165,6 @@ def _movement_columns(state: ConsoleState, present: Present) -> list[Column[Move
 
 def _spent_columns(way: str) -> Callable[[ConsoleState, Present], list[Column[Spent]]]:
     def made(state: ConsoleState, present: Present) -> list[Column[Spent]]:  # noqa: ARG001
-        rows = state.spent.get(way, [])
-        most = max((row.wei for row in rows), default=0)
-
         def key(row: Spent, _width: int) -> Cell:
             if way == "provider":
                 return [(one_line(state.provider_name(Address.parse(row.key)), 40), "foreground")]
@@ -178,7 +175,7 @@ def _spent_columns(way: str) -> Callable[[ConsoleState, Present], list[Column[Sp
             return [(row.key, "foreground")]
 
         def bar(row: Spent, width: int) -> Cell:
-            largest = max((each.wei for each in state.spent.get(way, [])), default=most)
+            largest = max((each.wei for each in state.spent.get(way, [])), default=0)
             return bar_spans(row.wei / largest if largest else 0.0, width, "primary")
 
         return [
