@@ -295,7 +295,9 @@ ONE_JOB: dict[str, State] = {
 }
 
 SUBMIT: dict[str, State] = {
-    "submit-empty": State(a_console, ("2",), sees=("new workflow", "type, ctrl+o opens")),
+    "submit-empty": State(
+        a_console, ("2",), sees=("new workflow", "type, ctrl+o opens", "a valid workflow is needed")
+    ),
     "submit": State(a_console, ("2",), writes(WORKFLOW), ("● valid", "✓ ", "× needs"), main=True),
     "submit-problem": State(
         a_console, ("2",), writes(BAD_KEY), ("× 1 problem", "line 11:", "'command'"), main=True
