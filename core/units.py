@@ -19,6 +19,13 @@ UINT64_MAX = 2**64 - 1
 
 _DECIMAL = re.compile(r"(\d+)(?:\.(\d{1,18}))?", re.ASCII)
 
+_MINUTES = re.compile(
+    r"(?:(\d{1,6})\s*(?:d|days?))?\s*(?:(\d{1,6})\s*(?:h|hours?))?"
+    r"\s*(?:(\d{1,9})\s*(?:m|min|minutes?)?)?",
+    re.ASCII | re.IGNORECASE,
+)
+_CLOCK = re.compile(r"(\d{1,6}):([0-5]\d)", re.ASCII)
+
 
 def parse_credits(text: str) -> int:
     """Reads a decimal number of credits, exactly, into wei.
@@ -77,3 +84,26 @@ def format_minutes(minutes: int) -> str:
     if minutes < 24 * 60:
         return f"{minutes // 60} h {minutes % 60:02d} min"
     return f"{minutes // 1440} d {minutes % 1440 // 60:02d} h"
+
+
+def parse_minutes(text: str) -> int:
+    """Reads a duration: ``90``, ``90 min``, ``1h30``, ``1 h 30 min``, ``1:30``, ``2d 4h``.
+
+    Raises:
+        UsageError: It is none, or less than a minute.
+    """
+    words = text.strip()
+    clock = _CLOCK.fullmatch(words)
+    match = _MINUTES.fullmatch(words)
+    minutes = 0
+    if clock is not None:
+        minutes = int(clock[1]) * 60 + int(clock[2])
+    elif match is not None and words:
+        days, hours, rest = (int(part or 0) for part in match.groups())
+        minutes = (days * 24 + hours) * 60 + rest
+    if minutes < 1:
+        raise UsageError(
+            f"'{text}' is not a duration of a minute or more.",
+            hint="Write minutes, or days, hours and minutes, as in 90, 1h30 or 2d.",
+        )
+    return minutes

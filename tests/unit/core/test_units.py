@@ -17,6 +17,7 @@ from dsq.core.units import (
     format_minutes,
     minutes_for,
     parse_credits,
+    parse_minutes,
 )
 
 PRICES = ProviderPrices(85 * 10**17, 95 * 10**16, 8 * 10**13)
@@ -65,3 +66,36 @@ def test_billing(seconds: int, minutes: int) -> None:
 def test_minutes_for_people() -> None:
     """Three sizes of words."""
     assert [format_minutes(m) for m in (5, 185, 3000)] == ["5 min", "3 h 05 min", "2 d 02 h"]
+
+
+@pytest.mark.parametrize(
+    ("text", "minutes"),
+    [
+        ("90", 90),
+        (" 90 min ", 90),
+        ("1h30", 90),
+        ("1 h 30 min", 90),
+        ("1:30", 90),
+        ("2 hours", 120),
+        ("2d", 2880),
+        ("2 d 04 h", 3120),
+        ("1d2h3m", 1563),
+    ],
+)
+def test_durations_as_people_write_them(text: str, minutes: int) -> None:
+    """Minutes alone, or days, hours and minutes; what is shown can be typed."""
+    assert parse_minutes(text) == minutes
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "1.5h", "30s", "h", "1h30x", "1:75", "٣", "soon"])
+def test_no_duration(text: str) -> None:
+    """Less than a minute, fractions, seconds and words are refused."""
+    with pytest.raises(UsageError, match="is not a duration"):
+        parse_minutes(text)
+
+
+@given(st.integers(1, 10**6))
+def test_shown_minutes_can_be_typed(minutes: int) -> None:
+    """What is shown below a day is read back exactly."""
+    shown = parse_minutes(format_minutes(minutes))
+    assert shown == minutes if minutes < 1440 else minutes - shown < 60
