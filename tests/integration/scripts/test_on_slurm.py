@@ -52,7 +52,7 @@ JOBS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     ),
     "values": (
         small(
-            run('printf "%s|" "$JOB" "$STEP"', env=env(STEP=VALUE)),
+            run('printf "%s|" "$JOB" "$STEP"; echo', env=env(STEP=VALUE)),
             run("printf 'FILE=x, y=z\\n' >> $DEEPSQUARE_ENV"),
             run('echo "$FILE"; pwd; ls -A $DEEPSQUARE_INPUT'),
             env=env(JOB=VALUE),
@@ -155,7 +155,7 @@ def test_order_and_codes(jobs: dict[str, SlurmJob]) -> None:
 def test_values_pass_a_real_srun(jobs: dict[str, SlurmJob]) -> None:
     """Commas, quotes and line breaks of variables arrive."""
     assert "\n".join(ended(jobs, "values", "COMPLETED", 0, 0)).startswith(
-        f"{VALUE}|{VALUE}|x, y=z\n{jobs['values'].machine.cache}/shared/"
+        f"{VALUE}|{VALUE}|\nx, y=z\n{jobs['values'].machine.cache}/shared/"
     )
 
 
