@@ -24,11 +24,20 @@ class Wire:
         self._no_block_receipts = False
 
     async def identity(self) -> str:
-        """The chain's id and first block: a chain made anew with the same id is another."""
-        chain_id, block = await self._rpc.all_of(
-            [("eth_chainId", []), ("eth_getBlockByNumber", ["0x0", False])]
+        """The chain's id and first block: a chain made anew with the same id is another.
+
+        The first block is what the second one names as its parent, once there is a second one:
+        anvil makes a first block at each start and may answer with any of them.
+        """
+        chain_id, first, second = await self._rpc.all_of(
+            [
+                ("eth_chainId", []),
+                ("eth_getBlockByNumber", ["0x0", False]),
+                ("eth_getBlockByNumber", ["0x1", False]),
+            ]
         )
-        return f"{number(chain_id)}/{(block or {}).get('hash', '')}"
+        genesis = (second or {}).get("parentHash") or (first or {}).get("hash", "")
+        return f"{number(chain_id)}/{genesis}"
 
     async def used(self) -> int:
         """Nonces that the chain has used."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from dsq.core.chain import DevChain
+from dsq.core.chain.rpc import Rpc
+from dsq.core.chain.wire import Wire
 from dsq.core.errors import SettingsError, TryAgainError
 from dsq.core.model import Address
 from tests.support.anvil import dev_chain, free_port
@@ -33,6 +36,31 @@ async def test_state_outlives_a_stop(tmp_path: Path, anvil: Path) -> None:
     assert await node.native_balance(ACCOUNT) == 55
     assert await node.request("eth_getBlockByNumber", "0x5", False) == block
     await node.stop()
+
+
+async def test_it_is_the_same_chain_after_each_start(tmp_path: Path, anvil: Path) -> None:
+    """anvil makes a first block at each start and keeps all; the chain is known by its own."""
+    node = DevChain(tmp_path, free_port(), anvil, block_time=0.1)
+    known = set()
+
+    async def look() -> None:
+        await node.start()
+        await node.mine()
+        rpc = Rpc(node.rpc_url)
+        known.add(await Wire(rpc, ACCOUNT).identity())
+        await rpc.close()
+        await node.stop()
+
+    await look()
+    state = json.loads((tmp_path / "state.json").read_bytes())
+    own = next(block for block in state["blocks"] if block["header"]["number"] == "0x0")
+    later = hex(int(own["header"]["timestamp"], 16) + 9)
+    other = {**own, "header": {**own["header"], "timestamp": later}}
+    others = [block for block in state["blocks"] if block != own]
+    for first in ([own, other], [other, own]):
+        (tmp_path / "state.json").write_text(json.dumps({**state, "blocks": [*first, *others]}))
+        await look()
+    assert len(known) == 1
 
 
 async def test_half_written_state_after_a_kill(tmp_path: Path, anvil: Path) -> None:
