@@ -182,6 +182,7 @@ class Effects:
             job_path=self._s.job_path,
             comment=f"dsq {self._s.me.lower}",
         )
+        await self._s.journal.settled()
         try:
             slurm = await bounded(
                 self._s.scheduler.submit(spec, script.text), "The cluster", SUBMIT_SECONDS
@@ -219,6 +220,7 @@ class Effects:
 
     async def _find(self, job_id: int) -> bool:
         record = self._record(job_id)
+        await self._s.journal.settled()
         found = await bounded(
             self._s.scheduler.find(record.hex_id, record.token, record.planned_at),
             "The cluster",
@@ -242,6 +244,7 @@ class Effects:
             record = self._s.journal.update(
                 job_id, f"handing it back: {reason}", refuse_reason=reason
             )
+        await self._s.journal.settled()
         if record.log_note:
             # Once it is handed back, the log service takes nothing more from us.
             await self._deliver_note(job_id)
@@ -284,6 +287,7 @@ class Effects:
             cancel_cause=record.cancel_cause or cause,
             cancel_sent_at=now,
         )
+        await self._s.journal.settled()
         try:
             await bounded(
                 self._s.scheduler.cancel(SlurmJobId(record.slurm_id, record.submit_time)),
@@ -298,6 +302,7 @@ class Effects:
     async def _set_limit(self, job_id: int, minutes: int) -> None:
         record, journal = self._record(job_id), self._s.journal
         slurm = SlurmJobId(record.slurm_id, record.submit_time)
+        await journal.settled()
         try:
             await bounded(self._s.scheduler.set_time_limit(slurm, minutes), "The cluster")
         except NotPermitted as error:

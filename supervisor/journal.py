@@ -1,13 +1,19 @@
 """The journal: what this supervisor did between the chain and Slurm, intent before effect.
 
-SQLite in WAL mode with ``synchronous=FULL``: once a method returns, the record survives
-a crash of the machine. One process writes (:mod:`dsq.supervisor.lock`); open records are
-also held in memory, so reads cost nothing and a poll over thousands of jobs stays cheap.
+SQLite in WAL mode with ``synchronous=FULL``. What is written in the same few milliseconds
+goes to the disk as one transaction, for a sync costs as much for a hundred jobs as for one:
+:meth:`Journal.settled` returns when all that was written before it survives a crash of the
+machine, and every outside effect waits for it. What was only learnt (a sighting, the outcome
+of an effect) follows within :data:`LATE_SECONDS`; a crash before that is like one before it
+was learnt. One process writes (:mod:`dsq.supervisor.lock`); open records are also held in
+memory, so reads cost nothing and a poll over thousands of jobs stays cheap.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import logging
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -28,9 +34,18 @@ from dsq.supervisor.journal_schema import (
 )
 from dsq.supervisor.records import JobRecord, Note
 
+log = logging.getLogger("dsq.supervisor.journal")
+
+GATHER_SECONDS = 0.002
+"""Those who wait for the disk within so long share a transaction; longer on a slow disk."""
+
+LONGEST_GATHER = 0.025
+LATE_SECONDS = 0.05
+"""What nobody waits for is on the disk after so long."""
+
 
 class Journal:
-    """The journal of one provider; every method is one short synced transaction.
+    """The journal of one provider. Without an event loop every write is synced at once.
 
     Args:
         path: The SQLite file; made with its folder, readable by its owner only.
@@ -54,6 +69,12 @@ class Journal:
             self._migrate()
             self._open = {record.job_id: record for record in self._load_open()}
             self._touched: set[int] = set()
+            self._rows: dict[int, tuple[JobRecord, tuple[Any, ...]]] = {}
+            self._notes: list[tuple[str, int, str]] = []
+            self._metas: dict[str, str] = {}
+            self._written = self._synced = 0
+            self._took = 0.0
+            self._late: asyncio.TimerHandle | None = None
         except sqlite3.DatabaseError as error:
             raise SettingsError(
                 f"The journal {path} cannot be used: {error}.",
@@ -76,12 +97,78 @@ class Journal:
     def close(self) -> None:
         """Closes the file; the journal cannot be used afterwards."""
         self.flush()
+        self.commit()
         self._db.close()
+
+    # --- to the disk ---------------------------------------------------------------------
+
+    async def settled(self) -> None:
+        """Returns when all that was written so far is on the disk.
+
+        Raises:
+            sqlite3.Error: The disk does not take it: nothing may follow from it outside.
+        """
+        mark = self._written
+        if self._synced >= mark:
+            return
+        await asyncio.sleep(min(max(GATHER_SECONDS, self._took), LONGEST_GATHER))
+        if self._synced < mark:
+            self.commit()
+
+    def commit(self) -> None:
+        """Brings what was written to the disk, in one transaction.
+
+        Raises:
+            sqlite3.Error: The disk does not take it. It is tried again with the next one.
+        """
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+        if self._synced == self._written:
+            return
+        began = self._now()
+        self._write()
+        self._rows.clear()
+        self._notes.clear()
+        self._metas.clear()
+        self._synced = self._written
+        self._took = max(0.0, self._now() - began)
+
+    def _write(self) -> None:
+        with self._transaction():
+            self._db.executemany(UPSERT, [row for _, row in self._rows.values()])
+            self._db.executemany(NOTE, self._notes)
+            self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", self._metas.items())
+
+    def _soon(self) -> None:
+        """Something was written: it goes to the disk with what else comes in a moment."""
+        self._written += 1
+        if self._late is not None:
+            return
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self.commit()
+            return
+        self._late = loop.call_later(LATE_SECONDS, self._commit_late)
+
+    def _commit_late(self) -> None:
+        self._late = None
+        try:
+            self.commit()
+        except sqlite3.Error as error:
+            # Effects wait for the disk themselves, and meet the same error.
+            log.error("journal=not_written reason=%r", str(error))
+            self._late = asyncio.get_running_loop().call_later(1.0, self._commit_late)
+
+    # --- records -------------------------------------------------------------------------
 
     def get(self, job_id: int) -> JobRecord | None:
         """The record of a job, None if this supervisor never claimed it."""
         if job_id in self._open:
             return self._open[job_id]
+        if job_id in self._rows:
+            return self._rows[job_id][0]
         row = self._db.execute(
             "SELECT * FROM jobs WHERE job_id = ?", (job_hex_id(job_id),)
         ).fetchone()
@@ -104,6 +191,7 @@ class Journal:
 
     def recent(self, limit: int = 100) -> list[JobRecord]:
         """Closed records, the newest end first."""
+        self.commit()
         rows = self._db.execute(
             "SELECT * FROM jobs WHERE phase = 'final' ORDER BY last_event_at DESC, job_id DESC"
             " LIMIT ?",
@@ -113,6 +201,7 @@ class Journal:
 
     def finished_since(self, at: float) -> list[JobRecord]:
         """Closed records whose last change is not older than ``at`` (for reorganisations)."""
+        self.commit()
         rows = self._db.execute(
             "SELECT * FROM jobs WHERE phase = 'final' AND last_event_at >= ?", (int(at),)
         )
@@ -120,6 +209,7 @@ class Journal:
 
     def earned_since(self, at: float) -> int:
         """Wei that jobs which ended since then have earned."""
+        self.commit()
         rows = self._db.execute(
             "SELECT earned FROM jobs WHERE ended_at >= ? AND earned != '0'", (int(at),)
         )
@@ -127,10 +217,12 @@ class Journal:
 
     def is_empty(self) -> bool:
         """True before the first claim."""
+        self.commit()
         return self._db.execute("SELECT 1 FROM jobs LIMIT 1").fetchone() is None
 
     def history(self, job_id: int) -> list[Note]:
         """What happened to a job, oldest first."""
+        self.commit()
         rows = self._db.execute(
             "SELECT at, text FROM history WHERE job_id = ? ORDER BY rowid", (job_hex_id(job_id),)
         )
@@ -159,7 +251,7 @@ class Journal:
         return self.save_all([(record, event)])[0]
 
     def save_all(self, records: Sequence[tuple[JobRecord, str]]) -> list[JobRecord]:
-        """Writes several records, each with its event, in one transaction."""
+        """Writes several records, each with its event, all or none."""
         at = int(self._now())
         done = [
             _closed(replace(record, last_event=event, last_event_at=at) if event else record)
@@ -168,12 +260,13 @@ class Journal:
         notes = [
             (record.hex_id, at, event) for record, (_, event) in zip(done, records, strict=True)
         ]
-        with self._transaction():
-            self._db.executemany(UPSERT, [row_of(record) for record in done])
-            self._db.executemany(NOTE, [note for note in notes if note[2]])
-        for record in done:
+        rows = [(record, row_of(record)) for record in done]
+        for record, row in rows:
+            self._rows[record.job_id] = record, row
             self._remember(record)
             self._touched.discard(record.job_id)
+        self._notes += [note for note in notes if note[2]]
+        self._soon()
         return done
 
     def update(self, job_id: int, event: str = "", **changes: Any) -> JobRecord:
@@ -210,6 +303,7 @@ class Journal:
         record = self.get(job_id)
         if record is None:
             return None
+        self.commit()
         at = int(self._now())
         new = replace(
             record,
@@ -252,6 +346,7 @@ class Journal:
         Returns:
             How many there were.
         """
+        self.commit()
         old = "phase = 'final' AND log_done = 1 AND last_event_at < ?"
         with self._transaction():
             for table in ("history", "top_ups"):
@@ -265,12 +360,16 @@ class Journal:
 
     def get_meta(self, name: str) -> str | None:
         """A value kept beside the records (cursor, last registration)."""
+        if name in self._metas:
+            return self._metas[name]
         row = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
         return str(row[0]) if row else None
 
     def set_meta(self, name: str, value: str) -> None:
-        """Keeps a value beside the records."""
-        self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
+        """Keeps a value beside the records; it is never on the disk before what was written
+        before it."""
+        self._metas[name] = value
+        self._soon()
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -209,7 +209,7 @@ class Reporter:
         if not reports:
             await self._s.clock.sleep(HELD_SECONDS)
             return
-        self._intend(ready)
+        await self._intend(ready)
         try:
             receipt = await self._s.txs.send(self._s.chain.calls.report_jobs(reports))
         except UnreachableError:
@@ -267,7 +267,7 @@ class Reporter:
             )
         return reports
 
-    def _intend(self, wishes: Sequence[Wish]) -> None:
+    async def _intend(self, wishes: Sequence[Wish]) -> None:
         """Writes what is about to be said."""
         changes: list[tuple[int, str, dict[str, Any]]] = [
             (w.job_id, f"reporting {_words(w.end)}", {"last_error": w.end.last_error})
@@ -276,6 +276,7 @@ class Reporter:
         ]
         if changes:
             self._s.journal.change_all(changes)
+        await self._s.journal.settled()
 
     async def _refused(self, wishes: list[Wish], error: DsqError) -> None:
         """The contract took none of a batch: finds the entry that it does not take."""
@@ -350,7 +351,7 @@ class Reporter:
     async def _deliver_single(self, wish: Wish) -> None:
         if wish.is_proof and wish.end is None:
             return  # such a contract knows no signs of life
-        self._intend([wish])
+        await self._intend([wish])
         set_status = self._s.chain.calls.provider_set_job_status
         try:
             receipt = None

@@ -148,7 +148,7 @@ class Provider:
             if task.get_name().startswith("dsq-"):
                 task.cancel()
         await asyncio.sleep(0)
-        self.journal._db.close()
+        self.journal.die()
         self.world.revive()
 
     def die_soon(self, boundaries: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,17 +80,22 @@ class World:
 
 
 class CrashingJournal(Journal):
-    """A journal whose every write is two boundaries."""
+    """A journal whose every write to the disk is two boundaries."""
 
     def __init__(self, path: Path, world: World) -> None:
         self._world = world
         super().__init__(path, now=world.clock.now)
 
-    def save_all(self, records: Sequence[tuple[JobRecord, str]]) -> list[JobRecord]:
-        names = ",".join(f"{r.job_id}:{e or r.phase}" for r, e in records)
-        return self._bounded(
-            f"journal {names}", lambda: super(CrashingJournal, self).save_all(records)
-        )
+    def _write(self) -> None:
+        names = ",".join(f"{r.job_id}:{r.last_event or r.phase}" for r, _ in self._rows.values())
+        names = names or ",".join(self._metas)
+        self._bounded(f"journal {names}", super()._write)
+
+    def die(self) -> None:
+        """The process is gone: what was not on the disk is lost."""
+        if self._late is not None:
+            self._late.cancel()
+        self._db.close()
 
     def top_up(self, job_id: int, minutes: int, tx_hash: bytes) -> JobRecord | None:
         write = super().top_up

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from dsq.supervisor import rules
 from dsq.supervisor.claims import Claims
 from dsq.supervisor.ends import End
+from dsq.supervisor.journal import Journal
 from dsq.supervisor.records import JobRecord
 from dsq.supervisor.scheduler.port import SlurmJob
 from tests.support import chaos
@@ -34,9 +36,9 @@ def test_a_seed_is_told_again_exactly(tmp_path: Path) -> None:
     assert len(first) > 50
 
 
-def failing(seeds: range) -> list[str]:
-    """What went wrong in some seeds."""
-    return [problem for problem in map(chaos.run_seed, seeds) if problem]
+def failing(seeds: range) -> Iterator[str]:
+    """What goes wrong in some seeds, one after the other."""
+    return filter(None, map(chaos.run_seed, seeds))
 
 
 def test_a_wrong_bill_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,7 +60,20 @@ def test_a_job_that_runs_twice_is_noticed(monkeypatch: pytest.MonkeyPatch) -> No
         return None
 
     monkeypatch.setattr(FakeScheduler, "find", blind)
-    assert any("a second time" in problem for problem in failing(range(7, 8)))
+    assert any("a second time" in problem for problem in failing(range(14, 40)))
+
+
+def test_an_effect_that_does_not_wait_for_the_disk_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The plan of a submission is lost with the process, and the job is sent once more: the
+    second one ends at its fence, but by then it is the one that counts."""
+
+    async def at_once(self: Journal) -> None:
+        pass
+
+    monkeypatch.setattr(Journal, "settled", at_once)
+    assert any("FAILED" in problem for problem in failing(range(33, 80)))
 
 
 def test_a_job_that_is_forgotten_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

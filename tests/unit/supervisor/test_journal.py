@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import stat
 from dataclasses import fields, replace
@@ -11,7 +12,7 @@ import pytest
 
 from dsq.core.errors import NotFoundError, SettingsError
 from dsq.core.model import JobStatus
-from dsq.supervisor.journal import Journal
+from dsq.supervisor.journal import LATE_SECONDS, Journal
 from dsq.supervisor.records import JobRecord, Phase
 from tests.support.fakes import CUSTOMER
 from tests.unit.supervisor.cases import DEFINITION, record, sent
@@ -93,10 +94,87 @@ def test_only_its_owner_can_read_it(path: Path) -> None:
 
 
 def test_writes_are_synced(path: Path) -> None:
-    """WAL with synchronous=FULL: a commit is on disk when a method returns."""
+    """WAL with synchronous=FULL: a commit is on disk when it returns."""
     journal = Journal(path)
     assert journal._db.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
     assert journal._db.execute("PRAGMA synchronous").fetchone()[0] == 2
+
+
+def counted(journal: Journal) -> list[int]:
+    """Records in each transaction from now on."""
+    sizes: list[int] = []
+    write = journal._write
+
+    def seen() -> None:
+        sizes.append(len(journal._rows))
+        write()
+
+    journal._write = seen  # type: ignore[method-assign]
+    return sizes
+
+
+async def test_who_waits_for_the_disk_shares_a_transaction(path: Path) -> None:
+    """A hundred plans made in the same moment cost one sync, and all are there after it."""
+    journal = Journal(path)
+    sizes = counted(journal)
+
+    async def plan(job_id: int) -> None:
+        journal.save(sent(job_id=job_id), "planned")
+        await journal.settled()
+        kept = reopened(journal).get(job_id) if job_id % 25 == 0 else journal.get(job_id)
+        assert kept is not None
+
+    await asyncio.gather(*(plan(job_id) for job_id in range(1, 101)))
+    assert sizes == [100]
+    await journal.settled()
+    assert sizes == [100]
+
+
+async def test_what_nobody_waits_for_is_written_soon(path: Path) -> None:
+    """The newest state of each record once, with every line of its history."""
+    journal = Journal(path)
+    sizes = counted(journal)
+    journal.save(sent(slurm_state="PENDING"), "waits")
+    journal.update(7, "runs", slurm_state="RUNNING")
+    assert reopened(journal).get(7) is None
+    await asyncio.sleep(2 * LATE_SECONDS)
+    kept = reopened(journal).get(7)
+    assert kept is not None
+    assert kept.slurm_state == "RUNNING"
+    assert sizes == [1]
+    assert [note.text for note in journal.history(7)] == ["waits", "runs"]
+
+
+async def test_the_place_on_the_chain_is_never_ahead_of_the_records(path: Path) -> None:
+    """The cursor goes to the disk with what was heard before it, or after it."""
+    journal = Journal(path)
+    journal.claim(record(), "claimed")
+    journal.set_meta("cursor", "5")
+    assert journal.get_meta("cursor") == "5"
+    other = reopened(journal)
+    assert (other.get(7), other.get_meta("cursor")) == (None, None)
+    await journal.settled()
+    assert (other.get(7) is None, other.get_meta("cursor")) == (False, "5")
+
+
+async def test_a_full_disk_stops_effects_and_loses_nothing(path: Path) -> None:
+    """Who waits gets the error; what was to be written goes with the next transaction."""
+    journal = Journal(path)
+    write, broken = journal._write, True
+
+    def full() -> None:
+        if broken:
+            raise sqlite3.OperationalError("database or disk is full")
+        write()
+
+    journal._write = full  # type: ignore[method-assign]
+    journal.save(sent(), "planned")
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        await journal.settled()
+    assert reopened(journal).get(7) is None
+    broken = False
+    await journal.settled()
+    assert [note.text for note in reopened(journal).history(7)] == ["planned"]
 
 
 def test_claiming_twice_changes_nothing(path: Path) -> None:
