@@ -18,9 +18,10 @@ from dsq.core.grid.oracle import Oracle, WhyReport
 from dsq.core.grid.output import Output
 from dsq.core.grid.overview import Look, Overview
 from dsq.core.grid.providers import Providers
+from dsq.core.grid.scripts import Scripts
 
 __all__ = ["Balance", "Grid", "Movement", "Overview", "Submission", "WhyReport"]
 
 
-class Grid(Many, Output, Money, Providers, Oracle, History, Look):
+class Grid(Many, Output, Scripts, Money, Providers, Oracle, History, Look):
     """One grid, through one wallet. Open with :meth:`open`, use as a context manager."""

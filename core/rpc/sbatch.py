@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from dsq.core.closing import Closing
+from dsq.core.errors import UsageError
 from dsq.core.model import Job
 from dsq.core.rpc.channel import Endpoint, as_dsq_error, open_channel
 from dsq.core.wallet import Wallet
@@ -29,11 +32,11 @@ class Script:
 
 
 class SBatchClient(Closing):
-    """Fetches the scripts of the jobs that a provider was given.
+    """Fetches the scripts of the jobs that a provider was given, or that a customer submitted.
 
     Args:
         endpoint: ``host:port`` or a URL (see :class:`~dsq.core.rpc.channel.Endpoint`).
-        wallet: The provider's.
+        wallet: The provider's, or the customer's.
         timeout: Seconds for one fetch.
     """
 
@@ -58,6 +61,44 @@ class SBatchClient(Closing):
             WalletError: The job is not this provider's, or the signature was refused.
             UsageError: The service finds the request malformed.
         """
+        from dsq.core.rpc.gen.sbatchapi.v1alpha1 import sbatch_pb2
+
+        async with self._asking() as (scripts, challenge):
+            request = sbatch_pb2.GetSBatchRequest(
+                batch_location_hash=job.definition.batch_location_hash,
+                signed_challenge=self._wallet.sign_text(challenge),
+                challenge=challenge,
+                provider_address=bytes(self._wallet.address),
+                customer_address=bytes(job.customer),
+                job_id=job.hex_id,
+            )
+            found = await scripts.GetSBatch(request, timeout=self._timeout)
+        return Script(found.sbatch, found.grid_logger_url, dict(found.secrets))
+
+    async def read(self, job: Job) -> str:
+        """The script of one of this customer's own jobs; values of secrets are not in it.
+
+        Raises:
+            NotFoundError: The service keeps it no more, or never had it.
+            UnreachableError: The service, or its view of the chain, does not answer.
+            WalletError: The job is not this customer's, or the signature was refused.
+            UsageError: The service is older than this request.
+        """
+        from dsq.core.rpc.gen.sbatchapi.v1alpha1 import sbatch_pb2
+
+        async with self._asking() as (scripts, challenge):
+            request = sbatch_pb2.ReadSBatchRequest(
+                signed_challenge=self._wallet.sign_text(challenge),
+                challenge=challenge,
+                customer_address=bytes(self._wallet.address),
+                job_id=job.hex_id,
+            )
+            found = await scripts.ReadSBatch(request, timeout=self._timeout)
+        return str(found.sbatch)
+
+    @contextlib.asynccontextmanager
+    async def _asking(self) -> AsyncIterator[tuple[Any, bytes]]:
+        """The service and a fresh challenge to sign; errors of gRPC become dsq's."""
         import grpc.aio
 
         from dsq.core.rpc.gen.sbatchapi.v1alpha1 import sbatch_pb2, sbatch_pb2_grpc
@@ -68,15 +109,12 @@ class SBatchClient(Closing):
         scripts = sbatch_pb2_grpc.SBatchAPIStub(self._open)  # type: ignore[no-untyped-call]
         try:
             reply = await auth.Challenge(sbatch_pb2.ChallengeRequest(), timeout=self._timeout)
-            request = sbatch_pb2.GetSBatchRequest(
-                batch_location_hash=job.definition.batch_location_hash,
-                signed_challenge=self._wallet.sign_text(reply.challenge),
-                challenge=reply.challenge,
-                provider_address=bytes(self._wallet.address),
-                customer_address=bytes(job.customer),
-                job_id=job.hex_id,
-            )
-            found = await scripts.GetSBatch(request, timeout=self._timeout)
+            yield scripts, reply.challenge
         except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+                raise UsageError(
+                    f"{SERVICE[:1].upper()}{SERVICE[1:]} at {self._endpoint.target} shows no "
+                    "scripts to customers.",
+                    hint="It is older than this dsq.",
+                ) from error
             raise as_dsq_error(error, SERVICE, self._endpoint.target) from error
-        return Script(found.sbatch, found.grid_logger_url, dict(found.secrets))

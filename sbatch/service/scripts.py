@@ -1,13 +1,15 @@
-"""gRPC: challenges, and scripts for the providers that the chain names."""
+"""gRPC: challenges; scripts for the providers that the chain names, and for their customers."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 import logging
 import os
 import re
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -20,6 +22,8 @@ from dsq.core.rpc.gen.sbatchapi.v1alpha1.sbatch_pb2 import (
     ChallengeResponse,
     GetSBatchRequest,
     GetSBatchResponse,
+    ReadSBatchRequest,
+    ReadSBatchResponse,
 )
 from dsq.core.wallet import recover_signer
 from dsq.sbatch.service.keys import MAX_KEY_LENGTH
@@ -124,26 +128,48 @@ class SBatchService:
         if len(request.batch_location_hash) > MAX_KEY_LENGTH:
             raise malformed("batch_location_hash is too long.")
         provider = Address(request.provider_address)
-        await self._authenticate(request, provider)
-        try:
-            async with asyncio.timeout(CHAIN_SECONDS):
-                job = await self._jobs.job(job_id)
-                self._authorise(request, job, provider)
-                return await self._script_of(job)
-        except DsqError as error:
-            raise of_chain(error) from error
-        except TimeoutError as error:
-            raise Refused(
-                grpc.StatusCode.UNAVAILABLE, "The chain does not answer; try again."
-            ) from error
+        await self._authenticate(request, provider, "provider_address")
+        async with _asking_the_chain():
+            job = await self._jobs.job(job_id)
+            self._authorise(request, job, provider)
+            script = await self._script_of(job)
+            await self._ledger.used_by(script, job)
+            return script
 
-    async def _authenticate(self, request: GetSBatchRequest, provider: Address) -> None:
+    async def ReadSBatch(  # noqa: N802 - the protocol's name
+        self, request: ReadSBatchRequest, context: Any
+    ) -> ReadSBatchResponse:
+        """Shows a customer the script of his own job, as long as it is kept; no secrets."""
+        try:
+            return ReadSBatchResponse(sbatch=(await self._read(request)).text)
+        except Exception as error:
+            if isinstance(error, Refused):
+                log.info("script not shown status=%s reason=%r", error.status.name, error.reason)
+            await end_call(context, error)
+
+    async def _read(self, request: ReadSBatchRequest) -> StoredScript:
+        job_id = parse_hex_id(request.job_id)
+        if job_id is None:
+            raise malformed("job_id is 0x and 64 hexadecimal digits.")
+        if len(request.customer_address) != 20:
+            raise malformed("customer_address has 20 bytes.")
+        customer = Address(request.customer_address)
+        await self._authenticate(request, customer, "customer_address")
+        async with _asking_the_chain():
+            job = await self._jobs.job(job_id)
+            if job.customer != customer:
+                raise unauthenticated("The customer is not the one that the chain names.")
+            return await self._script_of(job)
+
+    async def _authenticate(
+        self, request: GetSBatchRequest | ReadSBatchRequest, who: Address, field: str
+    ) -> None:
         try:
             signer = recover_signer(request.challenge, request.signed_challenge)
         except WalletError as error:
             raise unauthenticated(error.message) from error
-        if signer != provider:
-            raise unauthenticated("The signature is not provider_address's.")
+        if signer != who:
+            raise unauthenticated(f"The signature is not {field}'s.")
         match = _CHALLENGE.fullmatch(request.challenge)
         if match is None or not await self._store.take_nonce(match[1].decode(), self._clock.now()):
             raise unauthenticated("The challenge is unknown, used or expired.")
@@ -169,5 +195,18 @@ class SBatchService:
             raise not_found(f"There is no script for job {job.id}: never submitted, or expired.")
         if await self._ledger.owner_of(script, job) != job.customer:
             raise unauthenticated("The script belongs to another customer.")
-        await self._ledger.used_by(script, job)
         return script
+
+
+@contextlib.asynccontextmanager
+async def _asking_the_chain() -> AsyncIterator[None]:
+    """Bounds the time of what asks the chain; what it answers becomes a refusal."""
+    try:
+        async with asyncio.timeout(CHAIN_SECONDS):
+            yield
+    except DsqError as error:
+        raise of_chain(error) from error
+    except TimeoutError as error:
+        raise Refused(
+            grpc.StatusCode.UNAVAILABLE, "The chain does not answer; try again."
+        ) from error

@@ -28,6 +28,13 @@ MESSAGES: dict[str, dict[int, str]] = {
         2: "grid_logger_url string",
         3: "secrets repeated SecretsEntry",
     },
+    "sbatchapi.v1alpha1.ReadSBatchRequest": {
+        1: "signed_challenge bytes",
+        2: "challenge bytes",
+        3: "customer_address bytes",
+        4: "job_id string",
+    },
+    "sbatchapi.v1alpha1.ReadSBatchResponse": {1: "sbatch string"},
     "logger.v1alpha1.WriteRequest": {
         1: "log_name string",
         2: "user string",
@@ -69,7 +76,10 @@ MESSAGES: dict[str, dict[int, str]] = {
 
 METHODS = {
     "sbatchapi.v1alpha1.AuthAPI": {"Challenge": "ChallengeRequest -> ChallengeResponse"},
-    "sbatchapi.v1alpha1.SBatchAPI": {"GetSBatch": "GetSBatchRequest -> GetSBatchResponse"},
+    "sbatchapi.v1alpha1.SBatchAPI": {
+        "GetSBatch": "GetSBatchRequest -> GetSBatchResponse",
+        "ReadSBatch": "ReadSBatchRequest -> ReadSBatchResponse",
+    },
     "logger.v1alpha1.LoggerAPI": {
         "Write": "stream WriteRequest -> WriteResponse",
         "Read": "ReadRequest -> stream ReadResponse",

@@ -48,3 +48,21 @@ class GetSBatchResponse(_message.Message):
     grid_logger_url: str
     secrets: _containers.ScalarMap[str, str]
     def __init__(self, sbatch: _Optional[str] = ..., grid_logger_url: _Optional[str] = ..., secrets: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class ReadSBatchRequest(_message.Message):
+    __slots__ = ("signed_challenge", "challenge", "customer_address", "job_id")
+    SIGNED_CHALLENGE_FIELD_NUMBER: _ClassVar[int]
+    CHALLENGE_FIELD_NUMBER: _ClassVar[int]
+    CUSTOMER_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    signed_challenge: bytes
+    challenge: bytes
+    customer_address: bytes
+    job_id: str
+    def __init__(self, signed_challenge: _Optional[bytes] = ..., challenge: _Optional[bytes] = ..., customer_address: _Optional[bytes] = ..., job_id: _Optional[str] = ...) -> None: ...
+
+class ReadSBatchResponse(_message.Message):
+    __slots__ = ("sbatch",)
+    SBATCH_FIELD_NUMBER: _ClassVar[int]
+    sbatch: str
+    def __init__(self, sbatch: _Optional[str] = ...) -> None: ...

@@ -111,12 +111,23 @@ class SBatchAPIStub:
                 request_serializer=sbatchapi_dot_v1alpha1_dot_sbatch__pb2.GetSBatchRequest.SerializeToString,
                 response_deserializer=sbatchapi_dot_v1alpha1_dot_sbatch__pb2.GetSBatchResponse.FromString,
                 _registered_method=True)
+        self.ReadSBatch = channel.unary_unary(
+                '/sbatchapi.v1alpha1.SBatchAPI/ReadSBatch',
+                request_serializer=sbatchapi_dot_v1alpha1_dot_sbatch__pb2.ReadSBatchRequest.SerializeToString,
+                response_deserializer=sbatchapi_dot_v1alpha1_dot_sbatch__pb2.ReadSBatchResponse.FromString,
+                _registered_method=True)
 
 
 class SBatchAPIServicer:
     """Missing associated documentation comment in .proto file."""
 
     def GetSBatch(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadSBatch(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -129,6 +140,11 @@ def add_SBatchAPIServicer_to_server(servicer, server):
                     servicer.GetSBatch,
                     request_deserializer=sbatchapi_dot_v1alpha1_dot_sbatch__pb2.GetSBatchRequest.FromString,
                     response_serializer=sbatchapi_dot_v1alpha1_dot_sbatch__pb2.GetSBatchResponse.SerializeToString,
+            ),
+            'ReadSBatch': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReadSBatch,
+                    request_deserializer=sbatchapi_dot_v1alpha1_dot_sbatch__pb2.ReadSBatchRequest.FromString,
+                    response_serializer=sbatchapi_dot_v1alpha1_dot_sbatch__pb2.ReadSBatchResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -158,6 +174,33 @@ class SBatchAPI:
             '/sbatchapi.v1alpha1.SBatchAPI/GetSBatch',
             sbatchapi_dot_v1alpha1_dot_sbatch__pb2.GetSBatchRequest.SerializeToString,
             sbatchapi_dot_v1alpha1_dot_sbatch__pb2.GetSBatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadSBatch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sbatchapi.v1alpha1.SBatchAPI/ReadSBatch',
+            sbatchapi_dot_v1alpha1_dot_sbatch__pb2.ReadSBatchRequest.SerializeToString,
+            sbatchapi_dot_v1alpha1_dot_sbatch__pb2.ReadSBatchResponse.FromString,
             options,
             channel_credentials,
             insecure,
