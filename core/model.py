@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from dsq.core.errors import UsageError, close_matches
+from dsq.core.keccak import checksum_text
 
 JOB_NAME_BYTES = 32
 """A job's name is a ``bytes32`` on chain."""
@@ -68,10 +69,7 @@ class Address(bytes):
         return f"{text[:6]}…{text[-4:]}"
 
     def __str__(self) -> str:
-        # Late: the library takes a while to load, and most commands never show an address.
-        from eth_utils.address import to_checksum_address
-
-        return to_checksum_address(bytes(self))
+        return checksum_text(bytes(self))
 
     def __repr__(self) -> str:
         return f"Address({self})"
