@@ -20,9 +20,9 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Jobs": {
         "submit": ("submit:submit", "Submit a workflow and lock credits for it."),
         "jobs": ("jobs:jobs", "List your jobs, newest first."),
-        "job": ("jobs:job", "Show one job, or release it from its provider."),
+        "job": ("jobs:job", "Show one job, its timeline or script; release it."),
         "logs": ("jobs:logs", "Print a job's output."),
-        "why": ("jobs:why", "Say why a job waits: its place and each provider's reason."),
+        "why": ("jobs:why", "Say why a job waits, or why its provider got it."),
         "cancel": ("jobs:cancel", "Cancel a job, or all jobs of a group."),
         "topup": ("jobs:topup", "Add credits to a job that is scheduled or runs."),
     },

@@ -17,6 +17,7 @@ from dsq.console.dialogs.confirm import Confirm
 from dsq.console.dialogs.confirm_submit import ConfirmSubmit
 from dsq.console.dialogs.help import Help
 from dsq.console.dialogs.paths import PathInput
+from dsq.console.dialogs.show_text import ShowText
 from dsq.console.provider.app import ProviderApp
 from dsq.console.provider.screens.jobs import JobsView
 from dsq.console.provider.screens.tables import TableView
@@ -37,7 +38,7 @@ SECTIONS: tuple[tuple[str, tuple[type, ...]], ...] = (
     ("Everywhere", (Frame, DsqApp)),
     ("Tables", (LiveTable,)),
     ("Logs", (LogPane, LogKeys)),
-    ("Dialogs", (Dialog, Confirm, ConfirmSubmit, PathInput, ChooseColumns, Help)),
+    ("Dialogs", (Dialog, Confirm, ConfirmSubmit, PathInput, ShowText, ChooseColumns, Help)),
     ("dsq-console: views", (ConsoleApp,)),
     ("dsq-console: jobs", (JobsScreen,)),
     ("dsq-console: one job", (JobScreen,)),

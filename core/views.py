@@ -6,14 +6,15 @@ times as RFC 3339 in UTC or null. docs/reference/json.md describes every field.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from dsq.core.model import Address, Job, Provider, WhyNot, utc
 
 if TYPE_CHECKING:
     from dsq.core.grid.history import Movement
+    from dsq.core.grid.oracle import WhyReport
     from dsq.core.grid.overview import Overview
+    from dsq.core.watching import Transition
 
 
 def rfc3339(seconds: int) -> str | None:
@@ -90,16 +91,25 @@ def why_not_to_dict(answer: WhyNot) -> dict[str, Any]:
     }
 
 
-def why_to_dict(
-    job_id: int, status: str, place: int, of: int, providers: Iterable[WhyNot]
-) -> dict[str, Any]:
-    """Why a job waits: its place among the waiting ones (0: it does not wait), and the answers."""
+def why_to_dict(report: WhyReport) -> dict[str, Any]:
+    """Why a job waits or who has it: its place among the waiting ones (0: it does not wait)."""
     return {
-        "id": job_id,
-        "status": status,
-        "place": place,
-        "of": of,
-        "providers": [why_not_to_dict(answer) for answer in providers],
+        "id": report.job_id,
+        "status": report.status.name,
+        "place": report.place,
+        "of": report.of,
+        "provider": None if report.provider.is_zero else str(report.provider),
+        "providers": [why_not_to_dict(answer) for answer in report.providers],
+    }
+
+
+def transition_to_dict(step: Transition) -> dict[str, Any]:
+    """One step in a job's life, and the block that made it."""
+    return {
+        "status": step.status.name,
+        "at": rfc3339(step.at),
+        "block_number": step.block_number,
+        "tx_hash": "0x" + step.tx_hash.hex(),
     }
 
 

@@ -25,12 +25,13 @@ from dsq.console.commands.common import (
 )
 from dsq.console.commands.group_jobs import cancel_group, group_cells, of_group
 from dsq.console.commands.groups import Group
+from dsq.console.commands.job_course import script, timeline
 from dsq.console.commands.release import release
 from dsq.console.commands.workflows import limited, put_answers
-from dsq.console.output import put, put_fields, put_json, put_table, say
+from dsq.console.output import plain, put, put_fields, put_json, put_table, say
 
 if TYPE_CHECKING:
-    from dsq.core.grid import Grid
+    from dsq.core.grid import Grid, WhyReport
     from dsq.core.model import Address, Job, JobStatus
     from dsq.core.readmodel import Filter, Order
 
@@ -152,9 +153,9 @@ def moment(seconds: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S") if time is not None else "-"
 
 
-@click.group(cls=Group, short_help="Show one job, or release it from its provider.")
+@click.group(cls=Group, short_help="Show one job, its timeline or script; release it.")
 def job() -> None:
-    """Show one job, or release it from its provider."""
+    """Show one job, its timeline or its script, or release it from its provider."""
 
 
 @job.command()
@@ -179,6 +180,8 @@ async def show(call: Session, job_id: int, as_json: bool) -> None:
 
 
 job.add_command(release)
+job.add_command(script)
+job.add_command(timeline)
 
 
 async def provider_name(grid: Grid, address: Address) -> str:
@@ -245,34 +248,47 @@ async def logs(call: Session, job_id: int, follow: bool, timestamps: bool) -> No
             printer.put(line.data, line.timestamp_ns)
 
 
-@click.command(short_help="Say why a job waits: its place and each provider's reason.")
+@click.command(short_help="Say why a job waits, or why its provider got it.")
 @job_argument
 @json_option
 @grid_options
 @session
 @asynchronous
 async def why(call: Session, job_id: int, as_json: bool) -> None:
-    """Say why a job waits: its place and each provider's reason.
+    """Say why a job waits, or why its provider got it.
 
-    Asks the meta-scheduler.
+    Its place in the queue, or who has it; then what each provider makes of it now, as the
+    meta-scheduler says.
     """
     from dsq.core.views import why_to_dict
 
     async with call.open() as grid:
         report = await grid.why(job_id)
     if as_json:
-        put_json(why_to_dict(job_id, report.status.name, report.place, report.of, report.providers))
+        put_json(why_to_dict(report))
         return
     if report.place:
         put(f"Job {job_id} is {report.status.name}, number {report.place} of {report.of} waiting.")
-    else:
+    elif report.status.is_final or report.provider.is_zero:
         put(f"Job {job_id} is {report.status.name}; it does not wait for a provider.")
+    else:
+        put(f"Job {job_id} is {report.status.name}. {_placed(report)}")
     if report.status.is_final:
         return
     if report.providers:
         put_answers(report.providers)
     else:
         put("The grid has no providers.")
+
+
+def _placed(report: WhyReport) -> str:
+    """Who has the job, and why that one."""
+    from dsq.console.placement import reason_words, where_words
+
+    ours = [row for row in report.providers if row.provider == report.provider]
+    name = ours[0].name if ours else report.provider.short
+    rate = ours[0].wei_per_minute if ours else None
+    return f"{where_words(report.status, plain(name))} {reason_words(rate)}"
 
 
 @click.command(short_help="Cancel a job, or all jobs of a group.")

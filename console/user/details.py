@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dsq.console.placement import others, reason_words, where_words
 from dsq.console.user.accounting import Account, account
 from dsq.console.user.port import TransitionLike, WhyLike
 from dsq.console.user.state import ConsoleState
@@ -21,7 +22,7 @@ from dsq.console.widgets.words import (
 )
 from dsq.core.groups import membership
 from dsq.core.model import Job, JobStatus, WhyNot
-from dsq.core.units import format_minutes
+from dsq.core.units import format_minutes, wei_per_minute
 
 STEP = 16
 BLOCKS_FROM = 46
@@ -114,14 +115,25 @@ def _reason_lines(job: Job, state: ConsoleState, limit: int) -> list[Line]:
         return [[(text, "error")] for text in texts[: limit + 1]]
     if job.has_cancel_request and job.status.is_hot:
         return [[("A cancel was asked for; the provider stops it.", "warning")]]
-    where = one_line(state.provider_name(job.provider), 40)
-    if job.status is JobStatus.SCHEDULED:
-        return [[(f"Claimed by {where}; waits in its Slurm.", "muted")]]
-    if job.status is JobStatus.META_SCHEDULED:
-        return [[(f"Placed on {where}, which has not claimed it yet.", "muted")]]
-    if job.status is JobStatus.RUNNING:
-        return [[(f"Runs on {where}.", "muted")]]
+    if job.status.is_hot:
+        return _placed_lines(job, state, limit)
     return [[(f"It {STATUS_WORDS[job.status].sentence}.", "muted")]]
+
+
+def _placed_lines(job: Job, state: ConsoleState, limit: int) -> list[Line]:
+    """Where the job is, why there, and what the others are like now."""
+    name = one_line(state.provider_name(job.provider), 40)
+    provider, why = state.provider_of(job), state.whys.get(job.id)
+    rate = wei_per_minute(job.definition, provider.prices) if provider is not None else None
+    lines: list[Line] = [
+        [(where_words(job.status, name), "foreground")],
+        [(reason_words(rate), "muted")],
+    ]
+    rows = others(job.provider, why.providers) if why is not None else []
+    for other, words in rows[: max(0, limit - 2)]:
+        shown = one_line(words, 200)
+        lines.append([(f"{one_line(other, 16)}: ", "muted"), (shown, "muted")])
+    return lines[:limit]
 
 
 def _waiting_lines(why: WhyLike | None, limit: int) -> list[Line]:
@@ -338,3 +350,18 @@ def settled_line(job: Job, moment: Moment) -> str:
     reckoned = account(job, None, moment.now)
     cost, back = credits_text(reckoned.so_far), credits_text(reckoned.comes_back)
     return f"Job {job.id} {job_name(job)}: {status_text(job)}. It cost {cost}, {back} came back."
+
+
+def copy_choices(job: Job, history: Sequence[TransitionLike]) -> list[tuple[str, str]]:
+    """What of a job can be copied: its name and its text, the transactions last first."""
+    found = [
+        ("job number", str(job.id)),
+        ("job id", job.hex_id),
+        ("script key", job.definition.batch_location_hash),
+        ("provider", "" if job.provider.is_zero else str(job.provider)),
+        ("customer", str(job.customer)),
+    ]
+    for number, step in reversed(list(enumerate(history))):
+        word = STATUS_WORDS[step.status].word.lower() if number else "submitted"
+        found.append((f"tx: {word}", f"0x{step.tx_hash.hex()}"))
+    return [(name, one_line(text, 100)) for name, text in found if text]

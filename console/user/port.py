@@ -5,8 +5,8 @@ The screens know this protocol only. Tests put a fake in its place.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dsq.core.model import (
     Address,
@@ -20,6 +20,9 @@ from dsq.core.model import (
     WhyNot,
 )
 from dsq.core.wallet import Wallet
+
+if TYPE_CHECKING:
+    from dsq.core.grid import Submission
 
 
 class HeadLike(Protocol):
@@ -206,6 +209,7 @@ class GridPort(Protocol):
     async def history(self, job: Job) -> Sequence[TransitionLike]: ...
     async def why(self, job_id: int) -> WhyLike: ...
     def logs(self, job_id: int, *, follow: bool = False) -> AsyncIterator[LogLineLike]: ...
+    async def script(self, job_id: int) -> str: ...
     async def balance(self) -> BalanceLike: ...
     async def providers(self) -> list[Provider]: ...
     async def jobs_at(self, provider: Address, *, limit: int | None = None) -> list[Job]: ...
@@ -218,8 +222,21 @@ class GridPort(Protocol):
         name: str = "",
         uses: Iterable[Label] = (),
         affinity: Iterable[Affinity] = (),
+        approve: bool = True,
+        secrets: Mapping[str, str] | None = None,
         key: str = "",
     ) -> Job: ...
+    async def submit_many(
+        self,
+        submissions: Sequence[Submission],
+        credits: int,  # noqa: A002
+        *,
+        uses: Iterable[Label] = (),
+        affinity: Iterable[Affinity] = (),
+        approve: bool = True,
+        secrets: Mapping[str, str] | None = None,
+        on_job: Callable[[Submission, Job], None] = ...,
+    ) -> list[Job]: ...
     async def cancel(self, job_id: int) -> Job: ...
     async def top_up(self, job_id: int, wei: int) -> Job: ...
     async def transfer(self, to: Address, wei: int) -> None: ...

@@ -271,9 +271,12 @@ class Replay:
         if stream.error is not None:
             raise decode_error(stream.error[1])
 
+    async def script(self, job_id: int) -> str:
+        raise NotFoundError(f"The recording does not hold the script of job {job_id}.")
+
     # -- what changes something ------------------------------------------------------------
 
     async def _nothing(self, *_args: Any, **_named: Any) -> Any:
         raise UsageError("This is a recording: nothing can be sent.")
 
-    submit = cancel = top_up = transfer = claim_faucet = withdraw_claimable = _nothing
+    submit = submit_many = cancel = top_up = transfer = claim_faucet = withdraw_claimable = _nothing

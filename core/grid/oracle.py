@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from dsq.core.errors import UnreachableError
 from dsq.core.grid.connection import Connection
 from dsq.core.metascheduler.matching import estimate
-from dsq.core.model import Address, JobDefinition, JobStatus, WhyNot
+from dsq.core.model import ZERO_ADDRESS, Address, JobDefinition, JobStatus, WhyNot
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,7 @@ class WhyReport:
     Attributes:
         place: Place among the waiting jobs, from 1; 0 when it does not wait.
         of: How many jobs wait.
+        provider: Who has it; the zero address while nobody has.
     """
 
     job_id: int
@@ -24,6 +25,7 @@ class WhyReport:
     place: int
     of: int
     providers: tuple[WhyNot, ...]
+    provider: Address = ZERO_ADDRESS
 
 
 class Oracle(Connection):
@@ -64,4 +66,5 @@ class Oracle(Connection):
             for row in data["providers"]
         )
         status = JobStatus.parse(data["status"])
-        return WhyReport(job_id, status, data["place"], data["of"], providers)
+        has_it = Address.parse(data["provider"]) if data.get("provider") else ZERO_ADDRESS
+        return WhyReport(job_id, status, data["place"], data["of"], providers, has_it)

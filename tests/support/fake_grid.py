@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from dsq.core.chain import Head
 from dsq.core.chain.health import EndpointSnapshot, EndpointState
-from dsq.core.errors import DsqError, NotFoundError, UnreachableError
+from dsq.core.errors import DsqError, NotFoundError, UnreachableError, WalletError
+from dsq.core.grid import Submission
 from dsq.core.grid.history import Movement
 from dsq.core.grid.overview import Overview, Scheduling
 from dsq.core.model import (
@@ -243,6 +244,8 @@ class FakeGrid:
         sent: What was sent: method and arguments.
         alive: False makes every call fail with ``UnreachableError``.
         named: Jobs by the keys of their submits.
+        given: The secrets of each submit.
+        most: So many jobs of one call are made before the chain is gone; None for all.
         era: Another number makes all blocks other blocks, as after a restart of the chain.
     """
 
@@ -257,6 +260,7 @@ class FakeGrid:
     money: FakeBalance = FakeBalance(12_844 * CREDIT // 10, 0, 99 * CREDIT)
     minimum: int = 100 * CREDIT
     output: dict[int, list[FakeLine]] = field(default_factory=dict)
+    scripts: dict[int, str] = field(default_factory=dict)
     moved: list[Movement] = field(default_factory=lambda: some_movements())
     fail: dict[str, DsqError] = field(default_factory=dict)
     sent: list[tuple[str, Any]] = field(default_factory=list)
@@ -264,6 +268,8 @@ class FakeGrid:
     block: int = 1204
     era: int = 0
     named: dict[str, int] = field(default_factory=dict)
+    given: list[dict[str, str]] = field(default_factory=list)
+    most: int | None = None
 
     def __post_init__(self) -> None:
         self._batches: asyncio.Queue[FakeBatch] = asyncio.Queue()
@@ -382,6 +388,15 @@ class FakeGrid:
                 return
             await self._more_output.wait()
 
+    async def script(self, job_id: int) -> str:
+        self._check("script")
+        found = await self.job(job_id)
+        if found.customer != self.address:
+            raise WalletError(f"Job {job_id} belongs to {found.customer}, not to this wallet.")
+        if job_id not in self.scripts:
+            raise NotFoundError(f"The grid keeps no script of job {job_id} any more.")
+        return self.scripts[job_id]
+
     async def balance(self) -> FakeBalance:
         self._check("balance")
         return self.money
@@ -414,9 +429,12 @@ class FakeGrid:
         name: str = "",
         uses: Iterable[Label] = (),
         affinity: Iterable[Affinity] = (),
+        approve: bool = True,
+        secrets: Mapping[str, str] | None = None,
         key: str = "",
     ) -> Job:
         self._check("submit")
+        self.given.append(dict(secrets or {}))
         if key and key in self.named:
             return self.known[self.named[key]]
         self.sent.append(("submit", (dict(workflow), credits, name, tuple(uses), tuple(affinity))))
@@ -434,6 +452,26 @@ class FakeGrid:
         self.money = dataclasses.replace(self.money, balance_wei=self.money.balance_wei - credits)
         self.say("NewJobRequestEvent", job_id=number, customer=self.address)
         return self.known[number]
+
+    async def submit_many(
+        self,
+        submissions: Sequence[Submission],
+        credits: int,  # noqa: A002
+        *,
+        on_job: Callable[[Submission, Job], None] = lambda _submission, _job: None,
+        **options: Any,
+    ) -> list[Job]:
+        self._check("submit_many")
+        jobs = []
+        for each in submissions:
+            if len(jobs) == self.most:
+                raise UnreachableError("The chain does not answer.")
+            made = await self.submit(
+                each.workflow, credits, name=each.name, key=each.key, **options
+            )
+            on_job(each, made)
+            jobs.append(made)
+        return jobs
 
     async def cancel(self, job_id: int) -> Job:
         self._check("cancel")

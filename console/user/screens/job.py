@@ -8,17 +8,22 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, VerticalScroll
 
+from dsq.console.dialogs.choose import Choose
 from dsq.console.dialogs.show_text import ShowText
-from dsq.console.user.details import detail_columns, title_line
+from dsq.console.user.details import copy_choices, detail_columns, title_line
 from dsq.console.user.port import TransitionLike
 from dsq.console.user.screens.job_actions import JobActions
 from dsq.console.user.screens.logs import LogKeys, LogScreen
 from dsq.console.widgets.lines import Lines
 from dsq.console.widgets.log_pane import LogPane
+from dsq.console.widgets.script_lines import script_lines
 from dsq.core.errors import DsqError
 from dsq.core.model import Job, JobStatus
 
 WHY_EVERY = 5.0
+"""Seconds between two questions why a job waits."""
+WHY_THERE_EVERY = 60.0
+"""The same for one that has a provider: what the others are like now."""
 
 
 class JobScreen(LogKeys, JobActions):
@@ -56,6 +61,10 @@ class JobScreen(LogKeys, JobActions):
                 id="job.resubmit"),
         Binding("v", "source", "Workflow", show=False, tooltip="Show its workflow",
                 id="job.source"),
+        Binding("S", "script", "Script", show=False,
+                tooltip="Show the batch script that its provider runs", id="job.script"),
+        Binding("Y", "copy_other", "Copy…", show=False,
+                tooltip="Copy an id, a transaction or the script's key", id="job.copy_other"),
         Binding("e", "export", "Export", show=False, tooltip="Write it to a JSON or CSV file",
                 id="job.export"),
         Binding("tab", "other_pane", "Other pane", show=False, id="job.pane"),
@@ -66,6 +75,7 @@ class JobScreen(LogKeys, JobActions):
         self._history: tuple[TransitionLike, ...] = ()
         self._history_for: tuple[JobStatus, int] | None = None
         self._why_at = 0.0
+        self._why_for: tuple[JobStatus, int] | None = None
         self._shown: tuple[JobStatus, bool] | None = None
 
     def compose_view(self) -> ComposeResult:
@@ -110,8 +120,9 @@ class JobScreen(LogKeys, JobActions):
                 self._read_history(job), group="history", exclusive=True, exit_on_error=False
             )
         now = self.moment.now
-        if job.status is JobStatus.PENDING and now - self._why_at >= WHY_EVERY:
-            self._why_at = now
+        every = WHY_EVERY if job.status is JobStatus.PENDING else WHY_THERE_EVERY
+        if job.status.is_hot and (stage != self._why_for or now - self._why_at >= every):
+            self._why_at, self._why_for = now, stage
             self.run_worker(self.console_app.feed.refresh_why(job.id), exit_on_error=False)
 
     async def _read_history(self, job: Job) -> None:
@@ -140,7 +151,44 @@ class JobScreen(LogKeys, JobActions):
     def action_source(self) -> None:
         text = self._source()
         if text is not None:
-            self.app.push_screen(ShowText(f"Workflow of job {self.job_id}", text))
+            title = f"Workflow of job {self.job_id}"
+            copy = self.console_app.copy
+            self.app.push_screen(ShowText(title, text, copy=lambda whole: copy(whole, title)))
+
+    def action_script(self) -> None:
+        """Fetches the script with the wallet's proof, and shows it."""
+        if not self.console_app.offline_refuses("fetching the script"):
+            self.console_app.sign(
+                lambda: self.console_app.act(self._show_script()),
+                "The grid shows a script to the job's customer only.",
+            )
+
+    async def _show_script(self) -> None:
+        app = self.console_app
+        try:
+            text = await app.feed.require_grid().script(self.job_id)
+        except Exception as error:  # shown, not raised: the console goes on
+            app.report(error, f"script of job {self.job_id}")
+            return
+        title = f"Script of job {self.job_id}"
+        app.push_screen(
+            ShowText(
+                title, text, lines=script_lines(text), copy=lambda whole: app.copy(whole, title)
+            )
+        )
+
+    def action_copy_other(self) -> None:
+        """Asks which of the job's ids to copy."""
+        job = self.job
+        if job is None:
+            return
+        known = copy_choices(job, self._history)
+
+        def chosen(index: int | None) -> None:
+            if index is not None:
+                self.console_app.copy(known[index][1], known[index][0])
+
+        self.app.push_screen(Choose("Copy", known), chosen)
 
     def action_other_pane(self) -> None:
         detail = self.query_one("#detail", VerticalScroll)

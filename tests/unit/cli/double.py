@@ -29,6 +29,7 @@ from dsq.core.model import (
 )
 from dsq.core.rpc.logger import LogLine
 from dsq.core.units import CREDIT
+from dsq.core.watching import Transition
 
 ME = Address.parse("0x19E7E376E7C213B7E7e7e46cc70A5dD086DAff2A")
 """The account of the private key 0x11…11."""
@@ -210,6 +211,18 @@ class GridDouble:
         for number, data in enumerate(self.output):
             yield LogLine(data, (NOW + number) * 10**9)
 
+    async def script(self, job_id: int) -> str:
+        self._signed("script", job_id)
+        return f"#!/bin/bash\n# job {job_id}\n"
+
+    async def history(self, found: Job) -> list[Transition]:
+        status = JobStatus
+        path = (status.PENDING, status.META_SCHEDULED, status.SCHEDULED, found.status)
+        return [
+            Transition(one, NOW + 2 * number, 100 + number, bytes([number]) * 32)
+            for number, one in enumerate(path)
+        ]
+
     async def cancel(self, job_id: int) -> Job:
         self._signed("cancel", job_id)
         before = self.known[job_id]
@@ -287,4 +300,4 @@ class GridDouble:
         found = await self.job(job_id)
         place = 2 if found.status is JobStatus.PENDING else 0
         rows = (WhyNot(GAIA, "gaia", "busy: 8 of 8 CPUs in use", 100, CREDIT),)
-        return WhyReport(job_id, found.status, place, 3, rows)
+        return WhyReport(job_id, found.status, place, 3, rows, found.provider)

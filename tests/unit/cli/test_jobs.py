@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from dsq.core.errors import AllowanceError, ContractError, CreditsError, TryAgainError
+from dsq.core.errors import (
+    AllowanceError,
+    ContractError,
+    CreditsError,
+    NotFoundError,
+    TryAgainError,
+)
 from dsq.core.model import JobStatus
 from dsq.core.units import CREDIT
 
@@ -235,6 +241,39 @@ class TestOthers:
         answer = dsq("why", "41", "--json").json
         assert (answer["place"], answer["of"]) == (2, 3)
         assert answer["providers"][0]["wei_per_minute"] == str(CREDIT)
+
+    def test_why_tells_who_has_it_and_why(self, dsq: Dsq, grid: GridDouble) -> None:
+        """The provider, the rule that chose it, and its price; the address as JSON."""
+        grid.add(job(41, JobStatus.RUNNING), job(42, JobStatus.SCHEDULED))
+        text = dsq("why", "41").out
+        assert "Job 41 is RUNNING. Runs on gaia. Chosen as the cheapest that could" in text
+        assert "1.00 credits a minute" in text
+        assert "Claimed by gaia; waits in its Slurm." in dsq("why", "42").out
+        assert dsq("why", "41", "--json").json["provider"] == str(GAIA)
+
+    def test_timeline(self, dsq: Dsq, grid: GridDouble) -> None:
+        """Each state with its time, what passed since, its block and its transaction."""
+        grid.add(job(41, JobStatus.RUNNING))
+        lines = dsq("job", "timeline", "41").out.splitlines()
+        assert lines[0].split() == ["STATUS", "AT", "AFTER", "BLOCK", "TRANSACTION"]
+        assert lines[1].split()[:2] == ["PENDING", "2026-11-18T11:06:40Z"]
+        last = ["RUNNING", "2026-11-18T11:06:46Z", "+0:02", "103", "0x" + "03" * 32]
+        assert lines[4].split() == last
+        steps = dsq("job", "timeline", "41", "--json").json
+        assert steps[1] == {
+            "status": "META_SCHEDULED", "at": "2026-11-18T11:06:42Z", "block_number": 101,
+            "tx_hash": "0x" + "01" * 32,
+        }  # fmt: skip
+
+    def test_script_goes_out_as_it_is(self, dsq: Dsq, grid: GridDouble) -> None:
+        """Byte for byte on standard output, asked for with the wallet."""
+        result = dsq("job", "script", "41")
+        assert (result.code, result.out) == (0, "#!/bin/bash\n# job 41\n")
+        assert grid.did == [("script", 41)]
+        grid.fail = NotFoundError("The grid keeps no script of job 41 any more.")
+        result = dsq("job", "script", "41")
+        assert (result.code, result.out) == (66, "")
+        assert "keeps no script of job 41 any more" in result.err
 
     def test_cancel_says_what_comes_back(self, dsq: Dsq, grid: GridDouble) -> None:
         """All of it for a job that waits; the rest, later, for one that runs."""

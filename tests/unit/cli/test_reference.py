@@ -8,14 +8,17 @@ from pathlib import Path
 from dsq.console.commands.reference import render_reference
 from dsq.console.commands.watching import END_CODES
 from dsq.core import errors
+from dsq.core.grid import WhyReport
 from dsq.core.model import JobStatus
 from dsq.core.views import (
     balance_to_dict,
     job_to_dict,
     provider_to_dict,
+    transition_to_dict,
     why_not_to_dict,
     why_to_dict,
 )
+from dsq.core.watching import Transition
 
 from .double import ME, PROVIDER, job
 
@@ -68,7 +71,8 @@ def test_json_fields_are_those_of_the_code() -> None:
         provider_to_dict(PROVIDER),
         provider_to_dict(PROVIDER)["nodes"][0],
         balance_to_dict(ME, balance_wei=0, allowance_wei=0, locked_wei=0, native_wei=0),
-        why_to_dict(1, "PENDING", 1, 1, ()),
+        why_to_dict(WhyReport(1, JobStatus.PENDING, 1, 1, ())),
+        transition_to_dict(Transition(JobStatus.PENDING, 1, 1, bytes(32))),
     ):
         for field in value:
             assert f"`{field}`" in text, field
