@@ -13,6 +13,7 @@ from dsq.core.groups import Membership, is_group, member_name, membership
 from dsq.core.model import Affinity, Job, JobStatus, Label
 
 if TYPE_CHECKING:
+    from dsq.console.user.port import GridPort
     from dsq.sbatch.expand import Point
 
 Told = Callable[[Job], None]
@@ -108,7 +109,7 @@ async def resume(grid: Grid, sweep: Sweep) -> None:
 
 
 async def submit_sweep(
-    grid: Grid,
+    grid: GridPort,
     sweep: Sweep,
     wei: int,
     *,
@@ -146,7 +147,7 @@ async def submit_sweep(
         await _until_one_ends(grid, sweep)
 
 
-async def _until_one_ends(grid: Grid, sweep: Sweep) -> None:
+async def _until_one_ends(grid: GridPort, sweep: Sweep) -> None:
     numbers = {job.id: number for number, job in sweep.jobs.items()}
     before = len(sweep.open)
     async for _ in grid.changes():

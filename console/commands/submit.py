@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -23,10 +23,10 @@ from dsq.console.output import put, put_json, say
 
 if TYPE_CHECKING:
     from dsq.console.job_secrets import Ask
+    from dsq.console.submitting import Order
     from dsq.console.sweeps import Sweep
     from dsq.core.grid import Grid
     from dsq.core.model import Affinity, Job, Label
-    from dsq.sbatch.workflow import Workflow
 
 NAME_BYTES = 32
 
@@ -97,6 +97,7 @@ async def submit(
     with the group submits the others, and only these.
     """
     from dsq.console.job_secrets import secret_values
+    from dsq.console.submitting import Order
     from dsq.console.workflow_files import completed
     from dsq.core.errors import UsageError
 
@@ -108,25 +109,22 @@ async def submit(
     if idempotency_key is not None and not 0 < len(idempotency_key) <= 200:
         raise UsageError("--idempotency-key has 1 to 200 characters.")
     values = secret_values(workflow, secrets, ask=_asker())
-    title = default_name(file) if name is None else name
-    demands: dict[str, Any] = {"uses": uses, "affinity": affinity, "approve": not no_approve}
+    order = Order(
+        workflow,
+        default_name(file) if name is None else name,
+        wei,
+        tuple(uses),
+        tuple(affinity),
+        approve=not no_approve,
+        secrets=values,
+        key=idempotency_key or "",
+    )
     async with call.open(sign=True) as grid:
-        if workflow.sweep is not None:
-            return await _submit_group(
-                grid, workflow, title, wei, demands, values, resume, as_json=as_json
-            )
-        wire = workflow.to_wire()
-        job = await grid.submit(
-            wire, wei, name=title, secrets=values, key=idempotency_key or "", **demands
-        )
-        return await _tell(
-            grid,
-            job,
-            wei,
-            watch=watch,
-            logs=bool(wire.get("enableLogging")),
-            as_json=as_json,
-        )
+        if order.is_sweep:
+            return await _submit_group(grid, order, resume, as_json=as_json)
+        job = await order.submit(grid)
+        logs = bool(workflow.enable_logging)
+        return await _tell(grid, job, wei, watch=watch, logs=logs, as_json=as_json)
 
 
 async def _tell(grid: Grid, job: Job, wei: int, *, watch: bool, logs: bool, as_json: bool) -> int:
@@ -146,37 +144,19 @@ async def _tell(grid: Grid, job: Job, wei: int, *, watch: bool, logs: bool, as_j
     return exit_code_of_end(ended)
 
 
-async def _submit_group(
-    grid: Grid,
-    workflow: Workflow,
-    title: str,
-    wei: int,
-    demands: Mapping[str, Any],
-    secrets: Mapping[str, str],
-    group: str | None,
-    *,
-    as_json: bool,
-) -> int:
-    from dsq.console.sweeps import plan, resume, submit_sweep
-    from dsq.core.groups import new_group
+async def _submit_group(grid: Grid, order: Order, group: str | None, *, as_json: bool) -> int:
+    from dsq.console.sweeps import resume
     from dsq.core.units import format_credits
     from dsq.core.views import job_to_dict
-    from dsq.sbatch.expand import expand
 
-    assert workflow.sweep is not None
-    sweep = plan(expand(workflow), title, group or new_group(), limit=workflow.sweep.limit)
+    sweep = order.sweep(group or "")
     if group is not None:
         await resume(grid, sweep)
     count = len(sweep.submissions)
     say(f"{len(sweep.missing)} of {count} jobs of the group {sweep.group} are to be submitted.")
     try:
-        await submit_sweep(
-            grid,
-            sweep,
-            wei,
-            secrets=secrets,
-            told=lambda job: say(f"Submitted job {job.id} '{job.name}'."),
-            **demands,
+        await order.submit_missing(
+            grid, sweep, lambda job: say(f"Submitted job {job.id} '{job.name}'.")
         )
     except BaseException:
         _tell_the_rest(sweep)
@@ -187,7 +167,7 @@ async def _submit_group(
     else:
         put("\n".join(str(job.id) for job in jobs))
     say(
-        f"The group {sweep.group} has {count} jobs with {format_credits(wei)} credits each. "
+        f"The group {sweep.group} has {count} jobs with {format_credits(order.wei)} credits each. "
         f"'dsq jobs --group {sweep.group}' shows them; 'dsq cancel --group' ends them."
     )
     return 0

@@ -29,7 +29,10 @@ ASKED = frozenset(
 )  # fmt: skip
 """What is asked of the grid and answered at once."""
 
-DONE = frozenset({"submit", "cancel", "top_up", "transfer", "claim_faucet", "withdraw_claimable"})
+DONE = frozenset(
+    {"submit", "submit_many", "cancel", "top_up", "transfer", "claim_faucet",
+     "withdraw_claimable"}
+)  # fmt: skip
 """What changes something: only its answer is recorded, not what was sent."""
 
 STREAMS = frozenset({"changes", "logs"})
