@@ -222,6 +222,7 @@ class FakeChain:
         self.registrations = 0
         self._fork = 0
         self._event_count = 0
+        self._news: asyncio.Future[None] | None = None
         self.blocks = [Block(1, self._hash(1), 0, self.state.copied())]
 
     # shorthands of tests
@@ -608,16 +609,27 @@ class FakeChain:
             await asyncio.sleep(self.block_seconds)
             self.next_block()
 
+    async def news(self) -> None:
+        """Waits until there is another block."""
+        if self._news is None or self._news.done():
+            self._news = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._news)
+
+    def _tell(self) -> None:
+        if self._news is not None and not self._news.done():
+            self._news.set_result(None)
+
     def next_block(self) -> None:
         """Ends the block that was being made, and begins the next with what waits in the pool."""
         number = self.blocks[-1].number + 1
         self.blocks.append(Block(number, self._hash(number), self.now(), self.state.copied()))
-        for block in self.blocks[:-KEPT_BLOCKS]:
+        for block in self.blocks[-KEPT_BLOCKS - 1 : -KEPT_BLOCKS]:
             block.actions.clear()
         pool, self.pool = ([], self.pool) if self.is_stalled else (self.pool, [])
         for tx in pool:
             self._mine_one(tx)
         self.state.balances = dict(self.state.balances)
+        self._tell()
 
     def _mine_one(self, tx: Tx) -> None:
         # A transaction that is refused is mined as well, without effect.
@@ -663,6 +675,7 @@ class FakeChain:
                 except ContractError as error:
                     self.world.say(f"not repeated after the reorganisation: {error.name}")
         self.pool[:0] = back
+        self._tell()
 
     # the port
 
@@ -734,11 +747,13 @@ class FakeChain:
         self, from_block: int, to_block: int, names: Collection[str] | None = None
     ) -> list[Event]:
         self.answer()
+        first = self.blocks[0].number
+        asked = self.blocks[max(0, from_block - first) : max(0, to_block - first + 1)]
         return [
             event
-            for event in self.log
-            if from_block <= event.block_number <= to_block
-            and (names is None or event.name in names)
+            for block in asked
+            for event in block.events
+            if names is None or event.name in names
         ]
 
     async def provider(self, address: Address) -> Provider:

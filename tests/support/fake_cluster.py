@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,7 +20,11 @@ from dsq.supervisor.scheduler.port import (
     SlurmJobId,
     SubmitRefused,
 )
+from dsq.supervisor.services import Waker
 from tests.support.world import Crash, World
+
+LOOK_SECONDS = 1.0
+"""So often the cluster looks at its jobs, whatever is due."""
 
 
 @dataclass
@@ -58,6 +63,7 @@ class FakeScheduler:
         lose_requests, lose_replies: Submissions whose request or answer gets lost.
         delay_requests: Submissions that seem lost, and arrive later.
         completing: Seconds that a job stays COMPLETING.
+        closed: Why no jobs are to be claimed, as the partition says it.
     """
 
     def __init__(self, world: World) -> None:
@@ -66,6 +72,7 @@ class FakeScheduler:
         self.tokens: dict[str, str] = {}
         self.is_down = False
         self.refuses = ""
+        self.closed = ""
         self.lose_replies = 0
         self.lose_requests = 0
         self.delay_requests = 0
@@ -79,6 +86,7 @@ class FakeScheduler:
         self.submissions = 0
         self.given_up: set[str] = set()
         self.fences: set[str] = set()
+        self._moved = Waker()
 
     # the world's side
 
@@ -89,11 +97,22 @@ class FakeScheduler:
     async def live(self) -> None:
         """Starts, ends and forgets jobs, for ever."""
         while True:
-            await asyncio.sleep(0.1)
             now = self.now()
-            for job in list(self.jobs_by_id.values()):
-                if job.state not in ENDED_STATES:
-                    self._advance(job, now)
+            alive = [job for job in self.jobs_by_id.values() if job.state not in ENDED_STATES]
+            for job in alive:
+                self._advance(job, now)
+            due = min((self._due(job) for job in alive), default=now + LOOK_SECONDS)
+            await self._moved.pause(min(max(0.1, due - now), LOOK_SECONDS))
+
+    def _due(self, job: FakeSlurmJob) -> float:
+        """When something may happen to a job by itself."""
+        if job.state == "COMPLETING":
+            return job.end + job.completing
+        if job.state == "PENDING":
+            return job.submit_time + self.start_delay
+        if job.state == "RUNNING":
+            return job.start + min(job.seconds, 60 * job.limit)
+        return math.inf
 
     def _advance(self, job: FakeSlurmJob, now: float) -> None:
         if job.state == "COMPLETING":
@@ -127,6 +146,7 @@ class FakeScheduler:
     def _end(self, job: FakeSlurmJob, state: str, at: float) -> None:
         job.end = int(at)
         self.world.say(f"slurm {job.id} ends {state}")
+        self._moved.set()
         if self.completing:
             job.state, job.ends_as, job.completing = "COMPLETING", state, self.completing
             return
@@ -151,6 +171,7 @@ class FakeScheduler:
         """The cluster puts a running job back into its queue (it must not run again)."""
         job = self.jobs_by_id[slurm_id]
         job.state, job.reason, job.node, job.start = "PENDING", "BeginTime", "", 0
+        self._moved.set()
 
     def forget(self, slurm_id: str) -> None:
         """The cluster loses every record of a job that has ended."""
@@ -211,6 +232,7 @@ class FakeScheduler:
             limit=spec.minutes,
         )
         self.tokens.setdefault(spec.token, slurm_id)
+        self._moved.set()
         self.world.say(f"slurm {slurm_id} accepted (job {int(spec.name, 16)})")
         return slurm_id
 
@@ -287,6 +309,8 @@ class FakeScheduler:
 
     async def free(self) -> Free:
         await self._answer()
+        if self.closed:
+            return Free(closed=self.closed)
         return Free(tuple(NodeFree(n, self._free_cpus(n), 8000, 0) for n in ("n1", "n2")))
 
     async def close(self) -> None:

@@ -77,6 +77,7 @@ class FakeFeed:
         self.reset_next = False
         self.repeats = 0
         self.loses = 0
+        self._marks: dict[int, str] = {}
 
     async def __aiter__(self) -> AsyncIterator[Batch]:
         saved = self._journal.get_meta("cursor")
@@ -86,7 +87,8 @@ class FakeFeed:
             marks = {int(number): mark for number, mark in json.loads(saved).items()}
             place = max(marks)
         while True:
-            await asyncio.sleep(0.2)
+            await self._chain.news()
+            await self._chain.world.delay(0.05)
             if self._chain.is_down:
                 continue
             head = await self._chain.head()
@@ -105,9 +107,8 @@ class FakeFeed:
             for old in sorted(marks)[:-64]:
                 del marks[old]
             place = max(place, last)
-            text = json.dumps(marks or {place: ""})
             batch = Batch(events, head, reset, Cursor(place, head.hash))
-            self._texts = {place: text}
+            self._marks = dict(marks) or {place: ""}
             yield batch
             if self.repeats and events:
                 self.repeats -= 1
@@ -128,4 +129,5 @@ class FakeFeed:
 
     async def commit(self, batch: Batch) -> None:
         self._chain.world.boundary("before cursor")
-        self._journal.set_meta("cursor", self._texts[batch.cursor.number])
+        self._journal.set_meta("cursor", json.dumps(self._marks))
+        self._chain.world.boundary("after cursor")

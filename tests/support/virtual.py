@@ -7,8 +7,10 @@ a run is repeated exactly. No threads and no sockets may be waited for.
 from __future__ import annotations
 
 import asyncio
-import selectors
-from collections.abc import Coroutine, Mapping
+import heapq
+import itertools
+from collections.abc import Callable, Coroutine
+from contextvars import Context
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -17,42 +19,63 @@ EPOCH = 1_700_000_000
 """Unix time at which virtual time starts."""
 
 
-class _JumpingSelector(selectors.BaseSelector):
-    def __init__(self) -> None:
-        self._real = selectors.DefaultSelector()
-        self.now = 0.0
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        ready = self._real.select(0)
-        if not ready and timeout is None:
-            raise RuntimeError("Every task waits for something that never comes.")
-        if not ready and timeout is not None and timeout > 0:
-            self.now += timeout
-        return ready
-
-    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        return self._real.register(fileobj, events, data)
-
-    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
-        return self._real.unregister(fileobj)
-
-    def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
-        return self._real.get_map()
-
-    def close(self) -> None:
-        self._real.close()
-
-
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop in virtual time."""
+    """An event loop in virtual time.
+
+    Of the loop that it is made of it leaves out what costs time and is not wanted here: it
+    asks for no files, and compares timers by their numbers.
+    """
 
     def __init__(self) -> None:
-        self._jumping = _JumpingSelector()
-        super().__init__(self._jumping)
+        super().__init__()
+        self._now = 0.0
+        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._numbers = itertools.count()
 
     def time(self) -> float:
         """Virtual seconds since the loop was made."""
-        return self._jumping.now
+        return self._now
+
+    def call_later(
+        self,
+        delay: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """As of any loop."""
+        return self.call_at(self._now + delay, callback, *args, context=context)
+
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """As of any loop; what is due at the same moment comes in the order of the calls."""
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        heapq.heappush(self._timers, (when, next(self._numbers), timer))
+        return timer
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """It is left in its place until its time comes."""
+
+    def _run_once(self) -> None:
+        timers, ready = self._timers, self._ready  # type: ignore[attr-defined]
+        if not ready:
+            while timers and timers[0][2].cancelled():
+                heapq.heappop(timers)
+            if timers:
+                self._now = max(self._now, timers[0][0])
+            elif not self._stopping:  # type: ignore[attr-defined]
+                raise RuntimeError("Every task waits for something that never comes.")
+        while timers and timers[0][0] <= self._now:
+            ready.append(heapq.heappop(timers)[2])
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if not handle.cancelled():
+                handle._run()
 
 
 class VirtualClock:
