@@ -5,9 +5,12 @@ from __future__ import annotations
 import pytest
 from textual.widgets import Input, TextArea
 
+from tests.support.still import make_still
+
 
 @pytest.fixture(autouse=True)
-def _still_cursors(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A picture must not depend on the phase of a blinking cursor."""
+def _still(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing depends on how long something took, or on the phase of a blinking cursor."""
+    make_still(monkeypatch)
     for widget in (Input, TextArea):
         monkeypatch.setattr(widget.cursor_blink, "_default", False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC
 from typing import Any, cast
 
@@ -16,8 +16,11 @@ from dsq.console.provider.app import ProviderApp
 from dsq.console.user.app import ConsoleApp
 from tests.support.fake_grid import NOW, FakeGrid, some_jobs
 from tests.support.fake_supervisor import FakeSupervisor
+from tests.support.still import until_still, watch_threads
 
 WIDE, NARROW = (160, 48), (80, 24)
+LOOK_AGAIN = 0.01
+"""Seconds between two looks at what is waited for."""
 
 
 class Clock:
@@ -50,9 +53,9 @@ class Robot:
 
     async def settle(self) -> None:
         """Lets what was asked for happen, and paints it."""
-        await asyncio.sleep(0.01)
+        await until_still(app=self.app)
         cast("Any", self.app).tick()
-        await asyncio.sleep(0.01)
+        await until_still(app=self.app)
 
     async def until(self, condition: Callable[[], bool], seconds: float = 3.0) -> None:
         """Waits until something is so."""
@@ -61,8 +64,10 @@ class Robot:
         while not condition():
             if loop.time() > end:
                 raise AssertionError(f"It did not become so. The screen:\n{self.text}")
-            await asyncio.sleep(0.02)
             await self.settle()
+            if not condition():
+                # Only time can bring it now.
+                await asyncio.sleep(LOOK_AGAIN)
 
     async def sees(self, *texts: str) -> None:
         """Waits until the screen shows these texts."""
@@ -130,6 +135,7 @@ def provider_screen(supervisor: FakeSupervisor | None = None, **options: Any) ->
 @contextlib.asynccontextmanager
 async def using(app: App[Any], size: tuple[int, int] = NARROW) -> AsyncIterator[Robot]:
     """Runs an app without a terminal; begins when it shows what it knows."""
+    watch_threads()
     async with app.run_test(size=size, notifications=True) as pilot:
         robot = Robot(pilot)
         await robot.settle()
@@ -145,27 +151,3 @@ async def jobs_shown(
     async with using(app, size) as robot:
         await robot.until(lambda: app.state.loaded and app.state.link.online)
         yield robot
-
-
-def before(
-    *keys: str, then: Callable[[Robot], Awaitable[None]] | None = None
-) -> Callable[[Pilot[Any]], Awaitable[None]]:
-    """What is done before a picture is taken: wait for the data, press keys, then more."""
-
-    async def run(pilot: Pilot[Any]) -> None:
-        robot = Robot(pilot)
-        app: Any = pilot.app
-        if isinstance(app, ConsoleApp):
-            await robot.until(lambda: app.state.loaded or app.state.link.state == "offline")
-        else:
-            await robot.until(lambda: app.snapshot is not None or app.banner != "")
-        await robot.settle()
-        if keys:
-            await robot.press(*keys)
-        if then is not None:
-            await then(robot)
-        await pilot.pause()
-        await robot.settle()
-        await pilot.pause()
-
-    return run
