@@ -135,6 +135,8 @@ class Agent:
             may_claim=lambda: self.mode is Mode.CLAIMING and not self.strays.waiting,
             claim_ahead=settings.cluster.claim_ahead,
             idle=timing.poll_slow,
+            is_paused=lambda: self.mode in (Mode.PAUSED, Mode.DRAINING),
+            patience=timing.hand_on_after,
         )
         self.registrar = Registrar(s, settings, self.poller, on_record=self._on_record)
         self.reporter = Reporter(s, wake=self.wake, failed=self._report_failed)
@@ -147,6 +149,7 @@ class Agent:
             deliver_note=self.shipper.deliver_note,
         )
         self._feed = feed
+        self.feed: Feed | None = None
         self._stepper = Stepper(s, self.poller, self._effects, self._is_stopping)
         self._reconciler = Reconciler(s, self.claims, self.strays, self.wake)
         self._tick = Waker()
@@ -265,7 +268,7 @@ class Agent:
     async def _follow(self) -> None:
         """Reads the chain's events; the first thing is to make sure of what is open."""
         await self._when_reachable(self._reconcile_at_start)
-        feed = self._feed(self.head_number)
+        self.feed = feed = self._feed(self.head_number)
         committed_at = float("-inf")
         async for batch in feed:
             # A batch is committed when all of it was taken in; taking in twice is harmless.

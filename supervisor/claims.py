@@ -10,13 +10,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dsq.core.errors import ContractError, DsqError
-from dsq.core.model import JobDefinition, JobStatus
+from dsq.core.model import JobDefinition
 from dsq.supervisor.capacity import Room, claimable, never_runs
 from dsq.supervisor.lock import AnotherSupervisorError
 from dsq.supervisor.observe import WAITING_STATES
+from dsq.supervisor.offers import FULL, PAUSED, SILENT, Offers
 from dsq.supervisor.poller import Poller
 from dsq.supervisor.records import JobRecord, Phase
 from dsq.supervisor.reports import is_too_large_for_a_block
@@ -59,6 +61,8 @@ class Claims:
         may_claim: False while claiming is paused.
         claim_ahead: Jobs that may wait in Slurm beyond what is free.
         idle: Seconds between looks at the queues while nothing is open.
+        is_paused: True while the operator lets nothing new in.
+        patience: Seconds that a job may wait here unclaimed (see :mod:`.offers`).
     """
 
     def __init__(
@@ -71,6 +75,8 @@ class Claims:
         may_claim: Callable[[], bool],
         claim_ahead: int,
         idle: float,
+        is_paused: Callable[[], bool] = lambda: False,
+        patience: float = 120.0,
     ) -> None:
         self._s = services
         self._poller = poller
@@ -80,9 +86,8 @@ class Claims:
         self._ahead = claim_ahead
         self._idle = idle
         self._waker = Waker()
-        self._hinted: set[int] = set()
-        self._offered: dict[int, JobDefinition] = {}
-        self._refusing: set[int] = set()
+        self._is_paused = is_paused
+        self.offers = Offers(services, patience=patience)
         self._tasks: dict[str, set[asyncio.Task[None]]] = {"claim": set(), "cancel": set()}
         self._tasks["top_up"] = set()
         self._taken = 0
@@ -96,22 +101,21 @@ class Claims:
     @property
     def offered(self) -> int:
         """Jobs the chain holds for us, not yet claimed."""
-        return len(self._offered)
+        return len(self.offers)
 
     @property
     def in_flight(self) -> set[asyncio.Task[None]]:
         """Transactions under way."""
-        return set().union(*self._tasks.values())
+        return self.offers.in_flight.union(*self._tasks.values())
 
     def hint(self, job_id: int) -> None:
         """A job was given to some provider; perhaps to us."""
-        self._hinted.add(job_id)
+        self.offers.hint(job_id)
         self._waker.set()
 
     def not_offered(self, job_id: int) -> None:
         """A job left META_SCHEDULED."""
-        self._hinted.discard(job_id)
-        self._offered.pop(job_id, None)
+        self.offers.remove(job_id)
 
     def soon(self) -> None:
         """Has the queues looked at now."""
@@ -130,7 +134,7 @@ class Claims:
             except Exception:
                 failures += 1
                 log.exception("queues=failed")
-            busy = self._offered or self._s.journal.open_records()
+            busy = self.offered or self._s.journal.open_records()
             pause = BUSY_SECONDS if busy else self._idle
             await self._waker.pause(pause * min(2**failures, 16))
 
@@ -144,19 +148,23 @@ class Claims:
             self._pop_some("cancel", calls.claim_next_cancelling_job())
         if top_ups and not self._tasks["top_up"]:
             self._pop_some("top_up", calls.claim_next_top_up_job())
-        await self._read_hinted()
+        await self.offers.read()
         # Before the follower has its first block, a chain that goes back would go unnoticed.
-        is_ready = self.first_block is not None and not self._poller.is_dark
-        if is_ready and self._may_claim() and (claims or self._offered):
-            await self._claim_some(taken)
+        if self.first_block is not None and (claims or self.offered):
+            await self._serve(taken)
 
-    async def _read_hinted(self) -> None:
-        hinted, self._hinted = sorted(self._hinted), set()
-        for job_id, view in (await self._s.views.read(hinted)).items():
-            if view.mine and view.job.status is JobStatus.META_SCHEDULED:
-                self._offered[job_id] = view.job.definition
-            elif not view.mine:
-                self._s.views.forget(job_id)
+    async def _serve(self, taken: int) -> None:
+        """Claims what fits, or hands on what would wait too long; ``taken`` as below."""
+        if not self.offered and not self._asked and taken == self._taken:
+            await self.offers.search()
+        if self._poller.is_dark:
+            self.offers.hand_on_waiting(SILENT)
+            return
+        self._refuse_impossible()
+        if self._is_paused():
+            self.offers.hand_on_waiting(PAUSED)
+        elif self._may_claim():
+            await self._claim_some(taken)
 
     async def _claim_some(self, taken: int) -> None:
         """Claims what fits.
@@ -164,10 +172,13 @@ class Claims:
         Args:
             taken: Claims known when the chain was asked: with more of them its answer is old.
         """
-        self._refuse_impossible()
         free = await bounded(self._s.scheduler.free(), "The cluster")
-        offered = [d for job_id, d in self._offered.items() if job_id not in self._refusing]
-        if not self._offered and not self._asked and taken == self._taken:
+        if free.closed:
+            self.offers.hand_on_waiting(free.closed)
+            return
+        known = self.offers.definitions
+        offered = list(known.values())
+        if not self.offered and not self._asked and taken == self._taken:
             offered = [JobDefinition(1, 1, 1)]  # its event was missed: any room will do
         waiting = [
             record.definition
@@ -175,7 +186,11 @@ class Claims:
             if record.phase in (Phase.CLAIMED, Phase.PLANNED, Phase.SENT)
             or (record.phase is Phase.SEEN and record.slurm_state in WAITING_STATES)
         ]
-        count = claimable(free, waiting, offered, self._ahead) - self._asked
+        fit = claimable(free, waiting, offered, self._ahead)
+        self.offers.all_is_well()
+        if not self._tasks["claim"]:
+            self.offers.hand_on_waiting(FULL, list(known)[fit:])
+        count = fit - self._asked
         if not await self._s.has_batches():
             for _ in range(min(count, SINGLE_CLAIMS - self._asked)):
                 self._spawn("claim", self._claim(self._s.chain.calls.claim_next_job(), 1))
@@ -192,22 +207,12 @@ class Claims:
         info = self._poller.info
         if info is None or self.registered is None:
             return
-        for job_id, definition in list(self._offered.items()):
+        for job_id, definition in self.offers.definitions.items():
             why = never_runs(definition, info)
             # Where the scheduler only tells of nodes that are up, the rest may come back.
             is_sure = bool(info.configured) or bool(self.registered.never_fits(definition))
-            if job_id in self._refusing or not why or not is_sure:
-                continue
-            log.warning("job=%d refused=%r", job_id, why)
-            self._refusing.add(job_id)
-            self._spawn("claim", self._hand_back(job_id))
-
-    async def _hand_back(self, job_id: int) -> None:
-        try:
-            await self._s.txs.send(self._s.chain.calls.refuse_job(job_id))
-        finally:
-            self._offered.pop(job_id, None)
-            self._refusing.discard(job_id)
+            if why and is_sure:
+                self.offers.hand_on(job_id, why)
 
     def _spawn(self, kind: str, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(self._guarded(kind, work), name=f"dsq-{kind}")
@@ -220,8 +225,7 @@ class Claims:
         except ContractError as error:
             # The queue was emptied meanwhile (a cancelled job, a job timed out).
             log.info("queue=%s nothing=%r", kind, str(error))
-            self._hinted.update(self._offered)
-            self._offered.clear()
+            self.offers.hint_all()
         except DsqError as error:
             log.warning("queue=%s failed=%r", kind, str(error))
         except Exception:
@@ -285,7 +289,9 @@ class Claims:
             if event.name == "ClaimJobEvent" and event.args["provider"] == self._s.me:
                 if self._is_ours(event):
                     words = f"claimed for {event.args['max_duration_minute']} min"
-                    self.adopt(_claimed(event, claim_time, self._s.clock.now()), words)
+                    record = _claimed(event, claim_time, self._s.clock.now())
+                    leaves = self.offers.reason_to_leave(record.job_id)
+                    self.adopt(replace(record, refuse_reason=leaves), words)
                 else:
                     self._foreign(event)
 
@@ -313,7 +319,7 @@ class Claims:
 
     def adopt(self, record: JobRecord, event: str) -> None:
         """A job is ours on chain: into the journal, if it is not there."""
-        self.not_offered(record.job_id)
+        self.offers.claimed(record.job_id)
         self._taken += 1
         _, is_new = self._s.journal.claim(record, event)
         if is_new:

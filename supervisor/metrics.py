@@ -36,12 +36,9 @@ GAUGES = {
     "jobs": "Open jobs of the journal by phase.",
     "slurm_jobs": "Open jobs by their state in Slurm.",
     "offered_jobs": "Jobs that the grid placed here and that are not claimed yet.",
-    "queue_transactions": "Transactions sent and not mined yet.",
     "recent_transactions": "The last 200 transactions by state.",
     "up": "1 if a service answered the last time: chain, cluster, sbatch, logs.",
     "latency_seconds": "Duration of a service's last answer.",
-    "head_block": "Number of the newest block that was read.",
-    "head_age_seconds": "Age of that block by this machine's clock.",
     "approved": "1 if the grid's operator has approved this provider.",
     "can_raise_limit": "1 if top-ups can lengthen running jobs.",
     "native_coins": "Coins for gas of the provider's account.",
@@ -56,6 +53,7 @@ GAUGES = {
 """Names without the prefix, and what they say; all are read when asked."""
 
 COUNTERS = {
+    "jobs_passed_on": "Jobs that went back unclaimed since the start.",
     "cluster_commands": "Commands run on the cluster by program.",
     "cluster_command_failures": "Commands without an answer by program.",
     "cluster_command_seconds": "Seconds that commands took by program.",
@@ -157,6 +155,7 @@ class AgentCollector(Collector):
         """Everything that is known now; what is not known is left out."""
         yield from self._of_jobs()
         yield from self._of_services()
+        yield from self._of_chain()
         yield from self._of_account()
         yield from self._of_cluster()
 
@@ -169,11 +168,9 @@ class AgentCollector(Collector):
         yield _gauge("slurm_jobs", ["state"], {(state,): count for state, count in states.items()})
         yield _gauge("mode", ["mode"], {(str(agent.mode),): 1})
         yield _gauge("offered_jobs", [], {(): agent.claims.offered})
+        yield _counter("jobs_passed_on", [], {(): agent.claims.offers.passed_on})
         txs = Tally(row.state for row in agent.services.txs.rows())
         yield _gauge("recent_transactions", ["state"], {(name,): n for name, n in txs.items()})
-        in_flight = getattr(agent.services.sender, "in_flight", None)
-        if isinstance(in_flight, int):
-            yield _gauge("queue_transactions", [], {(): in_flight})
 
     def _of_services(self) -> Iterator[Metric]:
         agent = self._agent
@@ -181,10 +178,19 @@ class AgentCollector(Collector):
         yield _gauge("up", ["service"], {(one.name,): int(bool(one.ok)) for one in known})
         taken = {(one.name,): one.latency_ms / 1000 for one in known if one.latency_ms is not None}
         yield _gauge("latency_seconds", ["service"], taken)
-        if agent.head_number:
-            yield _gauge("head_block", [], {(): agent.head_number})
-            age = agent.services.clock.now() - agent.head_timestamp
-            yield _gauge("head_age_seconds", [], {(): max(0.0, age)})
+
+    def _of_chain(self) -> Iterator[Metric]:
+        """Those of every program that uses the chain (docs/reference/metrics.md, The chain)."""
+        from dsq.core.chain import Chain, Follower, Sender
+        from dsq.core.chain.metrics import endpoint_metrics, follower_metrics, sender_metrics
+
+        services, feed = self._agent.services, self._agent.feed
+        if isinstance(services.sender, Sender):
+            yield from sender_metrics(services.sender.snapshot())
+        if isinstance(services.chain, Chain):
+            yield from endpoint_metrics(services.chain.rpc.endpoints())
+        if isinstance(feed, Follower):
+            yield from follower_metrics(feed.snapshot(), services.clock.now())
 
     def _of_account(self) -> Iterator[Metric]:
         agent, registrar = self._agent, self._agent.registrar

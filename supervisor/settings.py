@@ -228,6 +228,7 @@ class TimingSettings(_Strict):
     lost_grace: float = Field(default=120.0, ge=0, strict=False)
     fetch_patience: float = Field(default=600.0, ge=0, strict=False)
     hand_back_after: float = Field(default=900.0, ge=0, strict=False)
+    hand_on_after: float = Field(default=120.0, ge=0, strict=False)
     prove_every: float = Field(default=1800.0, ge=0, strict=False)
 
 

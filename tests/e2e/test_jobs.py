@@ -174,7 +174,6 @@ def test_credits_run_out_and_a_top_up_saves(slurm_grid: GridHome) -> None:
     assert job["status"] == "FINISHED", job
 
 
-@pytest.mark.slow  # a closed partition claims nothing: the job waits for the claim timeout
 def test_a_refused_job_runs_at_the_next_provider(slurm_grid: GridHome) -> None:
     """The cheap provider's Slurm takes no jobs: it hands the job back, the dear one runs it."""
     partition = cluster(slurm_grid, "p1").partition

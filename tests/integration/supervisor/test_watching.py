@@ -48,6 +48,9 @@ async def test_a_providers_work_is_seen_from_outside(site: Site) -> None:
     assert "dsq_provider_end_to_report_seconds_count 1.0" in page
     assert re.search(r'cluster_commands_total\{program="sbatch"\} [1-9]', page)
     assert 'dsq_provider_up{service="cluster"} 1.0' in page
+    assert 'dsq_chain_transactions_total{outcome="mined"}' in page
+    assert re.search(r"dsq_chain_head [1-9]", page)
+    assert re.search(r'dsq_chain_endpoint_current\{url="http://[^"]+"\} 1.0', page)
     labels = {label.key for label in (await site.chain.provider(site.me)).labels}
     assert {"max-minutes", "cpu.microarch", "slurm.version"} <= labels
     code, seconds = await site.stop()
