@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import click
 
+from dsq.console import quick
 from dsq.console.commands.common import grid_options
 from dsq.core.errors import DsqError, UsageError, WorkflowError, close_matches
 
@@ -174,6 +175,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def main() -> None:
     """Entry of the ``dsq`` command."""
+    quick.start()
     raise SystemExit(run())
 
 

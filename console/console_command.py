@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dsq.console import quick
 from dsq.console.entry import run_command
 from dsq.core.errors import SettingsError, UsageError, WalletError
 
@@ -328,6 +329,7 @@ def _log_to_file(*, debug: bool) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry of the ``dsq-console`` command."""
+    quick.start()
     raise SystemExit(run_command(command, "dsq-console", arguments))
 
 

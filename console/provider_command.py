@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dsq.console import quick
 from dsq.console.commands.groups import Group
 from dsq.console.entry import run_command
 from dsq.console.provider_config import CONFIG_NAME, find_config
@@ -116,6 +117,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def main() -> None:
     """Entry of the ``dsq-provider`` command."""
+    quick.start()
     raise SystemExit(run())
 
 

@@ -5,23 +5,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textual import events
 
 from dsq.console.dialogs.choose import Choose
-from dsq.console.dialogs.new_key import MakeKey, NewKey
 from dsq.console.dialogs.unlock import Unlock
 from dsq.console.preferences import Preferences
 from dsq.console.user.access import Access, GridChoice, address_of, known_grids, known_keys
 from dsq.console.user.feed import Feed
-from dsq.console.user.setup import free_name, keep_key
 from dsq.console.user.state import ConsoleState
 from dsq.console.widgets.frame import DsqApp
 from dsq.console.widgets.safe import one_line
 from dsq.core.config import GridConfig
 from dsq.core.errors import DsqError
 from dsq.core.wallet import KeyRef, Wallet
+
+if TYPE_CHECKING:
+    from dsq.console.dialogs.new_key import NewKey
 
 Then = Callable[[], None]
 IN_USE = "in use; "
@@ -208,6 +209,9 @@ class AccessApp(DsqApp):
         self.push_screen(Choose(title, rows + (more if writable else [])), chosen)
 
     def _make_key(self, name: str, config: GridConfig, *, imports: bool) -> None:
+        from dsq.console.dialogs.new_key import MakeKey
+        from dsq.console.user.setup import free_name
+
         folder = self._folder
         assert folder is not None
 
@@ -219,6 +223,8 @@ class AccessApp(DsqApp):
         self.push_screen(MakeKey(free_name(folder), taken, imports=imports), made)
 
     async def _keep(self, folder: Path, name: str, config: GridConfig, key: NewKey) -> None:
+        from dsq.console.user.setup import keep_key
+
         try:
             ref = await asyncio.to_thread(keep_key, folder, key.name, key.wallet, key.passphrase)
         except DsqError as error:

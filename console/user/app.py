@@ -14,24 +14,20 @@ from typing import Any, ClassVar
 
 from textual.binding import Binding, BindingType
 
-from dsq.console.dialogs.first_run import FirstRun
 from dsq.console.preferences import Preferences
 from dsq.console.templates import template
 from dsq.console.user.access import Access
 from dsq.console.user.details import settled_line
 from dsq.console.user.feed import Connect, Feed
 from dsq.console.user.job_store import JobStore
+from dsq.console.user.later import later, load_rest
 from dsq.console.user.notify import tell_outside
 from dsq.console.user.outbox import Outbox
 from dsq.console.user.port import GridPort
+from dsq.console.user.recent import RecentFiles
 from dsq.console.user.screens.base import VIEWS
-from dsq.console.user.screens.grid import GridScreen
 from dsq.console.user.screens.jobs import JobsScreen
 from dsq.console.user.screens.logs import LogKeys
-from dsq.console.user.screens.notices import NoticesScreen
-from dsq.console.user.screens.providers import ProvidersScreen
-from dsq.console.user.screens.submit import SubmitScreen
-from dsq.console.user.screens.wallet import WalletScreen
 from dsq.console.user.sources import Sources
 from dsq.console.user.state import ConsoleState
 from dsq.console.user.wallet_app import WalletApp
@@ -72,11 +68,11 @@ class ConsoleApp(WalletApp):
 
     MODES: ClassVar[dict[str, Any]] = {
         "jobs": JobsScreen,
-        "submit": SubmitScreen,
-        "providers": ProvidersScreen,
-        "wallet": WalletScreen,
-        "grid": GridScreen,
-        "notices": NoticesScreen,
+        "submit": later("submit", "SubmitScreen"),
+        "providers": later("providers", "ProvidersScreen"),
+        "wallet": later("wallet", "WalletScreen"),
+        "grid": later("grid", "GridScreen"),
+        "notices": later("notices", "NoticesScreen"),
     }
     DEFAULT_MODE = "jobs"
 
@@ -118,6 +114,7 @@ class ConsoleApp(WalletApp):
         self.read_only = read_only
         self.preferences = preferences or Preferences()
         self._folder = folder
+        self.recent = RecentFiles(folder / "recent-workflows" if folder is not None else None)
         self.state = ConsoleState(one_line(grid_name, 24), jobs=JobStore(now=now))
         self.notices = self.state.notices
         self._open_store = open_store
@@ -178,9 +175,12 @@ class ConsoleApp(WalletApp):
         self.set_interval(LOCK_EVERY, self._now_and_then)
         if self.access is not None and not self.access.ready:
             assert self._folder is not None
+            from dsq.console.dialogs.first_run import FirstRun
+
             self.push_screen(FirstRun(self._folder), self._guided)
             return
-        self._start()
+        # What it reads, and the modules that reading needs, come after the first picture.
+        self.call_after_refresh(self._start)
         if self.locked and not self.read_only:
             self.sign(lambda: None, "Escape leaves it locked: looking works without it.")
 
@@ -208,7 +208,18 @@ class ConsoleApp(WalletApp):
             self.action_view("submit")
             self.call_later(self._load_template, FIRST_TEMPLATE)
 
+    def show_group(self, group: str) -> None:
+        """Goes to the jobs, folded, with the cursor on a group."""
+        self.action_view("jobs")
+        self.call_later(self._to_group, group)
+
+    async def _to_group(self, group: str) -> None:
+        if isinstance(self.screen, JobsScreen):
+            await self.screen.show_group(group)
+
     def _load_template(self, name: str) -> None:
+        from dsq.console.user.screens.submit import SubmitScreen
+
         screen = self.screen
         if isinstance(screen, SubmitScreen):
             found = template(name)
@@ -216,6 +227,7 @@ class ConsoleApp(WalletApp):
 
     async def _complete(self) -> None:
         await self.state.jobs.complete_load()
+        await load_rest()
 
     async def _feed(self) -> None:
         try:

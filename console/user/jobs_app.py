@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dsq.console.dialogs.confirm import Confirm
-from dsq.console.dialogs.top_up import TopUp
 from dsq.console.user.accounting import account
 from dsq.console.user.details import job_name
 from dsq.console.user.logs_app import LogsApp
-from dsq.console.user.screens.submit import SubmitScreen
 from dsq.console.widgets.lines import Line
 from dsq.console.widgets.safe import one_line
 from dsq.console.widgets.words import credits_text, duration_text, plural
@@ -102,6 +100,8 @@ class JobsApp(LogsApp):
 
         if self.offline_refuses("topping up"):
             return
+        from dsq.console.dialogs.top_up import TopUp
+
         self.push_screen(TopUp(job, self.state, self.moment()), answered)
 
     async def _top_up(self, job: Job, wei: int) -> None:
@@ -133,6 +133,8 @@ class JobsApp(LogsApp):
         self.call_later(self._load_again, job, text)
 
     def _load_again(self, job: Job, text: str) -> None:
+        from dsq.console.user.screens.submit import SubmitScreen
+
         screen = self.screen
         if isinstance(screen, SubmitScreen):
             screen.load_again(job, text)

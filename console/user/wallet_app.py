@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from dsq.console.dialogs.confirm import Confirm
-from dsq.console.dialogs.transfer import Sending, Transfer, transfer_lines
 from dsq.console.user.jobs_app import JobsApp
 from dsq.console.widgets.lines import Line
 from dsq.console.widgets.words import credits_text
 from dsq.core.contacts import contact_name
 from dsq.core.model import Address
+
+if TYPE_CHECKING:
+    from dsq.console.dialogs.transfer import Sending
 
 TRANSFER_LAST: Line = [("Nobody can take that back.", "warning")]
 
@@ -29,6 +33,8 @@ class WalletApp(JobsApp):
 
     def ask_transfer(self) -> None:
         """Asks who gets how much, asks again with everything in one picture, then sends."""
+        from dsq.console.dialogs.transfer import Transfer, transfer_lines
+
         state, contacts = self.state, self.state.contacts
 
         def named(sending: Sending | None) -> None:

@@ -16,6 +16,7 @@ from textual.dom import DOMNode
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
 
+from dsq.console import quick
 from dsq.console.dialogs.choose import Choose
 from dsq.console.dialogs.help import Help, help_lines
 from dsq.console.widgets.bars import Banner, KeyBar, Part, Tabs, TopBar
@@ -202,6 +203,10 @@ class DsqApp(App[None]):
 
     def on_mount(self) -> None:
         self.set_interval(TICK, self.tick)
+
+    def on_ready(self) -> None:
+        # Textual says so when the first picture is on the terminal.
+        quick.steady()
 
     def tick(self) -> None:
         """Tells the screen in front that something has changed, or that a second went by."""
