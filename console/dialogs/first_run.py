@@ -163,8 +163,8 @@ class FirstRun(Dialog[bool]):
         self._show(0, choices)
 
     def _take(self, choice: GridChoice) -> None:
+        from dsq.console.local.held import is_kept
         from dsq.console.local.home import Home
-        from dsq.console.local.keeper import is_kept
 
         if choice.home is not None and not is_kept(Home(choice.home)):
             self._start(choice.name, choice.home)

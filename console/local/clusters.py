@@ -7,16 +7,18 @@ import pwd
 import shutil
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import tomli_w
 
 from dsq.console.local.home import Home, Options, State, jobs_root, own_by, write_atomically
-from dsq.console.local.ledger import Ledger
 from dsq.console.local.minislurm import MiniSlurm
 from dsq.core.errors import SettingsError
 from dsq.core.wallet import KeyRef
+
+if TYPE_CHECKING:
+    from dsq.console.local.ledger import Ledger
 
 PRICES = {"gpu_per_min": "8.5", "cpu_per_min": "0.95", "mem_per_min": "0.00008"}
 """The reference's published prices, in credits."""

@@ -12,8 +12,9 @@ from pathlib import Path
 import psutil
 
 from dsq.console.local import processes
+from dsq.console.local.held import hold, is_kept
 from dsq.console.local.home import Home, write_atomically
-from dsq.console.local.keeper import Keeper, hold, is_kept
+from dsq.console.local.keeper import Keeper
 from dsq.console.local.progress import Tell, to_stderr
 from dsq.core.errors import SettingsError
 

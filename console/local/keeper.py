@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import logging
-import os
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from dsq.console.local import clusters, processes
 from dsq.console.local.closing import close_providers
+from dsq.console.local.held import gate
 from dsq.console.local.home import Home, Options, State, free_port, port_is_free
 from dsq.console.local.ledger import Ledger, operator_wallet, settle, start_node
 from dsq.console.local.progress import Tell
@@ -34,38 +32,6 @@ READY_SECONDS = 90.0
 CHECK_SECONDS = 1.0
 RESTART_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Waits before a service that died is started again; the last one repeats."""
-
-
-@contextlib.contextmanager
-def hold(home: Home) -> Iterator[bool]:
-    """Takes the home's lock; yields False when another keeper has it."""
-    home.run.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(home.run / "keeper.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        yield False
-        return
-    os.ftruncate(descriptor, 0)
-    os.write(descriptor, f"{os.getpid()}\n".encode())
-    try:
-        yield True
-    finally:
-        os.ftruncate(descriptor, 0)
-        os.close(descriptor)
-
-
-def is_kept(home: Home) -> bool:
-    """True while a keeper runs for the home."""
-    try:
-        with (home.run / "keeper.lock").open() as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True
-    return False
 
 
 class Keeper:
@@ -96,20 +62,32 @@ class Keeper:
         await self.stop_leftovers()
         self._choose_ports()
         self.home.save_state(self.state)
-        self.node = await start_node(self.home, self.options, self.state.ports["rpc"], self.tell)
-        self.ledger = await settle(self.home, self.options, self.node, self.names, self.tell)
-        self.state.metascheduler = str(self.ledger.metascheduler)
-        self.tell(f"clusters   {self.options.cluster}, {len(self.names)} provider(s)")
-        await clusters.start_clusters(self.home, self.options, self.names)
-        for name in self.names:
-            clusters.write_provider(self.home, self.state, self.ledger, name)
-        self.home.save_state(self.state)
+        gate(self.home).unlink(missing_ok=True)
         for service in self.services():
-            self._spawn(service)
-        await self._wait_ready()
+            self._spawn(service)  # They load meanwhile, and begin when the gate opens.
+        self.node = await start_node(self.home, self.options, self.state.ports["rpc"], self.tell)
+        async with contextlib.AsyncExitStack() as stack:
+            if self.node is not None:
+                await stack.enter_async_context(self.node.at_once())
+            await self._settle()
+            await self._wait_ready()
         text = self.home.write_grid(self.config())
         self.tell("ready      the grid takes jobs")
         return text
+
+    async def _settle(self) -> None:
+        """Contracts, keys and clusters; then the services may begin."""
+        self.tell(f"clusters   {self.options.cluster}, {len(self.names)} provider(s)")
+        ledger, _ = await asyncio.gather(
+            settle(self.home, self.options, self.node, self.names, self.tell),
+            clusters.start_clusters(self.home, self.options, self.names),
+        )
+        self.ledger = ledger
+        self.state.metascheduler = str(ledger.metascheduler)
+        for name in self.names:
+            clusters.write_provider(self.home, self.state, ledger, name)
+        self.home.save_state(self.state)
+        gate(self.home).touch()
 
     def services(self) -> list[str]:
         """Names of the services, in the order of their start."""
@@ -127,13 +105,9 @@ class Keeper:
                 )
 
     def _spawn(self, service: str) -> None:
-        if service.startswith("provider-"):
-            config = self.home.provider_config(service.removeprefix("provider-"))
-            argv = ["dsq.console.provider_command", "--headless", "--config", str(config)]
-        else:
-            argv = ["dsq.console.local.service", service, "--home", str(self.home.path)]
+        module = "dsq.console.local.service"
         processes.start(
-            [sys.executable, "-m", *argv],
+            [sys.executable, "-m", module, service, "--home", str(self.home.path)],
             pid_file=self._pid_file(service),
             log_file=self.home.logs / f"{service}.log",
             env=processes.clean_environment(),
@@ -143,7 +117,7 @@ class Keeper:
         return self.home.run / f"{service}.pid"
 
     async def _wait_ready(self) -> None:
-        self.tell("services   starting sbatch, meta-scheduler and providers")
+        self.tell("services   sbatch, meta-scheduler and providers begin")
         deadline = asyncio.get_running_loop().time() + READY_SECONDS
         async with await self._chain() as chain:
             waiting = set(self.services())

@@ -1,6 +1,7 @@
 """Entry of the services of a local grid: ``python -m dsq.console.local.service NAME --home DIR``.
 
-Addresses and ports come from the home, so that nothing secret stands in an argument.
+Addresses and ports come from the home, so that nothing secret stands in an argument. A service
+is started while the chain is made ready: it loads what it needs, and begins when the gate opens.
 """
 
 from __future__ import annotations
@@ -8,12 +9,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import importlib
 import logging
 import signal
 from pathlib import Path
 
+from dsq.console.local.held import wait_for_gate
 from dsq.console.local.home import Home, State
-from dsq.console.local.ledger import ws_url
 from dsq.core.errors import DsqError, SettingsError
 
 
@@ -51,6 +53,7 @@ async def run_sbatch(home: Home, state: State, stop: asyncio.Event) -> None:
 
 async def run_metascheduler(home: Home, state: State, stop: asyncio.Event) -> None:
     """Runs the meta-scheduler and its oracle."""
+    from dsq.console.local.ledger import ws_url
     from dsq.core.metascheduler.service import MetaSchedulerSettings
     from dsq.core.metascheduler.service import run_metascheduler as run
 
@@ -71,6 +74,13 @@ async def run_metascheduler(home: Home, state: State, stop: asyncio.Event) -> No
 
 SERVICES = {"sbatch": run_sbatch, "metascheduler": run_metascheduler}
 
+LOADED = {
+    "sbatch": "dsq.sbatch.service.serve",
+    "metascheduler": "dsq.core.metascheduler.service",
+    "provider": "dsq.supervisor.run",
+}
+"""What a service loads while it waits."""
+
 
 async def _run(name: str, home: Home) -> None:
     state = home.load_state()
@@ -86,15 +96,28 @@ async def _run(name: str, home: Home) -> None:
 def main() -> None:
     """Runs one service until SIGTERM."""
     parser = argparse.ArgumentParser(prog="dsq-service")
-    parser.add_argument("name", choices=sorted(SERVICES))
+    parser.add_argument("name", help="sbatch, metascheduler, or provider-NAME")
     parser.add_argument("--home", type=Path, required=True)
     arguments = parser.parse_args()
+    name, home = arguments.name, Home(arguments.home)
+    kind, _, provider = name.partition("-")
+    importlib.import_module(LOADED[kind])
+    if not wait_for_gate(home):
+        raise SystemExit("The keeper of the grid has ended.")
+    if provider:
+        from dsq.console.provider_command import run
+
+        raise SystemExit(run(["--headless", "--config", str(home.provider_config(provider))]))
+    _serve(name, home)
+
+
+def _serve(name: str, home: Home) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for noisy in ("httpx", "web3", "websockets", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
         with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(_run(arguments.name, Home(arguments.home)))
+            asyncio.run(_run(name, home))
     except DsqError as error:
         logging.getLogger("dsq.service").error("%s", error)
         raise SystemExit(error.exit_code) from None

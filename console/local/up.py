@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from dsq.console.local import processes
-from dsq.console.local.closing import control
 from dsq.console.local.clusters import default_cluster
+from dsq.console.local.held import hold, is_kept
 from dsq.console.local.home import Home, Options, merge_options
-from dsq.console.local.keeper import Keeper, hold, is_kept
 from dsq.console.local.progress import ProgressFile, Tell, to_stderr
 from dsq.core.errors import DsqError, TryAgainError, UsageError
 
@@ -134,6 +133,10 @@ async def foreground(
     home: Home, options: Options, tell: Tell, on_ready: Callable[[str], None]
 ) -> None:
     """Runs a grid until SIGINT or SIGTERM, then ends it in order."""
+    # Late: whoever only waits for a detached grid needs none of it.
+    from dsq.console.local.closing import control
+    from dsq.console.local.keeper import Keeper
+
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

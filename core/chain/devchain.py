@@ -18,11 +18,12 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 from dsq.core.chain.published import DEV_CHAIN_ID
-from dsq.core.chain.rpc import Rpc, hexed, number
+from dsq.core.chain.rpc import Rpc, RpcError, hexed, number
 from dsq.core.errors import SettingsError, TryAgainError, UnreachableError
 from dsq.core.model import Address
 
@@ -37,6 +38,9 @@ STOP_SECONDS = 30.0
 
 COPY_SECONDS = 1.0
 """Least time between two copies of the state."""
+
+AT_ONCE_SECONDS = 0.02
+"""Between looks whether a transaction waits, while blocks are made at once."""
 
 BYTES_PER_INTERVAL_SECOND = 16 << 20
 """A larger state is written less often: anvil writes the whole of it each time."""
@@ -138,6 +142,33 @@ class DevChain:
     async def mine(self, blocks: int = 1) -> None:
         """Makes blocks at once."""
         await self.request("anvil_mine", hexed(blocks))
+
+    @contextlib.asynccontextmanager
+    async def at_once(self) -> AsyncIterator[None]:
+        """Makes a block as soon as a transaction waits for one, beside those of every interval.
+
+        For a chain that is being set up. Such blocks bear the time of the clock, so that several
+        may have the same second and none lies in the future.
+        """
+        task = asyncio.create_task(self._mine_at_once(), name="chain-at-once")
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def _mine_at_once(self) -> None:
+        rpc = Rpc(self.rpc_url, timeout=5.0)
+        try:
+            while True:
+                with contextlib.suppress(UnreachableError, RpcError):
+                    pool = await rpc.request("txpool_status")
+                    if number(pool["pending"]):
+                        await rpc.request("anvil_mine", ["0x1"])
+                await asyncio.sleep(AT_ONCE_SECONDS)
+        finally:
+            await rpc.close()
 
     async def request(self, method: str, *params: Any) -> Any:
         """One JSON-RPC request, for what only a development chain can do."""

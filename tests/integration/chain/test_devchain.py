@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from dsq.core.chain.rpc import Rpc
 from dsq.core.chain.wire import Wire
 from dsq.core.errors import SettingsError, TryAgainError
 from dsq.core.model import Address
+from dsq.core.wallet import Wallet
 from tests.support.anvil import dev_chain, free_port
 
 pytestmark = pytest.mark.anvil
@@ -61,6 +63,30 @@ async def test_it_is_the_same_chain_after_each_start(tmp_path: Path, anvil: Path
         (tmp_path / "state.json").write_text(json.dumps({**state, "blocks": [*first, *others]}))
         await look()
     assert len(known) == 1
+
+
+async def test_blocks_at_once(tmp_path: Path, anvil: Path) -> None:
+    """A transaction waits for no interval meanwhile, and no block lies in the future."""
+    wallet = Wallet.generate()
+    node = DevChain(tmp_path, free_port(), anvil, block_time=3600)
+    await node.start()
+    await node.set_balance(wallet.address, 10**18)
+    fees = {"maxFeePerGas": 10**10, "maxPriorityFeePerGas": 10**9}
+    async with node.at_once():
+        for nonce in range(5):
+            raw, tx_hash = wallet.sign_transaction(
+                {"chainId": 31337, "nonce": nonce, "to": bytes(ACCOUNT), "data": b"", "value": 1}
+                | {"gas": 21_000, **fees}
+            )
+            await node.request("eth_sendRawTransaction", "0x" + raw.hex())
+            async with asyncio.timeout(10):
+                while not await node.request("eth_getTransactionReceipt", "0x" + tx_hash.hex()):
+                    await asyncio.sleep(0.01)
+    assert await node.native_balance(ACCOUNT) == 5
+    newest = await node.request("eth_getBlockByNumber", "latest", False)
+    assert int(newest["timestamp"], 16) <= time.time()
+    assert int(newest["number"], 16) == 5
+    await node.stop()
 
 
 async def test_half_written_state_after_a_kill(tmp_path: Path, anvil: Path) -> None:

@@ -6,14 +6,15 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import psutil
 import pytest
 
 from dsq.console.local import processes
+from dsq.console.local.held import gate, hold, is_kept, wait_for_gate
 from dsq.console.local.home import Home
-from dsq.console.local.keeper import hold, is_kept
 
 
 @pytest.fixture
@@ -81,3 +82,15 @@ def test_one_keeper_a_home(tmp_path: Path) -> None:
         with hold(home) as second:
             assert not second
     assert not is_kept(home)
+
+
+def test_a_service_waits_for_its_gate(tmp_path: Path) -> None:
+    """It begins when the gate opens, and not at all when its keeper has gone."""
+    home = Home(tmp_path)
+    assert not wait_for_gate(home)
+    with hold(home):
+        opening = threading.Timer(0.05, gate(home).touch)
+        opening.start()
+        assert wait_for_gate(home)
+        opening.join()
+    assert wait_for_gate(home)
