@@ -1,15 +1,29 @@
-"""What Slurm knows of jobs now: one look into the queue for all, the accounting for the rest."""
+"""What Slurm knows of jobs now: one look into the queue for all, the accounting for the rest.
+
+A controller that is killed forgets its last seconds: jobs that had ended run or wait again in
+its queue, and it may start them a second time (their script's fence ends such a run at once).
+What the accounting has written stays true. So after each failure, and at the start, the
+accounting is asked once about every job of the queue too.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
 
+from dsq.core.errors import DsqError
 from dsq.supervisor.scheduler import slurm_commands as commands
 from dsq.supervisor.scheduler import slurm_output as printed
 from dsq.supervisor.scheduler.port import ENDED_STATES, SlurmJob, SlurmJobId
 from dsq.supervisor.scheduler.slurm_tools import Accounting, SlurmTools, failure, text_of
+
+log = logging.getLogger("dsq.supervisor.slurm")
+
+RAN_STATES = frozenset({"COMPLETED", "FAILED", "TIMEOUT", "OUT_OF_MEMORY"})
+"""Ends of a script that ran. Of a job that was put back into the queue the accounting has
+others too (CANCELLED, NODE_FAIL, PREEMPTED)."""
 
 REMEMBERED = 20_000
 """Ended jobs whose record is kept in memory."""
@@ -28,6 +42,7 @@ class Poll:
     """
 
     def __init__(self, tools: SlurmTools, accounting: Accounting, *, one_account: bool) -> None:
+        self._in_doubt = True
         self._tools = tools
         self._accounting = accounting
         self._one_account = one_account
@@ -37,6 +52,13 @@ class Poll:
         """What is known of each job, by id; see the port."""
         if not jobs:
             return {}
+        try:
+            return await self._look(jobs)
+        except DsqError:
+            self._in_doubt = True
+            raise
+
+    async def _look(self, jobs: Sequence[SlurmJobId]) -> dict[str, SlurmJob]:
         wanted = {job.id: job for job in jobs}
         found = {job.id: self._ended[job] for job in wanted.values() if job in self._ended}
         missing = [job_id for job_id in wanted if job_id not in found]
@@ -45,17 +67,13 @@ class Poll:
             records = printed.jobs_by_id(printed.parse_squeue(await self._queue(missing)))
             for job_id in missing:
                 self._take(wanted[job_id], records.get(job_id, []), found, exact=True)
+            if self._in_doubt:
+                await self._correct(
+                    [wanted[job_id] for job_id in missing if job_id in found], found
+                )
             missing = [job_id for job_id in missing if job_id not in found]
         if missing:
-            accounted = printed.jobs_by_id(
-                [
-                    record
-                    for start in range(0, len(missing), MOST_NAMED)
-                    for record in await self._accounting.records(
-                        jobs=missing[start : start + MOST_NAMED]
-                    )
-                ]
-            )
+            accounted = await self._accounted(missing)
             for job_id in missing:
                 # A job that has left the queue cannot run, whatever the accounting still says.
                 ended = [job for job in accounted.get(job_id, []) if job.state in ENDED_STATES]
@@ -65,7 +83,44 @@ class Poll:
                 self._take(
                     wanted[job_id], ended, found, exact=not self._accounting.is_completion_log
                 )
+        self._in_doubt = False
         return found
+
+    async def _accounted(self, job_ids: Sequence[str]) -> dict[str, list[SlurmJob]]:
+        """What the accounting has of some jobs."""
+        return printed.jobs_by_id(
+            [
+                record
+                for start in range(0, len(job_ids), MOST_NAMED)
+                for record in await self._accounting.records(
+                    jobs=job_ids[start : start + MOST_NAMED]
+                )
+            ]
+        )
+
+    async def _correct(self, jobs: Sequence[SlurmJobId], found: dict[str, SlurmJob]) -> None:
+        """Puts ends that are in the accounting in the place of what the queue says."""
+        accounted = await self._accounted([job.id for job in jobs])
+        for job in jobs:
+            seen = found[job.id]
+            end = self._first_end(job, accounted.get(job.id, []))
+            if end is None or (seen.state in ENDED_STATES and seen.start <= end.start):
+                continue
+            log.warning("slurm=%s queue=%s accounting=%s", job.id, seen.state, end.state)
+            self._ended.pop(seen.job_id, None)
+            self._take(job, [end], found, exact=not self._accounting.is_completion_log)
+
+    def _first_end(self, job: SlurmJobId, records: Sequence[SlurmJob]) -> SlurmJob | None:
+        """The end of the run that counted: the first one."""
+        ends = [
+            record
+            for record in records
+            if job.submit_time
+            and record.state in RAN_STATES
+            and record.start >= job.submit_time
+            and (self._accounting.is_completion_log or record.submit_time == job.submit_time)
+        ]
+        return min(ends, key=lambda record: record.start, default=None)
 
     async def _queue(self, job_ids: Sequence[str]) -> str:
         """What squeue prints about jobs, in one command.

@@ -74,6 +74,8 @@ async def test_a_poll_is_one_command_however_many_jobs(folder: Path, slurm: Mini
     cluster, line = listening(folder, slurm)
     submitted = [await cluster.submit("sleep 0.1", mem_per_cpu=10) for _ in range(8)]
     jobs = [job for _, job in submitted]
+    # The first one, as each after a failure, asks the accounting too.
+    assert len(await cluster.scheduler.poll(jobs)) == 8
     line.commands.clear()
     assert len(await cluster.scheduler.poll(jobs)) == 8
     assert len(line.commands) == 1
@@ -256,6 +258,35 @@ async def test_an_ended_job_is_found_in_the_accounting_when_the_queue_forgot_it(
         assert found is not None
         assert (found.id, found.exit_code) == (job.id, 4)
     subprocess.run(["rm", "-rf", folder], check=True)
+
+
+async def test_an_end_that_a_killed_controller_forgot_counts() -> None:
+    """kill -9 just after a job's end: the new controller has it run, or wait and start again; the
+    first run's end is what is told, and the script runs once."""
+    folder = open_folder()
+    with running_slurm(folder / "s", nodes=1) as slurm:
+        cluster, _ = listening(folder, slurm)
+        await asyncio.sleep(6)  # then the next change is saved at once, the one after it late
+        spec, job = await cluster.submit("echo ran; sleep 0.5; exit 3")
+        first = await cluster.ended(job)
+        controller = slurm._process("slurmctld")
+        assert controller is not None
+        controller.kill()
+        await slurm.start()
+        fresh, _ = listening(folder, slurm)
+        assert (await _states(slurm)).get(job.id) != first.state, "it was saved before the kill"
+        told = (await fresh.scheduler.poll([job]))[job.id]
+        assert (told.state, told.exit_code) == ("FAILED", 3)
+        assert (told.start, told.end, told.job_id) == (first.start, first.end, job)
+        assert (await fresh.scheduler.poll([job]))[job.id] == told
+        assert await cluster.output(spec) == "ran\n"
+    subprocess.run(["rm", "-rf", folder], check=True)
+
+
+async def _states(slurm: MiniSlurm) -> dict[str, str]:
+    line = LocalTransport(env=slurm.env())
+    done = await line.run(["squeue", "-h", "-t", "all", "-o", "%A %T"])
+    return dict(row.split() for row in done.stdout.decode().splitlines())
 
 
 async def _queue(slurm: MiniSlurm) -> list[str]:

@@ -23,6 +23,9 @@ PLACED_AT_ONCE = 50
 AMOUNT = 100
 CREDITS = 100_000 * CREDIT
 
+# On a busy machine a job lasts long enough for Slurm to look at its memory, and to end it.
+RESOURCES = "resources: {tasks: 1, cpusPerTask: 1, memPerCpu: 100, gpus: 0}\n"
+
 
 @dataclass
 class Load:
@@ -57,10 +60,9 @@ class Load:
         """
         site = self.site
         text = (
-            "resources: {tasks: 1, cpusPerTask: 1, memPerCpu: 10, gpus: 0}\nsteps: []\n"
+            f"{RESOURCES}steps: []\n"
             if seconds is None
-            else "resources: {tasks: 1, cpusPerTask: 1, memPerCpu: 10, gpus: 0}\n"
-            "steps:\n- name: it\n  run:\n    command: |\n"
+            else f"{RESOURCES}steps:\n- name: it\n  run:\n    command: |\n"
             # The attempt's folder is <job>/<token>; srun changes the name of the job.
             f"      name=$(basename $(dirname $SLURM_SUBMIT_DIR))\n"
             f"      echo $SLURM_JOB_ID >> {self.ran}/$name\n"

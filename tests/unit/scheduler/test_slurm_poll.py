@@ -1,0 +1,132 @@
+"""What is told of a job when the queue and the accounting disagree."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from dsq.core.errors import UnreachableError
+from dsq.supervisor.scheduler.port import Completed, SlurmJob, SlurmJobId
+from dsq.supervisor.scheduler.slurm_commands import QUEUE_COLUMNS
+from dsq.supervisor.scheduler.slurm_poll import Poll
+from dsq.supervisor.scheduler.slurm_tools import Accounting, SlurmTools
+
+JOB = SlurmJobId("14", 1000)
+RUN = SlurmJob("14", 1000, user="u", state="RUNNING", start=1010, nodes="n1", time_limit_minutes=5)
+END = SlurmJob("14", 1010, user="u", state="COMPLETED", start=1010, end=1020, nodes="n1")
+
+
+class Books(Accounting):
+    """An accounting with given records."""
+
+    def __init__(self, *records: SlurmJob, completion: bool = True) -> None:
+        self.kept = records
+        self.asked = 0
+        self._completion = completion
+
+    async def records(
+        self,
+        *,
+        jobs: Sequence[str] = (),
+        name: str = "",
+        seconds: int | None = None,
+        user: str = "",
+        output: bool = False,
+    ) -> list[SlurmJob]:
+        self.asked += 1
+        return [record for record in self.kept if record.id in jobs]
+
+
+class Queue(SlurmTools):
+    """Programs whose squeue shows given jobs, or does not answer."""
+
+    def __init__(self, *jobs: SlurmJob) -> None:
+        self.jobs = jobs
+        self.is_down = False
+
+    def program(self, name: str) -> str:
+        return name
+
+    async def run(self, argv: Sequence[str]) -> Completed:
+        if self.is_down:
+            raise UnreachableError("down")
+        return Completed(0, "".join(map(row, self.jobs)).encode(), b"")
+
+
+def row(job: SlurmJob) -> str:
+    """A job as squeue prints it."""
+    cells = [job.id, job.submit_time, job.user, job.state, "None", job.start, job.end]
+    cells += [job.exit_code * 256, "5:00", job.nodes]
+    assert len(cells) == len(QUEUE_COLUMNS)
+    return "|".join(str(cell or "N/A") for cell in cells) + "|\n"
+
+
+def told(*records: SlurmJob, queue: SlurmJob = RUN, completion: bool = True) -> SlurmJob:
+    """What a first poll tells of the job."""
+    poll = Poll(Queue(queue), Books(*records, completion=completion), one_account=False)
+    return asyncio.run(poll.poll([JOB]))["14"]
+
+
+def test_an_end_in_the_accounting_stands_against_a_queue_that_goes_on() -> None:
+    """The controller forgot the end: it shows RUNNING for minutes."""
+    found = told(END)
+    assert (found.state, found.start, found.end) == ("COMPLETED", 1010, 1020)
+    assert found.job_id == JOB
+
+
+@pytest.mark.parametrize(
+    "queue",
+    [
+        replace(RUN, state="PENDING", start=0, nodes=""),
+        replace(RUN, start=1030),
+        replace(RUN, state="FAILED", start=1030, end=1031, exit_code=75),
+    ],
+    ids=["waits again", "runs again", "ran again"],
+)
+def test_the_first_run_is_the_one_that_counts(queue: SlurmJob) -> None:
+    """A second one is ended by the script's fence before it does anything."""
+    again = SlurmJob("14", 1030, user="u", state="FAILED", start=1030, end=1031, exit_code=75)
+    assert told(END, again, queue=queue).state == "COMPLETED"
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        replace(END, state="NODE_FAIL"),
+        replace(END, state="PREEMPTED"),
+        replace(END, state="CANCELLED"),
+        replace(END, start=990, end=995),
+        replace(END, id="15"),
+    ],
+    ids=["node failed", "preempted", "put back", "an earlier life of the id", "another job"],
+)
+def test_other_records_leave_the_queue_right(record: SlurmJob) -> None:
+    """What ended otherwise may rightly run again; an id may have belonged to another job."""
+    assert told(record) == RUN
+
+
+def test_the_data_base_tells_jobs_of_one_id_apart_by_their_submission() -> None:
+    """It has the time of submission itself."""
+    assert told(replace(END, submit_time=1000), completion=False).state == "COMPLETED"
+    assert told(replace(END, submit_time=1001), completion=False).state == "RUNNING"
+
+
+def test_it_is_asked_once_and_again_after_each_silence() -> None:
+    """A poll costs one command while nothing is wrong."""
+
+    async def story() -> list[int]:
+        queue, books = Queue(RUN), Books()
+        poll = Poll(queue, books, one_account=False)
+        counts = []
+        for queue.is_down in (False, False, True, False, False):
+            try:
+                await poll.poll([JOB])
+            except UnreachableError:
+                assert queue.is_down
+            counts.append(books.asked)
+        return counts
+
+    assert asyncio.run(story()) == [1, 1, 1, 2, 2]
