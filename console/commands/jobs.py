@@ -26,6 +26,7 @@ from dsq.console.commands.common import (
 from dsq.console.commands.group_jobs import cancel_group, group_cells, of_group
 from dsq.console.commands.groups import Group
 from dsq.console.commands.job_course import script, timeline
+from dsq.console.commands.log_steps import put_step, put_steps, steps_of
 from dsq.console.commands.release import release
 from dsq.console.commands.workflows import limited, put_answers
 from dsq.console.output import plain, put, put_fields, put_json, put_table, say
@@ -230,22 +231,47 @@ def put_job(found: Job, provider: str) -> None:
 @job_argument
 @click.option("--follow", "-f", is_flag=True, help="Go on until the job has ended.")
 @click.option("--timestamps", is_flag=True, help="Begin each line with its time.")
+@click.option("--steps", is_flag=True, help="List the steps that it tells of, not the output.")
+@click.option("--step", metavar="STEP", help="Only the output of this step: its path or its name.")
+@json_option
 @key_options
 @grid_options
 @session
 @asynchronous
-async def logs(call: Session, job_id: int, follow: bool, timestamps: bool) -> None:
+async def logs(
+    call: Session,
+    job_id: int,
+    follow: bool,
+    timestamps: bool,
+    steps: bool,
+    step: str | None,
+    as_json: bool,
+) -> None:
     """Print a job's output.
 
     Only the job's customer may read it. Into a pipe or file it goes byte for byte; on a
     terminal, escape sequences other than colours are left out.
+
+    --steps lists the named steps of the workflow with how they ended, how long they took and
+    how many lines they wrote, as the output itself tells; with --json as a list of objects.
+    --step prints the lines of one: of its path, as in 'steps[0]', or of its name; each of
+    its runs, one after the other.
     """
     from dsq.console.commands.watching import LinePrinter
+    from dsq.core.errors import UsageError
 
+    if sum((steps, step is not None)) > 1 or (as_json and not steps):
+        raise UsageError("--steps and --step exclude each other; --json goes with --steps.")
     printer = LinePrinter(sys.stdout, timestamps=timestamps)
     async with call.open(sign=True) as grid:
-        async for line in grid.logs(job_id, follow=follow):
-            printer.put(line.data, line.timestamp_ns)
+        lines = grid.logs(job_id, follow=follow)
+        if steps:
+            put_steps(await steps_of(lines), as_json=as_json)
+        elif step is not None:
+            await put_step(lines, step, printer)
+        else:
+            async for line in lines:
+                printer.put(line.data, line.timestamp_ns)
 
 
 @click.command(short_help="Say why a job waits, or why its provider got it.")

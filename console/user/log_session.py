@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from dsq.console.user.port import GridPort
 from dsq.console.widgets.log_buffer import LogBuffer
+from dsq.console.widgets.log_fold import Folds
 from dsq.core.errors import DsqError, NotFoundError, UnreachableError, WalletError
 
 log = logging.getLogger("dsq.console.logs")
@@ -24,6 +25,7 @@ class LogSession:
         words: What to say about it when there is nothing to show, or why it ended.
         users: Screens that show it now.
         wants_key: It ended because the wallet is locked.
+        folds: Which steps of it are open, on every screen.
     """
 
     def __init__(self, job_id: int, grid: Callable[[], GridPort]) -> None:
@@ -33,6 +35,7 @@ class LogSession:
         self.words = "Waiting for output…"
         self.users = 0
         self.wants_key = False
+        self.folds = Folds()
         self._grid = grid
 
     async def run(self) -> None:

@@ -3,24 +3,56 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+from rich.cells import cell_len
 
 from dsq.console.user.log_session import LogSession
-from dsq.console.widgets.log_buffer import BufferLine, LogBuffer
+from dsq.console.widgets.log_buffer import BufferLine, LogBuffer, Source
+from dsq.console.widgets.log_fold import Folds
+from dsq.console.widgets.safe import fit, one_line
 
 LATE_NS = 2 * 10**9
 """A line that is older than the newest by more than this begins the merging anew."""
 
 
+SOURCE_COLOURS = ("primary", "accent", "success", "secondary", "warning", "status-running")
+NAME_WIDTH = 12
+"""Cells of a job's name before its lines."""
+
+
+def sources(names: Mapping[int, str]) -> dict[int, Source]:
+    """What stands before the lines of each job: its number and name, all of one width."""
+    numbers = max((len(str(job_id)) for job_id in names), default=0)
+    shown = {job_id: one_line(name, NAME_WIDTH) for job_id, name in names.items()}
+    width = max((cell_len(name) for name in shown.values()), default=0)
+    return {
+        job_id: Source(
+            f"{job_id:>{numbers}}" + (f" {fit(name, width)}" if width else ""),
+            SOURCE_COLOURS[number % len(SOURCE_COLOURS)],
+        )
+        for number, (job_id, name) in enumerate(shown.items())
+    }
+
+
 class ManyLogs:
     """Has the face of :class:`LogSession`; call :meth:`advance` to take what has come.
 
-    Each line begins with its job's number. Lines that come late are put in their place, unless
-    they are but a moment late.
+    Each line has its job's number and name before it. Lines that come late are put in their
+    place, unless they are but a moment late.
+
+    Args:
+        sessions: The logs.
+        names: The jobs' names by their numbers; without one the number stands alone.
     """
 
-    def __init__(self, sessions: Sequence[LogSession]) -> None:
+    def __init__(
+        self, sessions: Sequence[LogSession], names: Mapping[int, str] | None = None
+    ) -> None:
         self._sessions = sessions
+        known = names or {}
+        self._sources = sources({each.job_id: known.get(each.job_id, "") for each in sessions})
+        self.folds = Folds()
         self._seen: dict[int, tuple[LogBuffer, int]] = {}
         self._newest = 0
         self.buffer = LogBuffer()
@@ -72,5 +104,6 @@ class ManyLogs:
         buffer = session.buffer
         known, seen = self._seen.get(session.job_id, (buffer, 0))
         start = max(seen if known is buffer else 0, buffer.first)
+        source = self._sources[session.job_id]
         lines = (buffer.line(number) for number in range(start, buffer.end))
-        return [BufferLine(f"{session.job_id}│ {line.text}", line.timestamp_ns) for line in lines]
+        return [BufferLine(line.text, line.timestamp_ns, source) for line in lines]

@@ -11,16 +11,31 @@ MAX_CHARACTERS = 32_000_000
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """Whose line it is, where several logs are shown in one.
+
+    Attributes:
+        label: Printable words before each line.
+        colour: Name of their style.
+    """
+
+    label: str
+    colour: str = "foreground"
+
+
+@dataclass(frozen=True, slots=True)
 class BufferLine:
-    """One kept line: cleaned text with its colours, and when it was written."""
+    """One kept line: cleaned text with its colours, when it was written, and whose it is."""
 
     text: str
     timestamp_ns: int
+    source: Source | None = None
 
     @property
     def plain(self) -> str:
-        """The text without colours."""
-        return plain_line(self.text)
+        """The text without colours, as it is shown."""
+        text = plain_line(self.text)
+        return text if self.source is None else f"{self.source.label}│ {text}"
 
 
 class LogBuffer:

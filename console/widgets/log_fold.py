@@ -1,47 +1,94 @@
-"""A log with its steps folded, by the markers that the script writes (docs/workflow.md).
-
-``--> path`` begins a step, ``<-- path ok (3 s)`` ends it, and they nest. A program can print such
-lines, too: then it folds its own output, no more.
-"""
+"""A log with its steps as headers, open or folded to that one line."""
 
 from __future__ import annotations
 
-import re
+from bisect import bisect_left
+from dataclasses import dataclass, field
 
-from dsq.console.widgets.log_buffer import BufferLine, LogBuffer
+from dsq.console.steps import Key, Step, StepReader
+from dsq.console.widgets.log_buffer import BufferLine, LogBuffer, Source
+from dsq.console.widgets.safe import plain_line
 
-_BEGIN = re.compile(r"(\d+│ )?--> (\S+)(.*)")
-_END = re.compile(r"(\d+│ )?<-- (\S+) ((?:ok|failed with \d+)\b.*)")
+OPEN, FOLDED = "▾", "▸"
+"""Marks before the header of a step."""
 
-DEEPEST = 64
-"""Steps deeper than this are told from each other no more."""
+
+@dataclass
+class Folds:
+    """Which steps are open, for as long as a log is open.
+
+    Attributes:
+        level: How many levels of steps are open; None for all.
+        turned: Steps that are the other way round.
+        revision: Grows with each change.
+    """
+
+    level: int | None = None
+    turned: set[Key] = field(default_factory=set)
+    revision: int = 0
+
+    def is_open(self, key: Key, depth: int) -> bool:
+        """Whether the lines of a step are shown."""
+        return (self.level is None or depth < self.level) != (key in self.turned)
+
+    def turn(self, key: Key) -> None:
+        """Folds an open step, opens a folded one."""
+        self.turned ^= {key}
+        self.revision += 1
+
+    def at_level(self, level: int | None) -> None:
+        """Opens so many levels, all steps alike."""
+        self.level = level
+        self.turned.clear()
+        self.revision += 1
+
+
+@dataclass(slots=True)
+class Head:
+    """The line that stands for a step."""
+
+    step: Step
+    key: Key
+    source: Source | None
+    timestamp_ns: int
+    is_open: bool
+
+    def line(self) -> BufferLine:
+        """Its words: name, how it ended, how long it took; how much a folded one hides."""
+        step = self.step
+        rest = f": {step.result}" if step.result else " …"
+        if not self.is_open:
+            rest += f", {step.lines:,} line{'' if step.lines == 1 else 's'}"
+        mark = OPEN if self.is_open else FOLDED
+        text = f"\x1b[1m{mark} {step.title}\x1b[0m{rest}"
+        return BufferLine(text, self.timestamp_ns, self.source)
 
 
 class FoldedLog:
-    """What is shown of a log when steps below a level are one line each.
+    """What is shown of a log: headers of steps, and the lines of those that are open.
 
     Has the face of :class:`LogBuffer`, with numbers of its own.
 
     Args:
         base: The whole log.
-        level: How many levels of steps are open; 0 folds every step.
+        folds: Which steps are open.
 
     Attributes:
         depth: The deepest level that was seen.
-        rewritten: Grows when a line that was shown has changed: a folded step has ended.
+        rewritten: Grows when a line that was shown has changed: a step has ended.
     """
 
-    def __init__(self, base: LogBuffer, level: int) -> None:
+    def __init__(self, base: LogBuffer, folds: Folds | None = None) -> None:
         self.base = base
-        self.level = level
+        self.folds = folds if folds is not None else Folds()
         self.first = 0
         self.depth = 0
         self.rewritten = 0
         self._next = base.first
         self._shown: list[int] = []
-        self._headers: dict[int, BufferLine] = {}
-        self._open: dict[str, list[tuple[str, int]]] = {}
-        self._inside: dict[str, int] = {}
+        self._heads: dict[int, Head] = {}
+        self._of: dict[int, Head] = {}
+        self._readers: dict[Source | None, StepReader] = {}
 
     @property
     def revision(self) -> int:
@@ -57,15 +104,46 @@ class FoldedLog:
         return len(self._shown)
 
     def line(self, number: int) -> BufferLine:
-        """The line with this number; a folded step's is its first, with how it ended."""
+        """The line with this number; a step's first one is its header."""
         at = self._shown[number - self.first]
-        return self._headers.get(at) or self.base.line(at)
+        head = self._heads.get(at)
+        return head.line() if head is not None else self.base.line(at)
 
     def find(self, needle: str, start: int, end: int) -> list[int]:
         """Numbers of the shown lines that hold ``needle``, any case."""
         folded = needle.casefold()
         numbers = range(max(start, self.first), min(end, self.end))
         return [each for each in numbers if folded and folded in self.line(each).plain.casefold()]
+
+    # -- steps ------------------------------------------------------------------------------
+
+    @property
+    def has_steps(self) -> bool:
+        """There is something to fold."""
+        return bool(self._heads)
+
+    def head(self, number: int) -> Head | None:
+        """The header that stands in this line, if one does."""
+        return self._heads.get(self._shown[number - self.first])
+
+    def place_of(self, base_number: int) -> int:
+        """Where a line of the whole log stands here, or the next one that is shown."""
+        return self.first + bisect_left(self._shown, base_number)
+
+    def base_of(self, number: int) -> int:
+        """The number of a line in the whole log."""
+        return self._shown[number - self.first]
+
+    def next_head(self, base_number: int, step: int) -> Head | None:
+        """The next shown header behind a line of the whole log, or before it."""
+        shown = [at for at in self._heads if at > base_number] if step > 0 else []
+        if step < 0:
+            shown = [at for at in self._heads if at < base_number]
+        if not shown:
+            return None
+        return self._heads[min(shown) if step > 0 else max(shown)]
+
+    # -- taking over --------------------------------------------------------------------------
 
     def catch_up(self) -> None:
         """Takes over what has come to the whole log."""
@@ -76,63 +154,39 @@ class FoldedLog:
 
     def _forget(self) -> None:
         """Drops what the log itself no longer keeps."""
-        gone = 0
-        while gone < len(self._shown) and self._shown[gone] < self.base.first:
-            self._headers.pop(self._shown[gone], None)
-            gone += 1
+        gone = bisect_left(self._shown, self.base.first)
+        for at in self._shown[:gone]:
+            self._heads.pop(at, None)
         del self._shown[:gone]
         self.first += gone
 
     def _take(self, number: int, line: BufferLine) -> None:
-        plain = line.plain
-        begin, end = _BEGIN.fullmatch(plain), _END.fullmatch(plain)
-        whose = begin or end or _whose(plain)
-        prefix = (whose[1] or "") if whose is not None else ""
-        stack = self._open.setdefault(prefix, [])
-        if begin is not None and len(stack) < DEEPEST:
-            if len(stack) <= self.level:
+        reader = self._readers.get(line.source)
+        if reader is None:
+            reader = self._readers[line.source] = StepReader()
+        # Every step that is open in the output has its header, shown or not.
+        hidden = any(not self._of[step.begun].is_open for step in reader.open)
+        text = line.text
+        taken = reader.take(number, plain_line(text) if "\x1b" in text else text)
+        if taken.begins is not None:
+            self._begin(taken.begins, line)
+            if not hidden:
+                self._heads[number] = self._of[number]
                 self._shown.append(number)
-            if len(stack) == self.level:
-                self._inside[prefix] = 0
-                words = f"{prefix}▸ {begin[2]}{begin[3]} …"
-                self._headers[number] = BufferLine(words, line.timestamp_ns)
-            stack.append((begin[2], number))
-            self.depth = max(self.depth, len(stack))
-        elif end is not None and any(path == end[2] for path, _ in stack):
-            self._end(number, prefix, stack, end)
-        elif len(stack) <= self.level:
+            return
+        if taken.ends is not None:
+            # What was left open in it has ended, too.
+            hidden = any(not self._of[step.begun].is_open for step in reader.open)
+            hidden = hidden or not self._of.pop(taken.ends.begun).is_open
+            self.rewritten += taken.ends.begun in self._heads
+        elif taken.names is not None:
+            self.rewritten += taken.names.begun in self._heads
+        if not hidden:
             self._shown.append(number)
-        else:
-            self._inside[prefix] = self._inside.get(prefix, 0) + 1
 
-    def _end(
-        self,
-        number: int,
-        prefix: str,
-        stack: list[tuple[str, int]],
-        end: re.Match[str],
-    ) -> None:
-        """Closes a step, and whatever in it was left open."""
-        begun = number
-        while stack:
-            path, begun = stack.pop()
-            if path == end[2]:
-                break
-        if len(stack) < self.level:
-            self._shown.append(number)
-        elif len(stack) == self.level and begun in self._headers:
-            lines = self._inside.get(prefix, 0)
-            words = f"{prefix}▸ {end[2]} {end[3]}, {lines:,} line{'' if lines == 1 else 's'}"
-            self._headers[begun] = BufferLine(words, self._headers[begun].timestamp_ns)
-            self.rewritten += 1
-
-
-def deepest(base: LogBuffer) -> int:
-    """How deep the steps of a log are nested; 0 without markers."""
-    whole = FoldedLog(base, DEEPEST)
-    whole.catch_up()
-    return whole.depth
-
-
-def _whose(plain: str) -> re.Match[str] | None:
-    return re.match(r"(\d+│ )", plain)
+    def _begin(self, step: Step, line: BufferLine) -> None:
+        whose = line.source.label if line.source is not None else ""
+        key = (whose, step.path, step.nth)
+        is_open = self.folds.is_open(key, step.depth)
+        self._of[step.begun] = Head(step, key, line.source, line.timestamp_ns, is_open)
+        self.depth = max(self.depth, step.depth + 1)

@@ -1,35 +1,20 @@
-"""The log view: follows, pauses, wraps, searches; paints only the visible lines."""
+"""The log view: follows, pauses, wraps, searches, folds steps."""
 
 from __future__ import annotations
 
 import bisect
 from collections.abc import Callable
-from datetime import tzinfo
-from itertools import accumulate
 from typing import ClassVar
 
-from rich.cells import cell_len, chop_cells
-from rich.segment import Segment
-from rich.text import Text
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.cache import LRUCache
-from textual.geometry import Size
-from textual.message import Message
-from textual.scroll_view import ScrollView
-from textual.strip import Strip
 
-from dsq.console.widgets.log_buffer import LogBuffer
-from dsq.console.widgets.log_fold import FoldedLog, deepest
-from dsq.console.widgets.palette import Palette
-from dsq.console.widgets.safe import styled_line
-from dsq.console.widgets.words import clock_time
-
-TIME_WIDTH = 10
+from dsq.console.widgets.log_fold import Head
+from dsq.console.widgets.log_view import LogView
 
 
-class LogPane(ScrollView, can_focus=True, inherit_bindings=False):
-    """Shows a :class:`LogBuffer`; call :meth:`sync` when the buffer may have grown."""
+class LogPane(LogView, can_focus=True, inherit_bindings=False):
+    """A log with its keys."""
 
     DEFAULT_CSS = """
     LogPane {
@@ -47,9 +32,16 @@ class LogPane(ScrollView, can_focus=True, inherit_bindings=False):
         Binding("w", "wrap", "Wrap", tooltip="Wrap long lines", id="log.wrap"),
         Binding("T", "times", "Times", tooltip="Show when each line was written", id="log.times"),
         Binding("minus", "fold(-1)", "Fold", show=False,
-                tooltip="Fold steps one level further", id="log.fold"),
+                tooltip="Fold all steps one level further", id="log.fold"),
         Binding("plus", "fold(1)", "Unfold", show=False,
-                tooltip="Open steps one level further", id="log.unfold"),
+                tooltip="Open all steps one level further", id="log.unfold"),
+        Binding("right_square_bracket,shift+down", "step(1)", "Next step", show=False,
+                tooltip="To the next step's header", id="log.next_step"),
+        Binding("left_square_bracket,shift+up", "step(-1)", "Previous step", show=False,
+                tooltip="To the header of the step before", id="log.previous_step"),
+        Binding("enter", "turn", "Fold step", show=False,
+                tooltip="Fold or open the step that was gone to, else the first in view",
+                id="log.turn_step"),
         Binding("n", "match(1)", "Next", tooltip="Next match", id="log.next"),
         Binding("N", "match(-1)", "Previous", tooltip="Previous match", id="log.previous"),
         Binding("up,k", "scroll(-1)", "Line up", show=False, id="log.up"),
@@ -62,167 +54,78 @@ class LogPane(ScrollView, can_focus=True, inherit_bindings=False):
         Binding("right", "sideways(8)", "Right", show=False, id="log.right"),
     ]  # fmt: skip
 
-    class Changed(Message):
-        """What the pane shows or how it shows it has changed."""
-
-    def __init__(
-        self,
-        buffer: LogBuffer | None = None,
-        *,
-        zone: tzinfo | None = None,
-        waiting: str = "No output yet.",
-        id: str | None = None,  # noqa: A002 - Textual's word
-    ) -> None:
-        super().__init__(id=id)
-        self.base = buffer if buffer is not None else LogBuffer()
-        self.buffer: LogBuffer | FoldedLog = self.base
-        self._rewritten = 0
-        self.zone = zone
-        self.waiting = waiting
-        self.following = True
-        self.wrap = False
-        self.times = False
-        self.paused_at: int | None = None
-        self.needle = ""
-        self.matches: list[int] = []
-        self.match: int | None = None
-        self._offset = 0
-        self._first = self.buffer.first
-        self._shown_revision = -1
-        self._searched_to = 0
-        self._rows: list[int] = []
-        self._rows_for: tuple[int, int, int, bool] = (-1, -1, -1, False)
-        self._cache: LRUCache[tuple[int, int], list[Text]] = LRUCache(512)
-
-    # -- what is shown ------------------------------------------------------------
+    # -- steps ----------------------------------------------------------------------
 
     @property
-    def end(self) -> int:
-        """Number after the last line that may be shown now."""
-        return self.buffer.end if self.paused_at is None else max(self.paused_at, self.buffer.first)
-
-    @property
-    def unseen(self) -> int:
-        """Lines that came since the view was paused."""
-        return self.buffer.end - self.end
-
-    def show(self, buffer: LogBuffer) -> None:
-        """Shows another buffer; folded as the one before."""
-        level = self.fold_level
-        self.base = buffer
-        self._take(buffer if level is None else FoldedLog(buffer, level))
-
-    @property
-    def fold_level(self) -> int | None:
-        """How many levels of steps are open; None for all."""
-        return self.buffer.level if isinstance(self.buffer, FoldedLog) else None
+    def chosen_head(self) -> Head | None:
+        """The header of the step that was gone to; None if there is none in the log."""
+        if self.chosen is None:
+            return None
+        place = self.buffer.place_of(self.chosen)
+        if place >= self.end or self.buffer.base_of(place) != self.chosen:
+            return None
+        return self.buffer.head(place)
 
     def action_fold(self, step: int) -> None:
-        """Folds or opens steps by a level, as far as the log has any."""
-        depth = deepest(self.base)
-        level = (depth if self.fold_level is None else min(self.fold_level, depth)) + step
-        if level < 0 or not depth:
+        """Folds or opens all steps by a level, as far as the log has any."""
+        depth, level = self.buffer.depth, self.folds.level
+        wanted = (depth if level is None else min(level, depth)) + step
+        if wanted < 0 or not depth:
             self.app.bell()
-        elif level >= depth:
-            self._take(self.base)
-        else:
-            self._take(FoldedLog(self.base, level))
+            return
+        self.folds.at_level(wanted if wanted < depth else None)
+        self._take()
 
-    def _take(self, buffer: LogBuffer | FoldedLog) -> None:
-        self.buffer = buffer
-        self._rewritten = buffer.rewritten
+    def action_step(self, step: int) -> None:
+        """Goes to the next header, or to the one before."""
+        here = self.chosen_head
+        start = self._top_line() if here is None else here.step.begun
+        found = self.buffer.next_head(start - (here is None and step > 0), step)
+        if found is None:
+            self.app.bell()
+            return
+        self._choose(found)
+        row = self._row_of(self.buffer.place_of(found.step.begun))
+        top, height = self.scroll_offset.y, self.size.height
+        if not top <= row < top + height:
+            self.scroll_to(y=max(0, row - height // 3), animate=False)
+        self._set_following(False)
+
+    def action_turn(self) -> None:
+        """Folds or opens the chosen step, else the first one in view."""
+        head = self.chosen_head
+        if head is None:
+            head = self.buffer.next_head(self._top_line() - 1, 1)
+        if head is None:
+            self.app.bell()
+        else:
+            self._turn(head)
+
+    def on_click(self, event: events.Click) -> None:
+        row = self.scroll_offset.y + event.y
+        if row < self._row_count():
+            number, _ = self._locate(row)
+            head = self.buffer.head(number) if number < self.end else None
+            if head is not None:
+                self._turn(head)
+
+    def _choose(self, head: Head) -> None:
+        self.chosen = head.step.begun
         self._cache.clear()
-        self._rows_for = (-1, -1, -1, False)
-        self.paused_at, self.following, self._offset = None, True, 0
-        self._first = buffer.first
-        self.search(self.needle)
+        self.refresh()
+
+    def _turn(self, head: Head) -> None:
+        """Folds or opens a step; its header stays where it is on the screen."""
+        self._choose(head)
+        self._set_following(False)
+        self._keeping(head.step.begun, lambda: self.folds.turn(head.key))
         self.sync(force=True)
 
-    def sync(self, *, force: bool = False) -> None:
-        """Takes over what came into the buffer since the last call."""
-        if self.buffer.revision == self._shown_revision and not force:
-            return
-        self._shown_revision = self.buffer.revision
-        if self.buffer.rewritten != self._rewritten:
-            self._rewritten = self.buffer.rewritten
-            self._cache.clear()
-            self._rows_for = (-1, -1, -1, False)
-        self._search_new()
-        dropped = self.buffer.first - self._first
-        self._first = self.buffer.first
-        self._measure()
-        if self.following:
-            self._to_end()
-        elif dropped and not self.wrap:
-            self.scroll_to(y=max(0, self.scroll_offset.y - dropped), animate=False)
-        self.refresh()
-        self.post_message(self.Changed())
-
-    def _measure(self) -> None:
-        self.virtual_size = Size(self.size.width, self._row_count())
-
-    def _room(self) -> int:
-        return max(1, self.size.width - (TIME_WIDTH if self.times else 0))
-
-    def _row_count(self) -> int:
-        if not self.wrap:
-            return max(0, self.end - self.buffer.first)
-        self._count_rows()
-        return self._rows[-1] if self._rows else 0
-
-    def _count_rows(self) -> None:
-        """Running totals of rows a line, when lines wrap."""
-        key = (self.buffer.first, self._room(), self.end, self.wrap)
-        if key == self._rows_for:
-            return
-        first, room, end, _ = key
-        old_first, old_room, old_end, _ = self._rows_for
-        if (first, room) == (old_first, old_room) and old_end <= end:
-            base, begin = (self._rows[-1] if self._rows else 0), first + len(self._rows)
-        else:
-            self._rows, base, begin = [], 0, first
-        heights = (self._height(number, room) for number in range(begin, end))
-        totals = accumulate(heights, initial=base)
-        next(totals)
-        self._rows.extend(totals)
-        self._rows_for = key
-
-    def _height(self, number: int, room: int) -> int:
-        plain = self.buffer.line(number).plain
-        if plain.isascii():
-            return max(1, -(-len(plain) // room))
-        return max(1, len(chop_cells(plain, room)))
-
-    def _locate(self, row: int) -> tuple[int, int]:
-        """The line and the part of it that stand in a row."""
-        if not self.wrap:
-            return self.buffer.first + row, 0
-        index = bisect.bisect_right(self._rows, row)
-        before = self._rows[index - 1] if index else 0
-        return self.buffer.first + index, row - before
-
-    def _row_of(self, number: int) -> int:
-        index = number - self.buffer.first
-        if not self.wrap:
-            return index
-        self._count_rows()
-        return self._rows[index - 1] if 0 < index <= len(self._rows) else 0
-
     # -- moving -------------------------------------------------------------------
-
-    def _to_end(self) -> None:
-        self.scroll_to(y=max(0, self.virtual_size.height - self.size.height), animate=False)
-
-    def _at_end(self) -> bool:
-        return self.scroll_offset.y >= self.virtual_size.height - self.size.height
 
     def _scroll(self, rows: int) -> None:
         self.scroll_to(y=self.scroll_offset.y + rows, animate=False)
         self._set_following(self._at_end() and rows > 0 and self.paused_at is None)
-
-    def _set_following(self, following: bool) -> None:
-        self.following = following
-        self.post_message(self.Changed())
 
     def action_scroll(self, rows: int) -> None:
         self._scroll(rows)
@@ -241,7 +144,7 @@ class LogPane(ScrollView, can_focus=True, inherit_bindings=False):
 
     def action_pause(self) -> None:
         if self.paused_at is None:
-            self.paused_at = self.buffer.end
+            self.paused_at, self._paused_base = self.buffer.end, self.base.end
             self._set_following(False)
         else:
             self.paused_at = None
@@ -283,33 +186,7 @@ class LogPane(ScrollView, can_focus=True, inherit_bindings=False):
         self.refresh()
         self.post_message(self.Changed())
 
-    def on_resize(self) -> None:
-        self._cache.clear()
-        self._measure()
-        if self.following:
-            self._to_end()
-
-    def on_mount(self) -> None:
-        self.app.theme_changed_signal.subscribe(self, lambda _theme: self.refresh())
-        self.sync(force=True)
-
     # -- search ---------------------------------------------------------------------
-
-    def search(self, needle: str) -> int:
-        """Marks what holds ``needle`` (any case); "" ends the search. Returns the matches."""
-        self.needle = needle
-        self.matches, self.match, self._searched_to = [], None, self.buffer.first
-        self._cache.clear()
-        self._search_new()
-        self.refresh()
-        self.post_message(self.Changed())
-        return len(self.matches)
-
-    def _search_new(self) -> None:
-        if self.needle:
-            self.matches = [number for number in self.matches if number >= self.buffer.first]
-            self.matches += self.buffer.find(self.needle, self._searched_to, self.buffer.end)
-        self._searched_to = self.buffer.end
 
     def action_match(self, step: int) -> None:
         shown = [number for number in self.matches if number < self.end]
@@ -328,73 +205,7 @@ class LogPane(ScrollView, can_focus=True, inherit_bindings=False):
         self._set_following(False)
         self.refresh()
 
-    @property
-    def match_place(self) -> tuple[int, int]:
-        """Place of the current match from 1 (0 for none), and the number of matches."""
-        if self.match is None or self.match not in self.matches:
-            return 0, len(self.matches)
-        return self.matches.index(self.match) + 1, len(self.matches)
-
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        if action in ("step", "turn"):
+            return self.buffer.has_steps
         return bool(self.needle) if action == "match" else True
-
-    # -- painting ---------------------------------------------------------------------
-
-    def render_line(self, y: int) -> Strip:
-        width = self.size.width
-        palette = Palette.of(self.app)
-        ground = palette.style("foreground")
-        row = self.scroll_offset.y + y
-        if row >= self.virtual_size.height or self.buffer.first >= self.end:
-            if y == 1 and not len(self.buffer):
-                return Strip(
-                    [Segment(f"  {self.waiting}"[:width], palette.style("muted"))]
-                ).extend_cell_length(width, ground)
-            return Strip.blank(width, ground)
-        number, part = self._locate(row)
-        if number >= self.buffer.end:
-            return Strip.blank(width, ground)
-        parts = self._parts(number, palette)
-        text = parts[part] if part < len(parts) else Text("")
-        segments = list(text.render(self.app.console))
-        strip = Strip(segments)
-        if not self.wrap and self._offset:
-            strip = strip.crop(self._offset, self._offset + self._room())
-        if self.times:
-            stamp = self._stamp(number) if part == 0 else ""
-            time = Segment(stamp.ljust(TIME_WIDTH), palette.style("faint"))
-            strip = Strip.join([Strip([time], TIME_WIDTH), strip])
-        return strip.apply_style(ground).adjust_cell_length(width, ground)
-
-    def _stamp(self, number: int) -> str:
-        return clock_time(self.buffer.line(number).timestamp_ns / 1e9, self.zone)
-
-    def _parts(self, number: int, palette: Palette) -> list[Text]:
-        key = (number, self._room() if self.wrap else 0)
-        found = self._cache.get(key)
-        if found is not None:
-            return found
-        text = styled_line(self.buffer.line(number).text)
-        if self.needle:
-            mark = palette.style("background", "accent" if number == self.match else "muted")
-            plain, needle, at = text.plain.casefold(), self.needle.casefold(), 0
-            while (at := plain.find(needle, at)) >= 0:
-                text.stylize(mark, at, at + len(needle))
-                at += len(needle)
-        parts = [text]
-        if self.wrap and cell_len(text.plain) > self._room():
-            pieces = chop_cells(text.plain, self._room())
-            offsets = list(accumulate(len(piece) for piece in pieces))[:-1]
-            parts = list(text.divide(offsets))
-        self._cache[key] = parts
-        return parts
-
-    def text(self) -> str:
-        """All lines as plain text, with times if they are shown; folded ones are open."""
-        end = self.end if self.buffer is self.base else self.base.end
-        lines = (self.base.line(number) for number in range(self.base.first, end))
-        if not self.times:
-            return "".join(f"{line.plain}\n" for line in lines)
-        return "".join(
-            f"{clock_time(line.timestamp_ns / 1e9, self.zone)} {line.plain}\n" for line in lines
-        )

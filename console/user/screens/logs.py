@@ -17,6 +17,7 @@ from dsq.console.user.many_logs import ManyLogs
 from dsq.console.user.screens.base import ViewScreen
 from dsq.console.widgets.lines import Line, Lines
 from dsq.console.widgets.log_pane import LogPane
+from dsq.console.widgets.safe import one_line
 from dsq.console.widgets.words import plural
 from dsq.core.model import Job
 
@@ -57,7 +58,7 @@ class LogKeys(ViewScreen):
         """Starts reading the log."""
         self.session = self.console_app.log_session(self.job_id)
         self.session.users += 1
-        self.pane.show(self.session.buffer)
+        self.pane.show(self.session.buffer, self.session.folds)
 
     def on_unmount(self) -> None:
         if self.session is not None:
@@ -71,12 +72,12 @@ class LogKeys(ViewScreen):
         if isinstance(self.session, ManyLogs):
             self.session.advance()
         if self.session.buffer is not self.pane.base:
-            self.pane.show(self.session.buffer)
+            self.pane.show(self.session.buffer, self.session.folds)
         self.pane.waiting = self.session.words
         self.pane.sync()
         self.query_one("#log-state", Lines).show([log_state(self.pane, self.session)])
 
-    def on_log_pane_changed(self) -> None:
+    def on_log_view_changed(self) -> None:
         if self.session is not None:
             self.query_one("#log-state", Lines).show([log_state(self.pane, self.session)])
         self.refresh_bindings()
@@ -126,8 +127,11 @@ def log_state(pane: LogPane, session: LogSession | ManyLogs) -> Line:
     spans.append((f"   {plural(pane.base.end, 'line')}", "muted"))
     if pane.base.first:
         spans.append((f", the first {pane.base.first:,} no longer kept", "muted"))
-    if pane.fold_level is not None:
-        spans.append((f"   folded: {plural(pane.fold_level, 'level')} open", "primary"))
+    if pane.folds.level is not None:
+        spans.append((f"   folded: {plural(pane.folds.level, 'level')} open", "primary"))
+    if pane.chosen_head is not None:
+        does = "folds" if pane.chosen_head.is_open else "opens"
+        spans.append((f"   enter {does} {one_line(pane.chosen_head.step.title, 30)}", "accent"))
     if pane.needle:
         place, count = pane.match_place
         spans.append((f"   '{pane.needle[:30]}' {place}/{count}", "accent"))
@@ -149,7 +153,8 @@ class LogScreen(LogKeys):
 
     ABOUT = (
         "The output of a job, or of several. It follows the newest line until you scroll up.\n"
-        "- folds the steps of the script, + opens them."
+        "] and [ go from step to step, enter or a click folds and opens one;\n"
+        "- folds all steps by a level, + opens them."
     )
 
     DEFAULT_CSS = """
@@ -172,9 +177,12 @@ class LogScreen(LogKeys):
             super().open_session()
             return
         sessions = [self.console_app.log_session(job_id) for job_id in self._ids]
-        self.session = ManyLogs(sessions)
+        jobs = [self.state.jobs.get(job_id) for job_id in self._ids]
+        self.session = ManyLogs(
+            sessions, {job.id: job_name(job) for job in jobs if job is not None}
+        )
         self.session.users += 1
-        self.pane.show(self.session.buffer)
+        self.pane.show(self.session.buffer, self.session.folds)
 
     def _title(self) -> Line:
         if len(self._ids) > 1:

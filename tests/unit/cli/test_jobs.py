@@ -232,6 +232,46 @@ class TestOthers:
         grid.output = [b"plain"]
         assert dsq("logs", "41", "--timestamps").out == "2026-11-18T11:06:40.000Z plain\n"
 
+    def test_the_steps_of_an_output(self, dsq: Dsq, grid: GridDouble) -> None:
+        """Each with its name, how it ended, how long it took, how much it wrote."""
+        grid.output = [
+            b"--> steps[0]", b"Running: outer", b"one", b"--> steps[0].steps[0]", b"two",
+            b"<-- steps[0].steps[0] failed with 3 (4 s)", b"<-- steps[0] ok (5 s)", b"--> x",
+        ]  # fmt: skip
+        rows = [line.split() for line in dsq("logs", "41", "--steps").out.splitlines()]
+        assert rows == [
+            ["STEP", "NAME", "RESULT", "LINES"],
+            ["steps[0]", "outer", "ok", "(5", "s)", "3"],
+            ["steps[0].steps[0]", "failed", "with", "3", "(4", "s)", "1"],
+            ["x", "…", "0"],
+        ]
+        steps = dsq("logs", "41", "--steps", "--json").json
+        assert steps[1] == {
+            "path": "steps[0].steps[0]", "name": "", "depth": 1, "ended": True, "exit_code": 3,
+            "seconds": 4, "lines": 1,
+        }  # fmt: skip
+        assert (steps[2]["ended"], steps[2]["exit_code"], steps[2]["seconds"]) == (
+            False,
+            None,
+            None,
+        )
+        grid.output = [b"nothing"]
+        assert "tells of no steps" in dsq("logs", "41", "--steps").err
+
+    def test_the_output_of_one_step(self, dsq: Dsq, grid: GridDouble) -> None:
+        """By path or name, its markers left out; a mistyped one is answered with the close one."""
+        grid.output = [
+            b"before", b"--> steps[0]", b"Running: train", b"one", b"<-- steps[0] ok (5 s)",
+            b"between", b"--> steps[1]", b"Running: test", b"two", b"<-- steps[1] ok (5 s)",
+        ]  # fmt: skip
+        assert dsq("logs", "41", "--step", "train").out == "one\n"
+        assert dsq("logs", "41", "--step", "steps[1]").out == "two\n"
+        result = dsq("logs", "41", "--step", "tran")
+        assert (result.code, result.out) == (66, "")
+        assert "Did you mean 'train'?" in result.err
+        assert dsq("logs", "41", "--step", "train", "--steps").code == 64
+        assert dsq("logs", "41", "--json").code == 64
+
     def test_why_tells_place_and_reasons(self, dsq: Dsq, grid: GridDouble) -> None:
         """For people on stdout; as JSON with the same facts."""
         grid.add(job(41))
