@@ -8,54 +8,59 @@ it over with ``--snapshot-update``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
-from textual.pilot import Pilot
 
+from tests.screens.colours import check_colours
+from tests.screens.snapshots.conftest import Pictures
 from tests.screens.states import STATES
-from tests.support.console import Robot
+from tests.support.console import using
 
-SIZES = ((80, 24), (120, 40), (200, 60))
-CASES = [
-    *((name, size, "dsq-dark") for name in STATES for size in SIZES),
-    *(
-        (name, size, theme)
-        for name, state in STATES.items()
-        for size in SIZES[:2]
-        for theme in ("dsq-light", "dsq-contrast")
-        if state.main
-    ),
-]
+SMALL, MIDDLE, LARGE = (80, 24), (120, 40), (200, 60)
+THEMES = ("dsq-dark", "dsq-light", "dsq-contrast")
 
 
-def words(value: object) -> str:
-    return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
-def case(name: str, size: tuple[int, int], theme: str) -> Any:
-    marks = [pytest.mark.slow] if size == SIZES[1] else []
-    return pytest.param(name, size, theme, marks=marks)
-
-
-@pytest.mark.parametrize(("name", "size", "theme"), [case(*each) for each in CASES], ids=words)
-def test_picture(
-    snap_compare: Callable[..., bool], name: str, size: tuple[int, int], theme: str
-) -> None:
-    """The state looks as it did."""
+async def look(pictures: Pictures, name: str, size: tuple[int, int], *themes: str) -> None:
+    """Goes to a state, and takes its picture in each theme."""
     state = STATES[name]
     app = state.app()
-    app.theme = theme
+    app.theme = themes[0]
+    async with using(app, size) as robot:
+        await state.reach(robot)
+        for theme in themes:
+            app.theme = theme
+            await robot.settle()
+            pictures.take(app, f"{size[0]}x{size[1]}-{theme}")
+        assert pictures.differing == [], "look at snapshot_report.html"
+        if size == SMALL:
+            app.theme = themes[0]
+            await robot.settle()
+            await check_colours(robot, name)
 
-    async def run(pilot: Pilot[object]) -> None:
-        await state.reach(Robot(pilot))
-        await pilot.pause()
 
-    assert snap_compare(app, terminal_size=size, run_before=run)
+def themes_of(name: str) -> tuple[str, ...]:
+    return THEMES if STATES[name].main else THEMES[:1]
+
+
+@pytest.mark.parametrize("name", STATES)
+async def test_small(pictures: Pictures, name: str) -> None:
+    """The state looks as it did on the smallest terminal, and says nothing by colour alone."""
+    await look(pictures, name, SMALL, *themes_of(name))
+
+
+@pytest.mark.parametrize("name", STATES)
+async def test_large(pictures: Pictures, name: str) -> None:
+    """The same on a large one."""
+    await look(pictures, name, LARGE, THEMES[0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STATES)
+async def test_middle(pictures: Pictures, name: str) -> None:
+    """The same on a usual one."""
+    await look(pictures, name, MIDDLE, *themes_of(name))
 
 
 def test_there_are_enough_pictures() -> None:
     """Every state is there in three sizes, the main ones in all three kinds of themes."""
-    assert len(CASES) >= 200
-    assert len({name for name, _, theme in CASES if theme == "dsq-light"}) >= 15
+    assert sum(2 * len(themes_of(name)) + 1 for name in STATES) >= 200
+    assert sum(state.main for state in STATES.values()) >= 15

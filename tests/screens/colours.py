@@ -1,0 +1,72 @@
+"""Looks at a screen for information that colour alone carries."""
+
+from __future__ import annotations
+
+import re
+
+from textual.color import Color
+from textual.filter import Monochrome
+
+from tests.support.console import Robot
+
+SIGNS = frozenset("●○◷◑▶✓×∅¢!▲▸›→■▼↕‖━·⏎●−+")
+"""What tells states apart without a colour."""
+
+FRAMES = frozenset("─│┌┐└┘▌▐▎▊▄▀▁▔╭╮╰╯▍█▏▕┏┓┗┛━┃")
+
+
+async def check_colours(robot: Robot, name: str) -> None:
+    """Every text in a colour that means something has a sign or a word; greys show it all.
+
+    The robot's app has no colours afterwards.
+
+    Args:
+        robot: Shows the state.
+        name: The state; the output of jobs has the colours that they wrote.
+    """
+    pieces = meaning(robot)
+    assert pieces or name not in ("jobs", "provider", "submit"), "there are no colours"
+    if not name.startswith("log"):
+        assert [text for text in pieces if not speaks(text)] == []
+    robot.app._filters.append(Monochrome())
+    for widget in robot.app.screen.walk_children(with_self=True):
+        widget._styles_cache.clear()
+        widget.refresh()
+    await robot.settle()
+    assert not coloured(robot)
+
+
+def coloured(robot: Robot) -> list[str]:
+    """The pieces of the screen that have a colour which is no grey."""
+    found = []
+    for strip in robot.app.screen._compositor.render_strips():
+        for segment in strip:
+            style = segment.style
+            for colour in (style.color, style.bgcolor) if style else ():
+                if colour is not None and colour.triplet is not None:
+                    red, green, blue = colour.triplet
+                    if max(red, green, blue) - min(red, green, blue) > 2:
+                        found.append(f"{segment.text!r} {colour.name}")
+    return found
+
+
+def meaning(robot: Robot) -> list[str]:
+    """The texts in the colours of success, warning or error."""
+    variables = robot.app.theme_variables
+    meant = {Color.parse(variables[key]).hex.lower() for key in ("success", "warning", "error")}
+    return [
+        segment.text
+        for strip in robot.app.screen._compositor.render_strips()
+        for segment in strip
+        if segment.style is not None
+        and segment.style.color is not None
+        and segment.style.color.triplet is not None
+        and segment.style.color.triplet.hex.lower() in meant
+        and segment.text.strip()
+    ]
+
+
+def speaks(text: str) -> bool:
+    """Whether a text has a sign or a word of its own, or is a frame."""
+    framed = set(text.strip()) <= FRAMES
+    return bool(set(text) & SIGNS or re.search(r"\w{2}|\d", text) or framed)
