@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from textual.binding import Binding
 from textual.keys import format_key
 
+from dsq.console.dialogs.ask_secrets import AskSecrets
 from dsq.console.dialogs.base import Dialog
 from dsq.console.dialogs.columns import ChooseColumns
 from dsq.console.dialogs.confirm import Confirm
@@ -38,7 +39,10 @@ SECTIONS: tuple[tuple[str, tuple[type, ...]], ...] = (
     ("Everywhere", (Frame, DsqApp)),
     ("Tables", (LiveTable,)),
     ("Logs", (LogPane, LogKeys)),
-    ("Dialogs", (Dialog, Confirm, ConfirmSubmit, PathInput, ShowText, ChooseColumns, Help)),
+    (
+        "Dialogs",
+        (Dialog, Confirm, ConfirmSubmit, AskSecrets, PathInput, ShowText, ChooseColumns, Help),
+    ),
     ("dsq-console: views", (ConsoleApp,)),
     ("dsq-console: jobs", (JobsScreen,)),
     ("dsq-console: one job", (JobScreen,)),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,12 @@ if TYPE_CHECKING:
 
 MODULE_HOSTS = ("github.com", "gitlab.com", "codeberg.org", "bitbucket.org")
 """Hosts that modules are fetched from when no others are named."""
+
+MOST_MODULES = 200
+"""Modules that are offered."""
+
+_ABOUT = re.compile(r"^description: *[\"']?(.+?)[\"']?$", re.MULTILINE)
+_COMMIT = re.compile(r"[0-9a-f]{40}", re.ASCII)
 
 MODULE_SECONDS = 30.0
 MODULE_BYTES = 64 << 20
@@ -59,3 +67,39 @@ async def completed(
     except WorkflowError as error:
         error.add_note(source_name(file))
         raise
+
+
+def known_modules(folder: Path) -> list[tuple[str, str]]:
+    """Sources of modules that are at hand, each with what it does: files, and fetched ones.
+
+    Args:
+        folder: The folder of the workflow's file.
+    """
+    from dsq.core.config import cache_dir
+
+    found = [*_local_modules(folder), *_cached_modules(cache_dir() / "modules")]
+    return found[:MOST_MODULES]
+
+
+def _local_modules(folder: Path) -> Iterator[tuple[str, str]]:
+    for pattern in ("*/module.yaml", "*/*/module.yaml"):
+        for path in islice(sorted(folder.glob(pattern)), MOST_MODULES):
+            yield f"./{path.parent.relative_to(folder).as_posix()}", _about(path)
+
+
+def _cached_modules(cache: Path) -> Iterator[tuple[str, str]]:
+    for path in islice(sorted(cache.rglob("module.yaml")), MOST_MODULES):
+        parts = path.parent.relative_to(cache).parts
+        if len(parts) >= 4 and _COMMIT.fullmatch(parts[3]):
+            host, owner, repository, commit, *inner = parts
+            place = "/".join((host.replace("_", ":"), owner, repository, *inner))
+            yield f"{place}@{commit}", _about(path)
+
+
+def _about(path: Path) -> str:
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            match = _ABOUT.search(file.read(4096))
+    except OSError:
+        return ""
+    return match[1] if match is not None else ""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -15,29 +15,60 @@ from dsq.console.user.state import ConsoleState
 from dsq.console.widgets.lines import Line, Lines, labelled
 from dsq.console.widgets.safe import one_line
 from dsq.console.widgets.words import credits_text, exact_credits, plural
-from dsq.core.model import Affinity, JobDefinition, Label, WhyNot
+from dsq.core.model import JobDefinition, WhyNot
 from dsq.core.units import UINT64_MAX, format_minutes
+
+if TYPE_CHECKING:
+    from dsq.console.submitting import Order
+    from dsq.console.sweeps import Sweep
+
+PROVIDERS = 3
+"""Providers that are named."""
 
 
 @dataclass(frozen=True)
 class SubmitPlan:
-    """Everything that a submit sends.
+    """Everything that a submit sends, and what is said about it.
 
     Attributes:
+        order: What is sent.
+        definition: What the contract takes.
+        estimates: What the providers say.
+        source: What the workflow is called.
         text: The workflow as it was written.
         offline: There is no link: it will be queued.
+        minutes: The time that was asked for; None when it was credits.
+        sweep: The jobs of a sweep, those that are there already too.
+        secrets: Where the value of each secret comes from, in words.
+        modules: What the workflow uses.
     """
 
-    name: str
-    wire: Any
+    order: Order
     definition: JobDefinition
-    wei: int
-    uses: tuple[Label, ...]
-    affinity: tuple[Affinity, ...]
     estimates: tuple[WhyNot, ...]
     source: str
     text: str = ""
     offline: bool = False
+    minutes: int | None = None
+    sweep: Sweep | None = None
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    modules: tuple[str, ...] = ()
+
+    @property
+    def jobs(self) -> int:
+        """How many are submitted now."""
+        return len(self.sweep.missing) if self.sweep is not None else 1
+
+    @property
+    def at_once(self) -> int:
+        """How many of them are open together."""
+        limit = self.sweep.limit if self.sweep is not None else 0
+        return min(self.jobs, limit or self.jobs)
+
+    @property
+    def wei(self) -> int:
+        """What is locked together at most."""
+        return self.order.wei * self.at_once
 
 
 QUEUE_LINES: list[Line] = [
@@ -48,29 +79,56 @@ QUEUE_LINES: list[Line] = [
 
 
 def plan_lines(plan: SubmitPlan, state: ConsoleState) -> list[Line]:
-    """What will happen, in the order of interest: money, place, time, end."""
-    wanted = plan.definition
+    """What will happen, in the order of interest: what, money, place, time, end."""
+    wanted, order = plan.definition, plan.order
     resources = (
         f"{plural(wanted.ntasks, 'task')} × {plural(wanted.cpus_per_task, 'CPU')}, "
         f"{wanted.mem:,} MB, {plural(wanted.gpus, 'GPU')}"
     )
-    lines: list[Line] = [
-        labelled("job", (one_line(plan.name, 40), "bold foreground")),
-        labelled("workflow", (one_line(plan.source, 50), "foreground")),
-        labelled("asks for", (resources, "foreground")),
-    ]
-    demands = " ".join(str(each) for each in (*plan.uses, *plan.affinity))
-    if demands:
-        lines.append(labelled("only on", (one_line(demands, 60), "foreground")))
-    place = QUEUE_LINES if plan.offline else _place_lines(plan.estimates)
+    lines = _what_lines(plan)
+    lines.append(labelled("workflow", (one_line(plan.source, 50), "foreground")))
+    lines.append(labelled("asks for", (resources, "foreground")))
+    for label, words in (
+        ("only on", " ".join(str(each) for each in (*order.uses, *order.affinity))),
+        ("secrets", ", ".join(f"{name} {place}" for name, place in plan.secrets.items())),
+        ("modules", ", ".join(plan.modules)),
+    ):
+        if words:
+            lines.append(labelled(label, (one_line(words, 60), "foreground")))
+    place = QUEUE_LINES if plan.offline else _place_lines(plan)
     lines += [[], *_money_lines(plan, state), [], *place]
+    if not plan.offline:
+        lines.append(labelled("then", (_next_words(plan), "muted")))
+    return lines
+
+
+def _what_lines(plan: SubmitPlan) -> list[Line]:
+    sweep = plan.sweep
+    if sweep is None:
+        return [labelled("job", (one_line(plan.order.title, 40), "bold foreground"))]
+    jobs = f"{plural(plan.jobs, 'job')} of {one_line(plan.order.title, 30) or 'a sweep'}"
+    lines: list[Line] = [
+        labelled("jobs", (jobs, "bold foreground"), (f", the group {sweep.group}", "muted"))
+    ]
+    if sweep.jobs:
+        there = f"{len(sweep.jobs)} of {len(sweep.submissions)} are there already"
+        lines.append(labelled("", (f"{there}; these are the others", "foreground")))
+    at_once = f"{sweep.limit} at most" if sweep.limit else "all"
+    lines.append(labelled("open at once", (at_once, "foreground")))
     return lines
 
 
 def _money_lines(plan: SubmitPlan, state: ConsoleState) -> list[Line]:
-    lines: list[Line] = [
-        labelled("locks", (f"{exact_credits(plan.wei)} credits", "bold accent")),
-    ]
+    locks = f"{exact_credits(plan.wei)} credits"
+    if plan.at_once > 1:
+        locks += f": {plan.at_once:,} jobs × {exact_credits(plan.order.wei)}"
+    lines: list[Line] = [labelled("locks", (locks, "bold accent"))]
+    if plan.jobs > plan.at_once:
+        total = f"at a time; {exact_credits(plan.order.wei * plan.jobs)} in all"
+        lines.append(labelled("", (total, "foreground")))
+    if plan.minutes is not None:
+        words = f"enough for {format_minutes(plan.minutes)} wherever it runs"
+        lines.append(labelled("", (words, "foreground")))
     if state.balance is not None:
         before, after = state.balance.balance_wei, state.balance.balance_wei - plan.wei
         lines.append(
@@ -79,39 +137,54 @@ def _money_lines(plan: SubmitPlan, state: ConsoleState) -> list[Line]:
             )
         )
         if state.balance.allowance_wei < plan.wei:
-            words = f"the grid may take exactly {exact_credits(plan.wei)}, for this job only"
+            whom = "this job" if plan.sweep is None else "these jobs"
+            words = f"the grid may take exactly {exact_credits(plan.wei)}, for {whom} only"
             lines.append(labelled("allowance", (words, "foreground")))
-    words = "what the job does not use comes back when it ends"
+    whose = "the job does" if plan.sweep is None else "a job does"
+    words = f"what {whose} not use comes back when it ends"
     lines.append(labelled("", (words, "muted")))
     return lines
 
 
-def _place_lines(estimates: Sequence[WhyNot]) -> list[Line]:
-    able = [row for row in estimates if not row.reason]
+def _place_lines(plan: SubmitPlan) -> list[Line]:
+    able = [row for row in plan.estimates if not row.reason]
     if not able:
         return [
             labelled("runs on", ("no provider can take it as it is", "bold warning")),
             labelled("", ("it would wait, with its credits locked, until one can", "warning")),
         ]
     lines: list[Line] = []
-    for number, row in enumerate(able[:4]):
-        time = (
-            "without limit" if row.minutes == UINT64_MAX else f"up to {format_minutes(row.minutes)}"
-        )
-        rate = f"{credits_text(row.wei_per_minute)} a minute"
+    for number, row in enumerate(able[:PROVIDERS]):
         lines.append(
             labelled(
                 "runs on" if not number else "",
                 (f"{one_line(row.name, 18):<12} ", "foreground"),
-                (f"{time}, {rate}", "muted"),
+                (_time_there(row, plan.minutes), "muted"),
             )
         )
-    if len(able) > 4:
-        lines.append(labelled("", (f"and {len(able) - 4} more", "muted")))
+    if len(able) > PROVIDERS:
+        lines.append(labelled("", (f"and {len(able) - PROVIDERS} more", "muted")))
     lines.append(
         labelled("at the limit", ("it is stopped: OUT OF CREDITS; t tops it up in time", "muted"))
     )
     return lines
+
+
+def _time_there(row: WhyNot, minutes: int | None) -> str:
+    """How long the credits last at a provider, and what a minute, or the time, costs there."""
+    time = "without limit" if row.minutes == UINT64_MAX else f"up to {format_minutes(row.minutes)}"
+    if minutes is None:
+        return f"{time}, {credits_text(row.wei_per_minute)} a minute"
+    cost = credits_text(row.wei_per_minute * minutes)
+    return f"{time}, {format_minutes(minutes)} cost {cost}"
+
+
+def _next_words(plan: SubmitPlan) -> str:
+    if plan.sweep is None:
+        return "it is signed and sent; the job's own view opens"
+    if plan.jobs > plan.at_once:
+        return "the next is sent when one ends, while this console is open"
+    return "they are signed and sent; the jobs view shows the group folded"
 
 
 class ConfirmSubmit(Dialog[bool]):
@@ -136,6 +209,8 @@ class ConfirmSubmit(Dialog[bool]):
         self._state = state
 
     def title_text(self) -> str:
+        if self._plan.sweep is not None:
+            return f"Submit {plural(self._plan.jobs, 'job')}?"
         return "Queue this job?" if self._plan.offline else self.TITLE_TEXT
 
     def compose_box(self) -> ComposeResult:

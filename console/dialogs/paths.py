@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.content import Content
 from textual.suggester import Suggester
-from textual.widgets import DirectoryTree, Input
+from textual.widgets import DirectoryTree, Input, OptionList
+from textual.widgets.option_list import Option
 
 from dsq.console.dialogs.base import Dialog
 from dsq.console.widgets.lines import Lines
+from dsq.console.widgets.safe import one_line
 
 WORKFLOW_ENDINGS = (".yaml", ".yml", ".json")
 
@@ -77,18 +80,26 @@ class WorkflowTree(DirectoryTree):
 
 
 class OpenFile(Dialog[Path]):
-    """Asks for a workflow file: type its path, or choose it in the tree."""
+    """Asks for a workflow file: type its path, or choose a recent one or one in the tree.
+
+    Args:
+        folder: Where the tree begins.
+        recent: Files that were opened last, the newest first.
+    """
 
     DEFAULT_CSS = """
     OpenFile > .box { height: 90%; }
     OpenFile WorkflowTree { height: 1fr; background: $surface; margin-top: 1; }
+    OpenFile OptionList { height: auto; max-height: 7; background: $surface; border: none;
+                          padding: 0; margin-top: 1; text-wrap: nowrap; text-overflow: ellipsis; }
     """
 
     TITLE_TEXT = "Open a workflow"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, recent: Sequence[Path] = ()) -> None:
         super().__init__()
         self._folder = folder
+        self._recent = recent
 
     def compose_box(self) -> ComposeResult:
         yield PathInput(
@@ -99,6 +110,8 @@ class OpenFile(Dialog[Path]):
             select_on_focus=False,
         )
         yield Lines(id="sentence", classes="sentence")
+        if self._recent:
+            yield OptionList(*map(_recent_option, self._recent), compact=True, id="recent")
         yield WorkflowTree(self._folder)
 
     def on_mount(self) -> None:
@@ -106,6 +119,9 @@ class OpenFile(Dialog[Path]):
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         self._open(Path(event.value).expanduser())
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        self._open(self._recent[event.option_index])
 
     def on_directory_tree_file_selected(self, event: DirectoryTree.FileSelected) -> None:
         self._open(event.path)
@@ -116,6 +132,15 @@ class OpenFile(Dialog[Path]):
             return
         word = "is a folder" if path.is_dir() else "does not exist"
         self.query_one("#sentence", Lines).show([[(f"{path.name or path} {word}.", "error")]])
+
+
+def _recent_option(path: Path) -> Option:
+    """A file's name, and its folder with the home folder as ``~``."""
+    folder = path.parent
+    with contextlib.suppress(ValueError, RuntimeError):
+        folder = Path("~") / folder.relative_to(Path.home())
+    name, where = one_line(path.name, 40), one_line(folder, 200)
+    return Option(Content.assemble((f"{name}  ", "bold"), (where, "$muted")))
 
 
 class SaveFile(Dialog[Path]):

@@ -8,18 +8,25 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from rich.cells import cell_len
 from rich.style import Style
 from rich.text import Text
+from textual import events, on
 from textual._text_area_theme import TextAreaTheme
+from textual.geometry import Offset
 from textual.widgets import TextArea
 
+from dsq.console.widgets.completer import Completer, Completion, CompletionList, Offer
 from dsq.console.widgets.palette import Palette
 from dsq.console.widgets.safe import REPLACEMENT
 
 Highlight = tuple[int, int, str]
+
+Look = Callable[[Sequence[str], int, int], Offer | None]
+"""What can stand at a line and column (from 0) of a text."""
 
 _KEY = re.compile(r"^(\s*(?:- +)*)([A-Za-z_][\w.-]*|\"[^\"]*\"|'[^']*')(\s*:)(?=\s|$)")
 _COMMENT = re.compile(r"(?:^|\s)(#.*)$")
@@ -102,6 +109,9 @@ class WorkflowEditor(TextArea):
 
     def __init__(self, text: str = "", *, id: str | None = None) -> None:  # noqa: A002
         self._marks: tuple[Mark, ...] = ()
+        self._completer: Completer | None = None
+        self._by_hand = False
+        self._completing = (0, 0)
         super().__init__(
             text, show_line_numbers=True, tab_behavior="indent", soft_wrap=False, id=id
         )
@@ -131,6 +141,78 @@ class WorkflowEditor(TextArea):
             )
         )
         self.theme = "dsq"
+
+    # -- completion --
+
+    def complete_with(self, popup: CompletionList, look: Look) -> None:
+        """Offers completions in a list while one types."""
+
+        def here() -> Offer | None:
+            row, column = self.cursor_location
+            return look(self.document.lines, row, column) if self.selection.is_empty else None
+
+        def place(column: int) -> Offset:
+            row, at = self.cursor_location
+            self._completing = (row, column)
+            text = self.document.get_line(row)
+            return self.cursor_screen_offset - Offset(cell_len(text[column:at]), 0)
+
+        self._completer = Completer(popup, here, self._put, place)
+
+    def _put(self, offer: Offer, completion: Completion) -> None:
+        row, _ = self.cursor_location
+        self._by_hand = completion.goes_on
+        self.replace(completion.insert, (row, offer.start), (row, offer.end))
+        lines = completion.insert.split("\n")
+        before = offer.start if len(lines) == 1 else 0
+        self.move_cursor((row + len(lines) - 1, before + len(lines[-1])))
+
+    def action_complete(self) -> None:
+        """Shows what can stand here."""
+        if self._completer is None or not self._completer.show(explicit=True):
+            self.app.bell()
+
+    def close_completion(self) -> bool:
+        """Takes the list of completions away; False if there is none."""
+        if self._completer is None or not self._completer.is_open:
+            return False
+        self._completer.close()
+        return True
+
+    async def _on_key(self, event: events.Key) -> None:
+        if self._completer is not None and self._completer.key(event.key):
+            event.stop()
+            event.prevent_default()
+            return
+        again = event.key == "backspace" and self._completer is not None and self._completer.is_open
+        self._by_hand = event.is_printable or again
+
+    @on(TextArea.Changed)
+    def _typed(self) -> None:
+        completer, by_hand, self._by_hand = self._completer, self._by_hand, False
+        if completer is None:
+            return
+        if by_hand and self._wants_completion():
+            completer.show(explicit=False)
+        else:
+            completer.close()
+
+    @on(TextArea.SelectionChanged)
+    def _moved(self) -> None:
+        completer = self._completer
+        if completer is not None and completer.is_open:
+            row, column = self.cursor_location
+            if row != self._completing[0] or column < self._completing[1]:
+                completer.close()
+
+    def _wants_completion(self) -> bool:
+        """After a letter of a word, or where a value begins."""
+        row, column = self.cursor_location
+        before = self.document.get_line(row)[:column]
+        return bool(re.search(r"[\w./-]$|: $", before)) and not before.endswith(" -")
+
+    def on_blur(self) -> None:
+        self.close_completion()
 
     def show_problems(self, marks: Sequence[Mark]) -> None:
         """Underlines what is wrong."""

@@ -129,7 +129,7 @@ def writes(text: str, *keys: str, credits: str = "", demands: str = "") -> Act: 
                 screen.query_one(name).value = value
         screen._check()
         await robot.until(lambda: not screen._checked.empty)
-        if not (screen._checked.problems or screen._field_problems()):
+        if not (screen._checked.problems or screen.field_problems()):
             await robot.until(lambda: bool(screen._estimates.rows or screen._estimate_words))
         await robot.press(*keys)
 
@@ -298,7 +298,7 @@ SUBMIT: dict[str, State] = {
     "submit-empty": State(
         a_console, ("2",), sees=("new workflow", "type, ctrl+o opens", "a valid workflow is needed")
     ),
-    "submit": State(a_console, ("2",), writes(WORKFLOW), ("● valid", "✓ ", "× needs"), main=True),
+    "submit": State(a_console, ("2",), writes(WORKFLOW), ("● valid", "✓ ", "× 4 GPUs"), main=True),
     "submit-problem": State(
         a_console, ("2",), writes(BAD_KEY), ("× 1 problem", "line 11:", "'command'"), main=True
     ),

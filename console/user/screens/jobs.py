@@ -22,6 +22,7 @@ from dsq.console.widgets.lines import Lines
 from dsq.console.widgets.table import Column, LiveTable
 from dsq.console.widgets.words import plural
 from dsq.core.errors import UsageError
+from dsq.core.groups import membership
 from dsq.core.model import Job, JobStatus
 from dsq.core.readmodel import Filter, Order, parse_filter
 from dsq.core.readmodel.model import ORDERS
@@ -31,6 +32,9 @@ LOGS_AT_ONCE = 12
 
 UPWARD = frozenset({"id", "name", "status", "provider"})
 """What is sorted upward first; of numbers and times one wants the largest."""
+
+GROUP_ROWS = 2000
+"""Rows in which a new group is looked for; it has the newest jobs."""
 
 WHY_EVERY = 5.0
 SORT_EVERY = 1.0
@@ -298,6 +302,20 @@ class JobsScreen(JobActions):
         fold = not self.state.jobs.folded
         self._show(fold=fold)
         self.console_app.prefer_jobs(fold=fold)
+
+    async def show_group(self, group: str) -> None:
+        """Folds all jobs, and puts the cursor on the row of a group."""
+        entry = self.query_one("#filter", Input)
+        with entry.prevent(Input.Changed):
+            entry.value = ""
+        self._close_filter()
+        store = self.state.jobs
+        await self._search(parse_filter(""), None, True)
+        for index in range(min(len(store), GROUP_ROWS)):
+            member = membership(store.row(index).name)
+            if member is not None and member.group == group:
+                self.table.select(store.id_at(index))
+                return
 
     def action_columns(self) -> None:
         app = self.console_app

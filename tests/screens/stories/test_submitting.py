@@ -24,6 +24,17 @@ from tests.support.fake_grid import GAIA, FakeGrid, job, some_jobs
 SMALL = "resources:\n  tasks: 1\n  cpusPerTask: 1\n  memPerCpu: 500\n  gpus: 0\nsteps:\n"
 SMALL += "  - name: hello\n    run:\n      command: echo hello\n"
 
+SECRETS = "secrets:\n  - name: TOKEN\n  - name: KEY\n    description: of the bucket\n"
+
+MODULE = """\
+name: hello
+description: Says hello
+minimumResources: {tasks: 1, cpusPerTask: 1, memPerCpu: 1, gpus: 0}
+steps:
+  - run:
+      command: echo of a module
+"""
+
 SWEEP = 'sweep:\n  parameters:\n    - name: RATE\n      values: ["1", "2"]\n'
 
 
@@ -158,7 +169,7 @@ async def test_compares_what_credits_buy_before_deciding() -> None:
     """More credits, more time; a workflow with GPUs rules out who has none."""
     async with jobs_shown(size=(120, 40)) as robot:
         await robot.write(WORKFLOW)
-        await robot.sees("gaia", "✓ 41 min", "× needs 4 GPUs")
+        await robot.sees("gaia", "✓ 41 min", "× 4 GPUs, has none")
         await robot.fill("credits", "200")
         await robot.sees("✓ 1 h 23 min")
         await robot.misses("✓ 41 min")
@@ -342,15 +353,260 @@ async def test_writes_a_label_that_is_none() -> None:
         await robot.misses("'fast' is no label.")
 
 
-async def test_learns_that_a_sweep_needs_the_command() -> None:
-    """A sweep is not submitted from here; the line and the command are named."""
+async def test_submits_a_sweep() -> None:
+    """The last page counts jobs and credits; then the table shows the group as one row."""
     on = grid()
     async with jobs_shown(on, (120, 40)) as robot:
         await robot.write(SMALL + SWEEP)
-        await robot.sees("× 1 problem", "dsq submit")
+        await robot.fill("name", "lr")
+        await robot.sees("● valid, 2 jobs", "1,284.40 → 1,084.40  2 jobs")
         await robot.press("ctrl+s")
-        await robot.sees("The workflow is not valid yet.")
+        await robot.sees("Submit 2 jobs?", "200 credits: 2 jobs × 100", "open at once all")
         assert not submits(on)
+        await robot.press("enter")
+        await robot.sees("lr ×2", "◷2", "2 jobs of the group")
+        selected = robot.app.screen.table.selected  # type: ignore[attr-defined]
+        assert selected.id in (42, 43)
+    names = [name for _, _, name, _, _ in submits(on)]
+    assert [name[:3] for name in names] == ["lr#", "lr#"]
+    assert [workflow["env"][0] for workflow, *_ in submits(on)] == [
+        {"key": "RATE", "value": "1"},
+        {"key": "RATE", "value": "2"},
+    ]
+
+
+async def test_goes_on_with_a_sweep_that_ended_half_way() -> None:
+    """The same text submits what is missing, under the same group, and nothing twice."""
+    on = grid()
+    on.most = 1
+    async with jobs_shown(on, (120, 40)) as robot:
+        await robot.write(SMALL + SWEEP)
+        await robot.sees("● valid, 2 jobs")
+        await robot.press("ctrl+s", "enter")
+        await robot.sees("1 of 2 jobs of the group")
+        on.most = None
+        await robot.press("2")
+        await robot.sees("● valid, 2 jobs")
+        await robot.press("ctrl+s")
+        await robot.sees("Submit 1 job?", "1 of 2 are there already; these are the others")
+        await robot.press("enter")
+        await robot.sees("2 jobs of the group")
+    first, second = (name for _, _, name, _, _ in submits(on))
+    assert (first[-4:], second[-4:], first[:-3]) == (".1/2", ".2/2", second[:-3])
+
+
+async def test_a_sweep_with_a_limit_submits_the_next_when_one_ends() -> None:
+    """As many credits as may be open are locked at a time; the last page says so."""
+    on = grid()
+    async with jobs_shown(on, (120, 40)) as robot:
+        await robot.write(SMALL + SWEEP + "  limit: 1\n")
+        await robot.sees("● valid, 2 jobs", "1,284.40 → 1,184.40")
+        await robot.press("ctrl+s")
+        await robot.sees("1 at most", "at a time; 200 in all", "while this console is open")
+        await robot.press("enter")
+        await robot.until(lambda: len(submits(on)) == 1)
+        on.change(42, status=JobStatus.FINISHED)
+        await robot.until(lambda: len(submits(on)) == 2)
+
+
+async def test_is_asked_for_the_secrets_of_a_workflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hidden lines; what the environment has needs no typing; no value is ever on the screen."""
+    monkeypatch.setenv("DSQ_SECRET_TOKEN", "of-the-environment")
+    on = grid()
+    async with jobs_shown(on, (120, 40)) as robot:
+        await robot.write(SMALL + SECRETS)
+        await robot.sees("● valid")
+        await robot.press("ctrl+s")
+        await robot.sees("Secrets of this workflow", "taken from DSQ_SECRET_TOKEN", "of the bucket")
+        await robot.press("enter")
+        await robot.sees("The value of the secret KEY is empty.")
+        await robot.type("hunter2")
+        await robot.press("enter")
+        await robot.sees("TOKEN from DSQ_SECRET_TOKEN, KEY typed")
+        assert "hunter2" not in robot.text
+        await robot.press("enter")
+        await robot.until(lambda: bool(submits(on)))
+    assert on.given == [{"TOKEN": "of-the-environment", "KEY": "hunter2"}]
+    assert "hunter2" not in str(submits(on))
+
+
+async def test_takes_a_secret_from_a_file(tmp_path: Path) -> None:
+    """ctrl+f turns the hidden line into a path, which tab completes."""
+    (tmp_path / "key.txt").write_text("of-a-file\n")
+    on = grid()
+    async with jobs_shown(on, (120, 40)) as robot:
+        await robot.write(SMALL + SECRETS.replace("  - name: TOKEN\n", ""))
+        await robot.sees("● valid")
+        await robot.press("ctrl+s")
+        await robot.sees("Secrets of this workflow")
+        await robot.press("ctrl+f")
+        await robot.type(f"{tmp_path}/k")
+        await robot.press("tab", "enter")
+        await robot.sees("KEY from ", "key.txt")
+        await robot.press("enter")
+        await robot.until(lambda: on.given == [{"KEY": "of-a-file"}])
+
+
+async def test_thinks_better_of_giving_a_secret() -> None:
+    """escape leads back to the text; nothing is sent, and the value is gone."""
+    on = grid()
+    async with jobs_shown(on, (120, 40)) as robot:
+        await robot.write(SMALL + SECRETS.replace("  - name: TOKEN\n", ""))
+        await robot.sees("● valid")
+        await robot.press("ctrl+s")
+        await robot.type("hunter2")
+        await robot.press("escape")
+        await robot.sees("echo hello")
+        await robot.press("ctrl+s")
+        await robot.sees("the value; ctrl+f: of a file")
+        assert not submits(on)
+
+
+async def test_submits_a_workflow_with_a_module(tmp_path: Path) -> None:
+    """The module beside the file goes along; the last page names it."""
+    (tmp_path / "hello").mkdir()
+    (tmp_path / "hello" / "module.yaml").write_text(MODULE)
+    (tmp_path / "main.yaml").write_text(SMALL + "  - use:\n      source: ./hello\n")
+    on = grid()
+    async with jobs_shown(on, (120, 40)) as robot:
+        await robot.press("2", "ctrl+o")
+        await robot.fill("path", str(tmp_path / "main.yaml"))
+        await robot.press("enter")
+        await to_last_page(robot)
+        await robot.sees("modules      ./hello")
+        await robot.press("enter")
+        await robot.until(lambda: bool(submits(on)))
+    use = submits(on)[0][0]["steps"][1]["use"]
+    assert use["module"]["steps"][0]["run"]["command"] == "echo of a module"
+
+
+async def test_thinks_in_hours() -> None:
+    """A time becomes the credits that last so long at any provider that takes the job."""
+    on = grid()
+    async with jobs_shown(on, (120, 40)) as robot:
+        await robot.write(SMALL.replace("cpusPerTask: 1", "cpusPerTask: 16"))
+        await robot.sees("● valid")
+        await robot.fill("time", "2h30")
+        await robot.sees("2 H 30 MIN COST", "1,284.40 → 1,134.28")
+        locked = robot.app.screen.query_one("#credits").value  # type: ignore[attr-defined]
+        assert locked == "150.12"
+        await to_last_page(robot)
+        await robot.sees("150.12 credits", "enough for 2 h 30 min", "2 h 30 min cost 120.12")
+        await robot.press("escape")
+        await robot.fill("credits", "200")
+        await robot.sees("CREDITS BUY")
+        assert robot.app.screen.query_one("#time").value == ""  # type: ignore[attr-defined]
+
+
+async def test_asks_for_a_time_that_cannot_be() -> None:
+    """What is no time, and a time that the wallet cannot pay, are said below the fields."""
+    on = grid()
+    async with jobs_shown(on, (120, 40)) as robot:
+        await robot.write(SMALL)
+        await robot.fill("time", "soon")
+        await robot.sees("'soon' is not a duration")
+        await robot.fill("time", "900 days")
+        await robot.sees("The wallet holds 1,284.40 credits.")
+        on.known_providers = []
+        await robot.fill("time", "1h")
+        await robot.sees("No provider can take the job")
+        await robot.press("ctrl+s")
+        await robot.until(lambda: getattr(robot.app.focused, "id", "") == "time")
+        assert not submits(on)
+
+
+async def test_completes_a_key() -> None:
+    """Fields are offered with their meaning as one types; tab takes one and goes on."""
+    async with jobs_shown(size=(120, 40)) as robot:
+        await robot.press("2", *"re")
+        await robot.sees("resources", "required: What the job gets")
+        await robot.press("tab")
+        assert robot.app.screen.editor.text == "resources:\n  "  # type: ignore[attr-defined]
+        await robot.press("ctrl+@")
+        await robot.sees("tasks", "cpusPerTask", "memPerCpu", "enter, tab take it")
+        await robot.press("down", "enter", "1")
+        assert robot.app.screen.editor.text.endswith("  cpusPerTask: 1")  # type: ignore[attr-defined]
+
+
+async def test_completes_a_value_and_leaves_the_list() -> None:
+    """Where there is a choice it is offered; escape closes the list, not the view."""
+    async with jobs_shown(size=(120, 40)) as robot:
+        await robot.write(SMALL + "      mpi:")
+        editor = robot.app.screen.editor  # type: ignore[attr-defined]
+        editor.move_cursor(editor.document.end)
+        await robot.press("space")
+        await robot.sees("pmix_v4", "pmi2")
+        await robot.press("escape")
+        await robot.misses("pmix_v4")
+        await robot.press("f4", "down", "enter")
+        assert editor.text.endswith("mpi: pmix_v4")
+
+
+async def test_completes_a_label_from_what_providers_have() -> None:
+    """First the key, then the values, with how many providers have them."""
+    on = grid()
+    async with jobs_shown(on, (120, 40)) as robot:
+        await robot.write(SMALL)
+        await robot.sees("● valid")
+        robot.app.screen.query_one("#labels").focus()
+        await robot.press("g")
+        await robot.sees("gpu", "a100, none")
+        await robot.press("tab")
+        await robot.sees("a100", "1 provider")
+        await robot.press("tab")
+        assert robot.app.screen.query_one("#labels").value == "gpu=a100 "  # type: ignore[attr-defined]
+
+
+async def test_reads_what_a_field_means() -> None:
+    """The field around the cursor is explained below the editor."""
+    async with jobs_shown(size=(120, 40)) as robot:
+        await robot.write(WORKFLOW)
+        await robot.sees("● valid")
+        robot.app.screen.editor.move_cursor((4, 5))  # type: ignore[attr-defined]
+        await robot.sees("cpusPerTask  number, required")
+
+
+async def test_opens_a_file_again(tmp_path: Path) -> None:
+    """What was opened before is the first thing that the picker offers."""
+    (tmp_path / "wing.yaml").write_text(SMALL)
+    async with jobs_shown(size=(120, 40)) as robot:
+        await robot.press("2", "ctrl+o")
+        await robot.fill("path", str(tmp_path / "wing.yaml"))
+        await robot.press("enter")
+        await robot.sees("● valid")
+        await robot.press("ctrl+o", "tab", "enter")
+        await robot.misses("Open a workflow")
+        await robot.sees("wing.yaml", "● valid")
+
+
+async def test_saves_what_was_typed(tmp_path: Path) -> None:
+    """F3 writes the text to a file, whose name it then has."""
+    async with jobs_shown(size=(120, 40)) as robot:
+        await robot.write(SMALL)
+        await robot.sees("new workflow *")
+        await robot.press("f3")
+        await robot.fill("path", str(tmp_path / "mine.yaml"))
+        await robot.press("enter")
+        await robot.sees("mine.yaml  ● valid", "mine.yaml is saved.")
+    assert (tmp_path / "mine.yaml").read_text() == SMALL
+
+
+async def test_edits_the_file_in_another_program(tmp_path: Path) -> None:
+    """What is saved there shows here; what was typed here meanwhile is never lost."""
+    file = tmp_path / "wing.yaml"
+    file.write_text(SMALL)
+    async with jobs_shown(size=(120, 40)) as robot:
+        await robot.press("2", "ctrl+o")
+        await robot.fill("path", str(file))
+        await robot.press("enter")
+        await robot.sees("● valid")
+        file.write_text(SMALL.replace("hello", "edited elsewhere"))
+        robot.app.screen.look_at_file()  # type: ignore[attr-defined]
+        await robot.sees("echo edited elsewhere", "wing.yaml has changed and was read again.")
+        robot.app.screen.editor.insert("# mine\n", (0, 0))  # type: ignore[attr-defined]
+        file.write_text(SMALL)
+        robot.app.screen.look_at_file()  # type: ignore[attr-defined]
+        await robot.sees("# mine", "edited elsewhere", "and so has the text here")
 
 
 async def test_sees_the_wallet_shrink_with_a_submit() -> None:

@@ -11,10 +11,10 @@ from textual.widgets import Input
 from dsq.console.dialogs.confirm_submit import ConfirmSubmit
 from dsq.console.user.screens.job import JobScreen
 from dsq.console.user.screens.submit import SubmitScreen
-from dsq.console.user.workflow_check import check_workflow, parse_demands
+from dsq.console.user.workflow_check import check_workflow
 from dsq.console.widgets.editor import highlight_yaml, problem_span
-from dsq.core.errors import CreditsError, TransactionError, UsageError
-from dsq.core.model import Affinity, Label
+from dsq.core.errors import CreditsError, TransactionError
+from dsq.core.model import Label
 from dsq.core.units import CREDIT
 from tests.support.console import Robot, jobs_shown
 from tests.support.fake_grid import FakeGrid, some_jobs
@@ -32,6 +32,14 @@ steps:
       command: echo hello
 """
 BAD = GOOD.replace("command", "comand")
+MODULE = """\
+name: hello
+description: Says hello
+minimumResources: {tasks: 1, cpusPerTask: 1, memPerCpu: 1, gpus: 0}
+steps:
+  - run:
+      command: echo hello
+"""
 
 
 async def write(robot: Robot, text: str, path: str = "train.yaml") -> SubmitScreen:
@@ -48,7 +56,7 @@ async def write(robot: Robot, text: str, path: str = "train.yaml") -> SubmitScre
 def test_problems_have_their_place() -> None:
     """The check tells line, column and the close match."""
     checked = check_workflow(BAD, "train.yaml")
-    assert checked.wire is None
+    assert checked.workflow is None
     assert next((mark.line, mark.column) for mark in checked.problems) == (10, 7)
     assert "did you mean 'command'?" in checked.problems[0].text
 
@@ -66,30 +74,33 @@ def test_blank_text_is_no_problem() -> None:
     assert check_workflow(" \n", "x").empty
 
 
-@pytest.mark.parametrize(
-    ("added", "words"),
-    [
-        ("sweep: {parameters: [{name: P, values: [a]}]}\n", "a sweep is many jobs"),
-        ("secrets: [{name: TOKEN}]\n", "--secret NAME=@FILE"),
-        ("  - use: {source: ./m}\n", "modules are fetched by 'dsq submit FILE'"),
-    ],
-)
-def test_what_the_command_alone_can_submit_is_said_while_it_is_typed(
-    added: str, words: str
-) -> None:
-    """With its place in the text."""
-    (mark,) = check_workflow(GOOD.rstrip("\n") + "\n" + added, "train.yaml").problems
-    assert words in mark.text
-    assert mark.line == len(GOOD.rstrip("\n").splitlines()) + 1
+def test_a_sweep_says_how_many_jobs_it_makes() -> None:
+    """So that it is seen before the last page."""
+    checked = check_workflow(GOOD + "sweep: {parameters: [{name: P, values: [a, b]}]}\n", "x")
+    assert (checked.jobs, checked.problems) == (2, ())
 
 
-def test_labels_and_demands() -> None:
-    """key=value is a label, with another operator it is a demand."""
-    labels, demands = parse_demands("gpu=a100, mem>=64000 zone!=us")
-    assert labels == (Label("gpu", "a100"),)
-    assert demands == (Affinity("mem", ">=", "64000"), Affinity("zone", "!=", "us"))
-    with pytest.raises(UsageError, match="'fast' is no label"):
-        parse_demands("fast")
+def test_a_module_in_a_file_is_checked_with_its_workflow(tmp_path: Path) -> None:
+    """It is found beside the workflow's file; what is wrong stands at the line that names it."""
+    text = GOOD + "  - use:\n      source: ./hello\n"
+    path = tmp_path / "train.yaml"
+    (mark,) = check_workflow(text, "train.yaml", path=path).problems
+    assert (mark.line, "cannot be read" in mark.text) == (12, True)
+    (tmp_path / "hello").mkdir()
+    (tmp_path / "hello" / "module.yaml").write_text(MODULE)
+    checked = check_workflow(text, "train.yaml", path=path)
+    assert checked.workflow is not None
+    assert checked.workflow.steps[1].use is not None
+    assert checked.workflow.steps[1].use.module is not None
+    assert checked.modules == (("./hello", "Says hello"),)
+
+
+def test_a_module_of_another_host_is_not_fetched_while_typing() -> None:
+    """No host is asked for a name that is half typed; the workflow counts as valid so far."""
+    text = GOOD + f"  - use:\n      source: github.com/a/b@{'1' * 40}\n"
+    checked = check_workflow(text, "x")
+    assert checked.workflow is not None
+    assert "no host is asked" in checked.away
 
 
 def test_yaml_is_coloured() -> None:
@@ -295,10 +306,10 @@ async def test_the_keyboard_reaches_every_field() -> None:
     async with jobs_shown() as robot:
         await robot.press("2")
         seen = []
-        for key in ("f6", "enter", "enter", "enter"):
+        for key in ("f6", "enter", "enter", "enter", "enter"):
             await robot.press(key)
             assert robot.app.focused is not None
             seen.append(robot.app.focused.id)
-        assert seen == ["name", "credits", "labels", "editor"]
+        assert seen == ["name", "credits", "time", "labels", "editor"]
         await robot.press("escape")
         await robot.sees("train-llm")
