@@ -33,6 +33,9 @@ SERVICES = ("chain", "cluster", "sbatch", "logs")
 CALL_SECONDS = 45.0
 """Longest wait for one answer of a cluster; its transport gives up earlier."""
 
+TOGETHER_SECONDS = 0.003
+"""Jobs that are asked for within so long are read from the chain together."""
+
 TX_SECONDS = 60.0
 """Wait for a transaction to be mined; after it the job is looked at anew."""
 
@@ -226,7 +229,10 @@ class Services:
 
 
 class ChainViews:
-    """Jobs as last read from the chain; :meth:`get` reads again what is too old."""
+    """Jobs as last read from the chain; :meth:`get` reads again what is too old.
+
+    Those who ask within a few milliseconds share one question to the node.
+    """
 
     def __init__(self, chain: ChainPort, me: Address, clock: Clock, health: Health) -> None:
         self._chain = chain
@@ -234,6 +240,8 @@ class ChainViews:
         self._clock = clock
         self._health = health
         self._known: dict[int, ChainView] = {}
+        self._wanted: set[int] = set()
+        self._reading: asyncio.Task[dict[int, ChainView]] | None = None
 
     def peek(self, job_id: int) -> ChainView | None:
         """The last reading, however old."""
@@ -252,8 +260,17 @@ class ChainViews:
         known = self._known.get(job_id)
         if known is not None and self._clock.now() - known.at <= max_age:
             return known
-        found = await self.read([job_id])
+        self._wanted.add(job_id)
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._read_wanted(), name="dsq-views")
+        # Who goes away does not take the others' answer with him.
+        found = await asyncio.shield(self._reading)
         return found.get(job_id)
+
+    async def _read_wanted(self) -> dict[int, ChainView]:
+        await asyncio.sleep(TOGETHER_SECONDS)
+        wanted, self._wanted, self._reading = self._wanted, set(), None
+        return await self.read(sorted(wanted))
 
     async def read(self, job_ids: Sequence[int]) -> dict[int, ChainView]:
         """Reads jobs now; those that cannot be read are missing from the answer."""

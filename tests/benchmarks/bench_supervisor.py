@@ -18,6 +18,7 @@ import sqlite3
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ from dsq.supervisor.scheduler.ssh import SshTransport
 from dsq.supervisor.settings import load_settings
 from tests.benchmarks.table import print_table
 from tests.integration.supervisor.conftest import Site, built_site
-from tests.integration.supervisor.load import Load
+from tests.integration.supervisor.load import PLACED_AT_ONCE, Load
 from tests.support.fakes import CUSTOMER, ME, FakeChain, FakeFeed, FakeLogs, FakeScripts, FakeSender
 from tests.support.provider import settings as fake_settings
 from tests.support.slurm import open_folder, running_slurm
@@ -93,17 +94,34 @@ async def bare_transactions(site: Site, count: int) -> float:
     return count / (time.monotonic() - began)
 
 
-async def throughput(site: Site, load: Load, count: int) -> dict[str, float]:
-    """Claims and submissions of ``count`` jobs that all wait when claiming begins."""
-    control = site.folder / "state" / "control.json"
-    control.write_text(json.dumps({"mode": "pause"}))
-    await asyncio.sleep(1)
+class HeldLoad(Load):
+    """Jobs that are requested one after the other, and placed in the same block."""
+
+    is_held = False
+
+    async def place(self, jobs: Sequence[int]) -> None:
+        """Places jobs, all in one block if it has the room; not while they are held."""
+        if self.is_held:
+            return
+        sender, calls = self.site.operator_sender, self.site.chain.calls
+        parts = [
+            jobs[start : start + PLACED_AT_ONCE] for start in range(0, len(jobs), PLACED_AT_ONCE)
+        ]
+        await asyncio.gather(
+            *(sender.send(calls.meta_schedule_jobs([(i, self.site.me) for i in p])) for p in parts)
+        )
+
+
+async def throughput(site: Site, load: HeldLoad, count: int) -> dict[str, float]:
+    """Claims and submissions of ``count`` jobs; the time begins when they are placed."""
+    load.is_held = True
     await load.offer(count, seconds=None)
+    load.is_held = False
     assert site.process is not None
     process = psutil.Process(site.process.pid)
     cpu = sum(process.cpu_times()[:2])
     began_block = (await site.chain.head()).number
-    control.write_text(json.dumps({"mode": "run"}))
+    await load.place(load.jobs)
     began = time.monotonic()
     journal = sqlite3.connect(site.folder / "state" / "journal.db")
     claimed = submitted = 0.0
@@ -170,7 +188,7 @@ class Watched:
         calls.report_jobs = seen
 
 
-async def lag_and_commands(site: Site, load: Load) -> tuple[list[float], dict[int, float]]:
+async def lag_and_commands(site: Site, load: HeldLoad) -> tuple[list[float], dict[int, float]]:
     """Seconds from a job's end to its report, and commands a second for 5 and 40 jobs."""
     settings = load_settings(site.config)
     settings = settings.model_copy(
@@ -318,7 +336,7 @@ async def measure(folder: Path, server: SshServer, slurm: Any, count: int) -> No
             raw_slurm = await bare_sbatch(server, count)
             raw_chain = await bare_transactions(site, count)
             await site.start()
-            load = await Load.on(site, folder)
+            load = await HeldLoad.on(site, folder)
             found = await throughput(site, load, count)
             assert {job.status for job in await load.states()} == {JobStatus.FINISHED}
             await site.stop()

@@ -1,0 +1,79 @@
+"""Jobs as last read from the chain."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from dsq.core.model import Job
+from dsq.supervisor.services import ChainViews, Health
+from tests.support.fakes import ME, FakeChain, World
+from tests.support.virtual import run_virtual
+
+
+class AskedChain(FakeChain):
+    """Remembers what was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(World())
+        self.questions: list[list[int]] = []
+
+    async def jobs(self, ids: Sequence[int]) -> list[Job]:
+        self.questions.append(list(ids))
+        return await super().jobs(ids)
+
+
+def views_of(chain: AskedChain) -> ChainViews:
+    return ChainViews(chain, ME, chain.world.clock, Health(chain.world.clock))
+
+
+def test_who_asks_at_the_same_time_shares_a_question() -> None:
+    """Forty jobs that become due together cost one request; what is fresh costs none."""
+
+    async def story() -> None:
+        chain = AskedChain()
+        ids = [chain.request() for _ in range(40)]
+        views = views_of(chain)
+        found = await asyncio.gather(*(views.get(job_id, 1.0) for job_id in ids))
+        assert [view.job.id for view in found if view] == ids
+        assert chain.questions == [ids]
+        assert await views.get(ids[0], 60.0) == found[0]
+        assert len(chain.questions) == 1
+        views.forget(ids[0])
+        assert await views.get(ids[0], 60.0)
+        assert chain.questions[1:] == [[ids[0]]]
+
+    run_virtual(story())
+
+
+def test_a_job_that_is_not_there_costs_the_others_no_answer() -> None:
+    """After a reset of the chain one number may be unknown."""
+
+    async def story() -> None:
+        chain = AskedChain()
+        job_id = chain.request()
+        views = views_of(chain)
+        there, absent = await asyncio.gather(views.get(job_id, 1.0), views.get(999, 1.0))
+        assert there is not None
+        assert there.job.id == job_id
+        assert absent is None
+
+    run_virtual(story())
+
+
+def test_who_goes_away_does_not_take_the_answer_with_him() -> None:
+    """A cancelled step leaves the question of the others alone."""
+
+    async def story() -> None:
+        chain = AskedChain()
+        first, second = chain.request(), chain.request()
+        views = views_of(chain)
+        gone = asyncio.create_task(views.get(first, 1.0))
+        stays = asyncio.create_task(views.get(second, 1.0))
+        await asyncio.sleep(0)
+        gone.cancel()
+        view = await stays
+        assert view is not None
+        assert view.job.id == second
+
+    run_virtual(story())
