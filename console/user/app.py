@@ -24,13 +24,13 @@ from dsq.console.user.later import later, load_rest
 from dsq.console.user.notify import tell_outside
 from dsq.console.user.outbox import Outbox
 from dsq.console.user.port import GridPort
+from dsq.console.user.providers_app import ProvidersApp
 from dsq.console.user.recent import RecentFiles
 from dsq.console.user.screens.base import VIEWS
 from dsq.console.user.screens.jobs import JobsScreen
 from dsq.console.user.screens.logs import LogKeys
 from dsq.console.user.sources import Sources
 from dsq.console.user.state import ConsoleState
-from dsq.console.user.wallet_app import WalletApp
 from dsq.console.widgets.frame import TICK, number_keys
 from dsq.console.widgets.notice import Notice
 from dsq.console.widgets.safe import one_line
@@ -47,7 +47,7 @@ LOCK_EVERY = 5.0
 """Seconds between two looks at whether the wallet is to be locked."""
 
 
-class ConsoleApp(WalletApp):
+class ConsoleApp(ProvidersApp):
     """The user's console.
 
     Args:
@@ -61,7 +61,8 @@ class ConsoleApp(WalletApp):
         open_store: Opens what was known of an account last time; None keeps nothing.
         account: The account to show before the grid is connected.
         preferences: How it looks and what it tells.
-        folder: Where a change of the preferences is kept; None keeps none.
+        folder: The settings folder: keys, themes, contacts, and the preferences; None has none.
+        keeps: A change of the preferences is written there.
         access: The grid and the key in use; together with ``connect``, which then records what
             this grid answers, no other grid can be chosen.
     """
@@ -106,6 +107,7 @@ class ConsoleApp(WalletApp):
         account: Address | None = None,
         preferences: Preferences | None = None,
         folder: Path | None = None,
+        keeps: bool = True,
         access: Access | None = None,
     ) -> None:
         super().__init__(now=now, zone=zone, themes=themes)
@@ -114,6 +116,7 @@ class ConsoleApp(WalletApp):
         self.read_only = read_only
         self.preferences = preferences or Preferences()
         self._folder = folder
+        self.keeps = keeps and folder is not None
         self.recent = RecentFiles(folder / "recent-workflows" if folder is not None else None)
         self.state = ConsoleState(one_line(grid_name, 24), jobs=JobStore(now=now))
         self.notices = self.state.notices
@@ -274,6 +277,11 @@ class ConsoleApp(WalletApp):
 
         telling = tell_outside("dsq", words, self.preferences.notify, bell=self.bell, write=write)
         self.run_worker(telling, group="tell", exit_on_error=False)
+
+    def try_telling(self) -> None:
+        words = "This is how the end of a job is told."
+        self.tell(words, "settings")
+        self._tell_outside(words)
 
     def action_refresh(self) -> None:
         self.run_worker(self._refresh(), group="refresh", exclusive=True, exit_on_error=False)

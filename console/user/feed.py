@@ -103,10 +103,10 @@ class Feed:
         """Brings everything up to date, the jobs page by page."""
         grid = self.require_grid()
         state = self._state
-        head, balance, providers, constants = await asyncio.gather(
-            grid.head(), grid.balance(), grid.providers(), grid.constants()
+        head, balance, providers, constants, may_admit = await asyncio.gather(
+            grid.head(), grid.balance(), grid.providers(), grid.constants(), grid.may_admit()
         )
-        state.balance, state.constants = balance, constants
+        state.balance, state.constants, state.may_admit = balance, constants, may_admit
         state.contracts = grid.contracts()
         state.providers = {provider.address: provider for provider in providers}
         state.head, state.head_seen_at = head, self._now()

@@ -191,6 +191,9 @@ class Replay:
     async def providers(self) -> list[Provider]:
         return list(self._answer("providers"))
 
+    async def may_admit(self) -> bool:
+        return False
+
     async def jobs_at(self, provider: Address, *, limit: int | None = None) -> list[Job]:
         return list(self._answer("jobs_at", provider, limit))
 
@@ -280,3 +283,4 @@ class Replay:
         raise UsageError("This is a recording: nothing can be sent.")
 
     submit = submit_many = cancel = top_up = transfer = claim_faucet = withdraw_claimable = _nothing
+    proposal = approve_provider = remove_provider = ban = unban = _nothing

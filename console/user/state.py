@@ -53,6 +53,7 @@ class ConsoleState:
         overview: The whole grid, while it is looked at.
         locked: The key is to be opened with its passphrase before anything is signed.
         records: What the chain tells of the past of providers that were looked at.
+        may_admit: The account may approve, remove and ban providers.
         wanted: The job in the submit view and the wei for it, while it is valid.
         outbox: Submits that wait for the link.
         sources: The workflows of jobs that were submitted here.
@@ -79,6 +80,7 @@ class ConsoleState:
     spent_at: dict[str, int] = field(default_factory=dict)
     locked: bool = False
     records: dict[Address, TrackRecord] = field(default_factory=dict)
+    may_admit: bool = False
     wanted: tuple[JobDefinition, int] | None = None
     outbox: Outbox = field(default_factory=Outbox)
     sources: Sources = field(default_factory=Sources)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import hashlib
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from dsq.core.chain import Head
 from dsq.core.chain.health import EndpointSnapshot, EndpointState
-from dsq.core.errors import DsqError, NotFoundError, UnreachableError, WalletError
+from dsq.core.errors import ContractError, DsqError, NotFoundError, UnreachableError, WalletError
 from dsq.core.grid import Submission
 from dsq.core.grid.history import Movement
 from dsq.core.grid.overview import Overview, Scheduling
+from dsq.core.grid.providers import Proposal
 from dsq.core.model import (
     ZERO_ADDRESS,
     Address,
@@ -245,6 +247,7 @@ class FakeGrid:
         alive: False makes every call fail with ``UnreachableError``.
         named: Jobs by the keys of their submits.
         given: The secrets of each submit.
+        operator: The account may approve, remove and ban providers.
         most: So many jobs of one call are made before the chain is gone; None for all.
         era: Another number makes all blocks other blocks, as after a restart of the chain.
     """
@@ -261,6 +264,8 @@ class FakeGrid:
     minimum: int = 100 * CREDIT
     output: dict[int, list[FakeLine]] = field(default_factory=dict)
     scripts: dict[int, str] = field(default_factory=dict)
+    operator: bool = False
+    proposals: dict[Address, Provider] = field(default_factory=dict)
     moved: list[Movement] = field(default_factory=lambda: some_movements())
     fail: dict[str, DsqError] = field(default_factory=dict)
     sent: list[tuple[str, Any]] = field(default_factory=list)
@@ -404,6 +409,80 @@ class FakeGrid:
     async def providers(self) -> list[Provider]:
         self._check("providers")
         return list(self.known_providers)
+
+    async def may_admit(self) -> bool:
+        self._check("may_admit")
+        return self.operator
+
+    async def proposal(self, address: Address) -> Proposal:
+        self._check("proposal")
+        offer = self.proposals.get(address)
+        if offer is None:
+            raise NotFoundError(f"No proposal of {address} waits for approval.")
+        return Proposal(offer, self._digest(offer))
+
+    @staticmethod
+    def _digest(offer: Provider) -> bytes:
+        return hashlib.sha256(repr(offer).encode()).digest()
+
+    def propose(self, offer: Provider) -> None:
+        """Lets a provider register, or register anew."""
+        self.proposals[offer.address] = dataclasses.replace(
+            offer, is_approved=False, is_valid=False, is_waiting=True
+        )
+        known = self._record(offer.address)
+        if known is None:
+            self.known_providers.append(self.proposals[offer.address])
+        elif known.is_approved:
+            self._put(offer.address, is_waiting=True)
+        else:
+            self._replace(self.proposals[offer.address])
+        self.say("ProviderWaitingForApproval", provider=offer.address)
+
+    def _record(self, address: Address) -> Provider | None:
+        return next((each for each in self.known_providers if each.address == address), None)
+
+    def _replace(self, record: Provider) -> None:
+        self.known_providers = [
+            record if each.address == record.address else each for each in self.known_providers
+        ]
+
+    def _put(self, address: Address, **changes: Any) -> None:
+        known = self._record(address)
+        assert known is not None
+        self._replace(dataclasses.replace(known, **changes))
+
+    def _admits(self, what: str, address: Address) -> None:
+        self._check(what)
+        if not self.operator:
+            raise ContractError(f"{self.address} lacks the role METASCHEDULER_ROLE.")
+        self.sent.append((what, address))
+
+    async def approve_provider(self, address: Address, *, seen: bytes = b"") -> None:
+        offer = self.proposals.get(address)
+        if self.operator and (offer is None or seen not in (b"", self._digest(offer))):
+            raise ContractError("The provider's proposal has changed.")
+        self._admits("approve", address)
+        assert offer is not None
+        del self.proposals[address]
+        self._replace(dataclasses.replace(offer, is_waiting=False, is_approved=True, is_valid=True))
+        self.say("ProviderApproved", provider=address)
+
+    async def remove_provider(self, address: Address) -> None:
+        self._admits("remove", address)
+        self.known_providers = [each for each in self.known_providers if each.address != address]
+        self.say("ProviderRemoved", provider=address)
+
+    async def ban(self, address: Address) -> None:
+        self._admits("ban", address)
+        self._put(address, is_banned=True, is_valid=False)
+        self.say("ProviderBanChanged", provider=address, banned=True)
+
+    async def unban(self, address: Address) -> None:
+        self._admits("unban", address)
+        known = self._record(address)
+        self._put(address, is_banned=False, is_valid=known is not None and known.is_approved)
+        self.say("ProviderBanChanged", provider=address, banned=False)
 
     async def jobs_at(self, provider: Address, *, limit: int | None = None) -> list[Job]:
         self._check("jobs_at")

@@ -57,6 +57,14 @@ async def test_the_detail_tells_the_past_of_all_customers() -> None:
         assert "90" not in [line.split()[0] for line in robot.text.splitlines() if line.split()]
 
 
+async def test_the_table_tells_the_past_of_everyone() -> None:
+    """Success and wait stand in the rows too, where there is room."""
+    grid = FakeGrid().add(*some_jobs())
+    async with jobs_shown(grid, size=(200, 48)) as robot:
+        await robot.press("3")
+        await robot.sees("SUCCESS", "WAITS", "0% of 2", "50% of 2")
+
+
 async def test_a_silent_chain_hides_nothing_else() -> None:
     """Without an answer the detail says so and shows the rest."""
     grid = FakeGrid().add(*some_jobs())
@@ -78,7 +86,7 @@ async def test_marked_ones_stand_side_by_side() -> None:
         await robot.press("escape")
         screen = await write(robot, GOOD)
         screen.load(GOOD.replace("gpus: 0", "gpus: 2"), "train.yaml", None)
-        await robot.sees("needs 2 GPUs", "1 h 11 min")
+        await robot.sees("2 GPUs, has none", "1 h 11 min")
         await robot.press("escape", "3", "c")
         await robot.sees("FOR THE WORKFLOW", "a minute", "buys", "iris: needs 2 GPUs, has none")
 

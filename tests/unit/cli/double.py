@@ -12,6 +12,7 @@ from dsq.core.chain.health import EndpointSnapshot, EndpointState
 from dsq.core.errors import DsqError, NotFoundError
 from dsq.core.grid import Balance, Movement, Overview, Submission, WhyReport
 from dsq.core.grid.overview import Scheduling
+from dsq.core.grid.providers import Proposal
 from dsq.core.model import (
     ZERO_ADDRESS,
     Address,
@@ -277,8 +278,16 @@ class GridDouble:
             raise NotFoundError(f"There is no provider {address}.")
         return PROVIDER
 
-    async def approve_provider(self, address: Address) -> None:
+    async def proposal(self, address: Address) -> Proposal:
+        return Proposal(PROVIDER, b"\x07" * 32)
+
+    async def approve_provider(self, address: Address, *, seen: bytes = b"") -> None:
+        assert seen == b"\x07" * 32
         self._signed("approve", address)
+
+    async def jobs_at(self, provider: Address, *, limit: int | None = None) -> list[Job]:
+        found = [one for one in self.known.values() if one.provider == provider]
+        return sorted(found, key=lambda one: -one.id)[:limit]
 
     async def remove_provider(self, address: Address) -> None:
         self._signed("remove", address)

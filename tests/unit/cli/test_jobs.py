@@ -430,6 +430,36 @@ class TestMoneyAndProviders:
         assert shown["nodes"] == [{"cpus": 8, "gpus": 2, "mem_mb": 64_000}]
         assert "label gpu" in dsq("providers", "show", str(GAIA)).out
 
+    def test_providers_show_tells_the_past(self, dsq: Dsq, grid: GridDouble) -> None:
+        """Success, wait and cost of the provider's last jobs, of all customers."""
+        grid.add(job(1, JobStatus.FINISHED), job(2, JobStatus.FAILED, customer=GAIA))
+        grid.add(job(3, JobStatus.RUNNING))
+        text = dsq("providers", "show", str(GAIA)).out
+        for words in ("3, 1 of them open", "50% of 2 that ran", "0:05 from submit", "3.00 credits"):
+            assert words in text
+        record = dsq("providers", "show", str(GAIA), "--json").json["record"]
+        assert (record["jobs"], record["ran"], record["finished"], record["open"]) == (3, 2, 1, 1)
+        assert (record["wait_seconds"], record["cost_wei"]) == (5, str(3 * CREDIT))
+
+    def test_providers_compare(self, dsq: Dsq, grid: GridDouble, workflow: str) -> None:
+        """A column each; with a workflow what it costs there; the same as JSON."""
+        grid.add(job(1, JobStatus.FINISHED))
+        text = dsq("providers", "compare", str(GAIA)).out
+        assert "gaia" in text.splitlines()[0]
+        assert "100% of 1" in text
+        assert "a minute" not in text
+        text = dsq("providers", "compare", str(GAIA), "--workflow", workflow, "--credits", "62").out
+        assert "1 h 02 min" in text
+        found = dsq(
+            "providers", "compare", str(GAIA), "--workflow", workflow, "--credits", "62", "--json"
+        ).json
+        assert [one["name"] for one in found] == ["gaia"]
+        assert found[0]["answer"]["minutes"] == 62
+        assert found[0]["record"]["finished"] == 1
+        assert dsq("providers", "compare", str(GAIA), "--credits", "5").code == 64
+        assert dsq("providers", "compare").code == 64
+        assert dsq("providers", "compare", str(ME)).code == 66
+
     def test_estimate_needs_no_wallet(
         self, dsq: Dsq, grid: GridDouble, workflow: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:

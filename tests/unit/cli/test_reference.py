@@ -6,9 +6,11 @@ import re
 from pathlib import Path
 
 from dsq.console.commands.log_steps import step_to_dict
+from dsq.console.commands.providers import record_to_dict
 from dsq.console.commands.reference import render_reference
 from dsq.console.commands.watching import END_CODES
 from dsq.console.steps import Step
+from dsq.console.user.track_record import track_record
 from dsq.core import errors
 from dsq.core.grid import WhyReport
 from dsq.core.model import JobStatus
@@ -75,6 +77,7 @@ def test_json_fields_are_those_of_the_code() -> None:
         balance_to_dict(ME, balance_wei=0, allowance_wei=0, locked_wei=0, native_wei=0),
         why_to_dict(WhyReport(1, JobStatus.PENDING, 1, 1, ())),
         transition_to_dict(Transition(JobStatus.PENDING, 1, 1, bytes(32))),
+        record_to_dict(track_record([])),
         step_to_dict(Step("steps[0]", 0, 0, 0)),
     ):
         for field in value:
