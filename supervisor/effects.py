@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dsq.core.errors import (
@@ -23,7 +24,13 @@ from dsq.supervisor import actions as do
 from dsq.supervisor.observe import ChainView, SlurmView, observe
 from dsq.supervisor.records import JobRecord, Phase
 from dsq.supervisor.reports import Reporter
-from dsq.supervisor.scheduler.port import JobSpec, NotPermitted, SlurmJobId, SubmitRefused
+from dsq.supervisor.scheduler.port import (
+    FORGOTTEN,
+    JobSpec,
+    NotPermitted,
+    SlurmJobId,
+    SubmitRefused,
+)
 from dsq.supervisor.services import Services, bounded
 from dsq.supervisor.tokens import attempt_token
 
@@ -227,9 +234,13 @@ class Effects:
             SUBMIT_SECONDS,
         )
         now = self._s.clock.now()
-        record, event = observe(self._record(job_id), None, SlurmView.of(found, now), now)
+        record, was_sent = self._record(job_id), record.phase is not Phase.PLANNED
+        if was_sent and (found is None or found.state == FORGOTTEN):
+            record, event = _vanished(record, found is None, now)
+        else:
+            record, event = observe(record, None, SlurmView.of(found, now), now)
         if found is None:
-            event = f"attempt {record.attempt} never reached Slurm"
+            event = event or f"attempt {record.attempt} never reached Slurm"
         else:
             event = event or f"found in Slurm as {found.id}"
         self._s.journal.save(record, event)
@@ -358,3 +369,12 @@ class Effects:
             # The log service takes nothing from a provider that the chain does not name.
             log_done=record.log_done or (view is not None and not view.mine),
         )
+
+
+def _vanished(record: JobRecord, never_began: bool, now: float) -> tuple[JobRecord, str]:
+    """What was found out about a job that the cluster took and forgot."""
+    if not never_began:
+        return replace(record, slurm_state=FORGOTTEN), "its script began, and the cluster forgot it"
+    # Nor will it begin: the search left its mark where the script makes its own.
+    words = f"the cluster forgot attempt {record.attempt}, whose script never began"
+    return replace(record, phase=Phase.PLANNED, missing_count=1, missing_since=int(now)), words

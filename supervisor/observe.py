@@ -103,7 +103,7 @@ def observe(
     if slurm.is_absent:
         if slurm.job is not None and record.phase is Phase.PLANNED:
             # It did start, and its record is gone: absent, but never to be sent again.
-            record = replace(record, phase=Phase.SENT, slurm_id=slurm.job.id)
+            record = replace(record, phase=Phase.SENT, slurm_id=slurm.job.id, slurm_state=FORGOTTEN)
         return _count_absence(record, slurm.at), event
     if slurm.sight is Sight.FOUND and slurm.job is not None:
         record, seen = _observe_job(record, slurm.job, now)

@@ -109,7 +109,7 @@ def _disagrees(view: ChainView | None, body: BodyState) -> bool:
 def _slurm_words(record: JobRecord, body: BodyState) -> str:
     if body is BodyState.DARK:
         return "unknown"
-    if body in (BodyState.MISSING, BodyState.LOST, BodyState.LOST_UNSEEN):
+    if body in (BodyState.MISSING, BodyState.LOST, BodyState.VANISHED, BodyState.LOST_UNSEEN):
         return "gone"
     return record.end_state or record.slurm_state
 

@@ -54,8 +54,8 @@ def _do(*actions: Action) -> Rule:
 def _submit(case: Case) -> list[Action]:
     record, policy = case.record, case.policy
     minutes = wanted_limit(record, policy)
-    if record.refuse_reason:
-        return [Refuse(record.refuse_reason)]
+    if words := record.refuse_reason or record.cancel_cause:
+        return [Refuse(words)]
     if minutes < 1:
         return [Refuse("the credits do not buy one minute here")]
     if record.attempt >= policy.max_attempts:
@@ -167,6 +167,7 @@ RULES: dict[tuple[ChainState, BodyState], Rule] = {
     (C.UNKNOWN, B.DARK): _wait("neither the chain nor the cluster answers"),
     (C.UNKNOWN, B.MISSING): _MISSING,
     (C.UNKNOWN, B.LOST): _wait("lost; the chain does not answer"),
+    (C.UNKNOWN, B.VANISHED): _wait("lost; the chain does not answer"),
     (C.UNKNOWN, B.LOST_UNSEEN): _wait("lost; the chain does not answer"),
     (C.UNKNOWN, B.ENDED): _do(ShipLogs(), Wait("ended; the chain does not answer")),
     (C.UNKNOWN, B.UNRUN): _wait("ended; the chain does not answer"),
@@ -184,6 +185,7 @@ RULES: dict[tuple[ChainState, BodyState], Rule] = {
     (C.NOT_MINE, B.DARK): _DARK,
     (C.NOT_MINE, B.MISSING): _MISSING,
     (C.NOT_MINE, B.LOST): _do(Finish("not ours any more, and lost")),
+    (C.NOT_MINE, B.VANISHED): _do(Finish("not ours any more, and lost")),
     (C.NOT_MINE, B.LOST_UNSEEN): _do(Finish("not ours any more, and lost")),
     (C.NOT_MINE, B.ENDED): _do(ShipLogs(), Finish("not ours any more, and ended")),
     (C.NOT_MINE, B.UNRUN): _do(Finish("not ours any more")),
@@ -201,6 +203,7 @@ RULES: dict[tuple[ChainState, BodyState], Rule] = {
     (C.OFFERED, B.DARK): _DARK,
     (C.OFFERED, B.MISSING): _MISSING,
     (C.OFFERED, B.LOST): _COMES_AGAIN,
+    (C.OFFERED, B.VANISHED): _COMES_AGAIN,
     (C.OFFERED, B.LOST_UNSEEN): _COMES_AGAIN,
     (C.OFFERED, B.ENDED): _COMES_AGAIN,
     (C.OFFERED, B.UNRUN): _COMES_AGAIN,
@@ -224,6 +227,7 @@ RULES: dict[tuple[ChainState, BodyState], Rule] = {
     (C.SCHEDULED, B.DARK): _DARK,
     (C.SCHEDULED, B.MISSING): _MISSING,
     (C.SCHEDULED, B.LOST): _lost_from_scheduled,
+    (C.SCHEDULED, B.VANISHED): _do(Find()),
     (C.SCHEDULED, B.LOST_UNSEEN): _do(ReportEnd(UNSEEN)),
     (C.SCHEDULED, B.ENDED): _end_from_scheduled,
     (C.SCHEDULED, B.UNRUN): _unrun_scheduled,
@@ -241,6 +245,7 @@ RULES: dict[tuple[ChainState, BodyState], Rule] = {
     (C.RUNNING, B.DARK): _DARK,
     (C.RUNNING, B.MISSING): _MISSING,
     (C.RUNNING, B.LOST): _lost_from_running,
+    (C.RUNNING, B.VANISHED): _do(ReportEnd(FREE)),
     (C.RUNNING, B.LOST_UNSEEN): _do(ReportEnd(FREE)),
     (C.RUNNING, B.ENDED): _end_from_running,
     (C.RUNNING, B.UNRUN): _do(ReportEnd(FREE)),
@@ -258,6 +263,7 @@ RULES: dict[tuple[ChainState, BodyState], Rule] = {
     (C.STOPPING, B.DARK): _wait("to be cancelled; the cluster does not answer"),
     (C.STOPPING, B.MISSING): _MISSING,
     (C.STOPPING, B.LOST): _lost_from_running,
+    (C.STOPPING, B.VANISHED): _do(ReportEnd(FREE)),
     (C.STOPPING, B.LOST_UNSEEN): _do(ReportEnd(FREE)),
     (C.STOPPING, B.ENDED): _end_from_running,
     (C.STOPPING, B.UNRUN): _do(ReportEnd(FREE)),
@@ -275,6 +281,7 @@ RULES: dict[tuple[ChainState, BodyState], Rule] = {
     (C.OVER, B.DARK): _wait("ended on chain; the cluster does not answer"),
     (C.OVER, B.MISSING): _MISSING,
     (C.OVER, B.LOST): _OVER,
+    (C.OVER, B.VANISHED): _OVER,
     (C.OVER, B.LOST_UNSEEN): _OVER,
     (C.OVER, B.ENDED): _OVER,
     (C.OVER, B.UNRUN): _OVER,

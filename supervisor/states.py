@@ -15,6 +15,7 @@ from dsq.supervisor.observe import (
     SlurmView,
 )
 from dsq.supervisor.records import JobRecord, Phase
+from dsq.supervisor.scheduler.port import FORGOTTEN
 
 LONGEST_MINUTES = 5 * 365 * 24 * 60
 """Limit for jobs whose price is so low that their credits buy for ever."""
@@ -99,8 +100,10 @@ class BodyState(enum.StrEnum):
     """Slurm does not know it; not yet long enough to call it lost."""
     LOST = "lost"
     """Slurm forgot a job that was seen running."""
+    VANISHED = "vanished"
+    """Slurm forgot a job that was never seen running; whether its script began is not known."""
     LOST_UNSEEN = "lost unseen"
-    """Slurm forgot a job that was never seen running."""
+    """Slurm forgot a job that was never seen running, though its script began."""
     ENDED = "ended"
     """Slurm's record of its end is in the journal; it has run."""
     UNRUN = "unrun"
@@ -151,7 +154,10 @@ def _sent_state(slurm: SlurmView, record: JobRecord, now: float, policy: Policy)
         waited = now - record.missing_since
         if record.missing_count < 2 or waited < policy.lost_grace:
             return BodyState.MISSING
-        return BodyState.LOST if record.started_at else BodyState.LOST_UNSEEN
+        if record.started_at:
+            return BodyState.LOST
+        is_known = record.slurm_state == FORGOTTEN or slurm.job is not None
+        return BodyState.LOST_UNSEEN if is_known else BodyState.VANISHED
     if record.requeued:
         return BodyState.REQUEUED
     if record.slurm_state in ALIVE_STATES:

@@ -69,7 +69,8 @@ def plain_record(body: BodyState) -> JobRecord:
         return _record(Phase.ENDED, end_state="CANCELLED", ended_at=NOW - 5)
     if body is BodyState.CLOSED:
         return _record(Phase.FINAL)
-    started = 0 if body in (BodyState.WAITING, BodyState.DOOMED, BodyState.LOST_UNSEEN) else 1
+    unseen = (BodyState.WAITING, BodyState.DOOMED, BodyState.VANISHED, BodyState.LOST_UNSEEN)
+    started = int(body not in unseen)
     return _record(Phase.SEEN, started_at=started * (NOW - 90), last_alive_at=started * (NOW - 20))
 
 

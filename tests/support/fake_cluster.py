@@ -177,6 +177,11 @@ class FakeScheduler:
         """The cluster loses every record of a job that has ended."""
         self.jobs_by_id[slurm_id].gone_at = 0.0
 
+    def lose(self, slurm_id: str) -> None:
+        """A controller that was killed knows nothing of a job that waited: it never runs."""
+        job = self.jobs_by_id[slurm_id]
+        job.state, job.gone_at = "CANCELLED", 0.0
+
     def accepted(self, job_id: str) -> list[FakeSlurmJob]:
         """All submissions that Slurm took for one job of the grid."""
         return [job for job in self.jobs_by_id.values() if job.spec.name == job_id]

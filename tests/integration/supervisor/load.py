@@ -8,18 +8,23 @@ import secrets
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from dsq.core.errors import ContractError, DsqError
-from dsq.core.model import Job, JobStatus
+from dsq.core.model import Job, JobStatus, ProviderPrices
 from dsq.core.rpc.graphql import GraphQLClient
 from dsq.core.units import CREDIT, cost_of
 from dsq.sbatch.workflow import load_workflow
+from dsq.supervisor.ends import LOST, LOST_UNSEEN
 from tests.integration.supervisor.conftest import Site
 
 PLACED_AT_ONCE = 50
+
+FORGOTTEN_WORDS = (LOST, LOST_UNSEEN, "the cluster requeued the job; it may run only once")
+"""What is said of jobs whose record Slurm lost, or that it put back into its queue."""
+
 AMOUNT = 100
 CREDITS = 100_000 * CREDIT
 
@@ -113,16 +118,28 @@ class Load:
                 assert time.monotonic() < deadline, f"{shown}\n{self.site.log()}"
             await asyncio.sleep(0.5)
 
-    async def check(self, *allowed: JobStatus) -> Counter[str]:
-        """Each job ended once and ran at most once, its bill is right, the credits add up."""
+    async def check(self, *allowed: JobStatus, forgotten: Collection[str] = ()) -> Counter[str]:
+        """Each job ended once and ran at most once, its bill is right, the credits add up.
+
+        Args:
+            allowed: Ends that may be; FINISHED if none are named.
+            forgotten: Ids of jobs that Slurm itself forgot: those may have FAILED too, with
+                words that say so.
+        """
         allowed = allowed or (JobStatus.FINISHED,)
+        rows = self.journal("SELECT job_id, slurm_id FROM jobs")
+        ids = {str(name): str(slurm_id) for name, slurm_id in rows}
         site, jobs = self.site, await self.states()
         prices = (await site.chain.provider(site.me)).prices
         earned = 0
         for job in jobs:
             lines = self.lines(job.hex_id)
             assert len(lines) <= 1, f"job {job.id} ran as {lines}"
-            assert job.status in allowed, f"job {job.id}: {job.status.name} {job.last_error}"
+            if job.status is JobStatus.FAILED and ids.get(job.hex_id) in forgotten:
+                self._check_forgotten(job, prices)
+            else:
+                words = f"{job.status.name} {job.last_error}"
+                assert job.status in allowed, f"job {job.id} (Slurm {ids[job.hex_id]}): {words}"
             if job.status is JobStatus.FINISHED:
                 assert len(lines) == 1, f"job {job.id} is FINISHED and never ran"
                 assert job.cost.final_cost == cost_of(job.definition, prices, 1), job
@@ -131,6 +148,12 @@ class Load:
         assert await site.chain.balance(site.me) == earned
         assert self.customer_had - await site.chain.balance(site.customer.address) == spent
         return Counter(job.status.name for job in jobs)
+
+    def _check_forgotten(self, job: Job, prices: ProviderPrices) -> None:
+        """Billed until it was last seen running, and not at all if it was never seen so."""
+        assert job.last_error in FORGOTTEN_WORDS, job
+        is_free = job.last_error == LOST_UNSEEN
+        assert job.cost.final_cost == (0 if is_free else cost_of(job.definition, prices, 1)), job
 
     def lines(self, name: str) -> list[str]:
         """Slurm jobs in which a job's script ran."""

@@ -115,7 +115,11 @@ BODIES: dict[BodyState, tuple[JobRecord, SlurmView]] = {
         ),
         ABSENT,
     ),
-    BodyState.LOST_UNSEEN: (sent(missing_count=2, missing_since=LONG_AGO), ABSENT),
+    BodyState.VANISHED: (sent(missing_count=2, missing_since=LONG_AGO), ABSENT),
+    BodyState.LOST_UNSEEN: (
+        sent(missing_count=2, missing_since=LONG_AGO, slurm_state=FORGOTTEN),
+        ABSENT,
+    ),
     BodyState.ENDED: (sent(started_at=NOW - 80, **ENDED), NONE),
     BodyState.UNRUN: (sent(phase=Phase.ENDED, end_state="CANCELLED", ended_at=NOW - 5), NONE),
     BodyState.CLOSED: (sent(phase=Phase.FINAL), NONE),

@@ -755,3 +755,43 @@ def test_what_is_heard_while_a_step_ends_is_not_lost(tmp_path: Path) -> None:
         assert judged == 2
 
     scenario(tmp_path, story)
+
+
+def test_a_job_that_the_cluster_forgot_before_it_began_is_submitted_again(tmp_path: Path) -> None:
+    """Nothing of it ran, and what is left of it never will: the second attempt is the only run."""
+
+    async def story(p: Provider) -> None:
+        blockers = [p.chain.request(script="seconds=300") for _ in range(8)]
+        job_id = p.chain.request(script="seconds=5")
+        for one in (*blockers, job_id):
+            p.chain.offer(one)
+        await p.until(lambda: len(p.accepted(job_id)) == 1, 60)
+        await asyncio.sleep(5)
+        p.slurm.lose(p.accepted(job_id)[0].id)
+        await p.until_over(job_id)
+        first, second = p.accepted(job_id)
+        assert (first.runs, second.runs) == (0, 1)
+        assert p.chain.ends[job_id][0][0] is JobStatus.FINISHED
+
+    scenario(tmp_path, story, timing={"lost_grace": 20})
+
+
+def test_a_job_that_began_unseen_and_was_forgotten_is_not_submitted_again(tmp_path: Path) -> None:
+    """It may have done its work: FAILED, with the words, and nothing is billed."""
+
+    async def story(p: Provider) -> None:
+        job_id = p.chain.request(script="seconds=3")
+        p.slurm.lose_replies = 1
+        p.chain.offer(job_id)
+        await p.until(lambda: p.accepted(job_id), 60)
+        p.slurm.is_down = True
+        await p.until(lambda: p.accepted(job_id)[0].state == "COMPLETED", 60)
+        p.slurm.forget(p.accepted(job_id)[0].id)
+        p.slurm.is_down = False
+        await p.until_over(job_id)
+        assert len(p.accepted(job_id)) == 1
+        status, minutes, words, _ = p.chain.ends[job_id][0]
+        assert (status, minutes) == (JobStatus.FAILED, 0)
+        assert "never seen running" in words
+
+    scenario(tmp_path, story, timing={"lost_grace": 20})

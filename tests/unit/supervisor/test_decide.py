@@ -56,6 +56,7 @@ leaving                   w        w        w        rw        w        w       
 dark                      w        w        w        w         w        w        w
 missing                   w        w        w        w         w        w        w
 lost                      w        F        w        rE        E        E        lF
+vanished                  w        F        w        f         E        E        lF
 lost-unseen               w        F        w        E         E        E        lF
 ended                     lw       lF       w        lrE       lE       lE       lF
 unrun                     w        F        w        R         E        E        lF
