@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
@@ -179,7 +180,7 @@ class _SecretInput(Input):
     def place(self) -> str:
         """Where the value comes from."""
         if self.has_file:
-            return f"from {one_line(self.value, 40)}"
+            return f"from {one_line(Path(self.value).name, 40)}"
         return "typed" if self.value else f"from {self.secret.variable}"
 
     def turn(self) -> None:

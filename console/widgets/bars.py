@@ -16,6 +16,9 @@ from textual.widget import Widget
 
 from dsq.console.widgets.safe import one_line
 
+FILTER_LEFT = 8
+"""Cells of a filter below which it is left out."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -107,12 +110,8 @@ class Tabs(Widget):
         if line.cell_length + cell_len(self._note) + 2 > self.content_size.width:
             line = self._line("")
         room = self.content_size.width - line.cell_length
-        note = self._note
-        if cell_len(note) + 2 > room:
-            # Its end says most: the beginning of a long filter can be missed.
-            note = "…" + note[-(room - 3) :] if room > 8 else ""
-        note = note.rjust(room)
-        return line + Content.styled(note, "$muted")
+        note = fit_note(self._note, room - 1)
+        return line + Content.styled(" " * max(0, room - cell_len(note)) + note, "$muted")
 
     def _line(self, before: str) -> Content:
         """The views, with so much before each; the current one stands out anyway."""
@@ -131,6 +130,35 @@ class Tabs(Widget):
         view = event.style.meta.get("view")
         if view is not None:
             await self.run_action(f"app.view({view!r})")
+
+
+def fit_note(note: str, room: int) -> str:
+    """A note in so many cells: closer together, then a filter's end only, then fewer words.
+
+    Args:
+        note: Its parts, two blanks apart; the first ones say most. A filter begins with ``/``.
+        room: Cells.
+    """
+    if cell_len(note) <= room:
+        return note
+    parts = note.split("  ")
+    long = next((part for part in parts if part.startswith("/")), "")
+    while parts:
+        text = " ".join(parts)
+        spare = room - cell_len(text)
+        if spare >= 0:
+            return text
+        at = parts.index(long) if long in parts else -1
+        if at >= 0 and cell_len(long) + spare >= FILTER_LEFT:
+            # The end of a long filter says most.
+            parts[at] = f"…{long[1 - spare :]}"
+            long = ""
+            continue
+        if at >= 0:
+            parts.pop(at)
+            continue
+        parts.pop()
+    return ""
 
 
 class KeyBar(Widget):
