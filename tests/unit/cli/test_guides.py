@@ -10,12 +10,19 @@ import click
 import pytest
 
 from dsq.console.cli import cli
+from dsq.console.user.screens.base import VIEWS
 from dsq.core.chain.roles import ROLES, ROLES_OF
 from dsq.core.model import Constants
 
 DOCS = Path(__file__).parents[3] / "docs"
 TEXT = (DOCS / "operator.md").read_text()
-PAGES = (TEXT, (DOCS / "guide.md").read_text(), (DOCS.parent / "README.md").read_text())
+CONSOLE = (DOCS / "console.md").read_text()
+PAGES = (
+    TEXT,
+    CONSOLE,
+    (DOCS / "guide.md").read_text(),
+    (DOCS.parent / "README.md").read_text(),
+)
 
 
 def commands() -> Iterator[list[str]]:
@@ -45,6 +52,15 @@ def test_each_command_is_there_with_its_options(words: list[str]) -> None:
         return
     known = {name for one in command.params for name in (*one.opts, *one.secondary_opts)}
     assert {word for word in rest if word.startswith("--")} <= known
+
+
+def test_each_view_has_its_commands() -> None:
+    """The table of views and commands has every view, and a command in each row."""
+    table = CONSOLE.split("## Each view's command")[1].split("\n## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("| ")]
+    views = [row[0] for row in rows[1:]]
+    assert set(views) == {*VIEWS, "Job", "Logs", "The first start"} - {"Notices"}
+    assert all(row[2].startswith("`dsq ") for row in rows[1:])
 
 
 def test_every_parameter_and_role_is_explained() -> None:
