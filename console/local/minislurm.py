@@ -46,6 +46,9 @@ LONGEST_ROOT = 60
 """Longest folder for sockets: their path ends at 108 bytes, and Slurm adds names of its own."""
 
 READY_SECONDS = 30.0
+DUPLICATE = "Duplicate jobid"
+"""Slurm's reason for shutting a node out that was told to begin a job twice."""
+
 _READY = frozenset({"idle", "mixed", "allocated", "completing"})
 
 
@@ -353,6 +356,7 @@ class MiniSlurm:
     async def _await_nodes(self) -> None:
         deadline = asyncio.get_running_loop().time() + READY_SECONDS
         while not await self.is_ready():
+            await self._resume_drained()
             if asyncio.get_running_loop().time() > deadline:
                 _, text, stderr = await self._run(["sinfo", "--noheader", "--Node", "--long"])
                 raise TryAgainError(
@@ -360,6 +364,19 @@ class MiniSlurm:
                     hint=f"Look into {self.root}/log.",
                 )
             await asyncio.sleep(0.05)
+
+    async def _resume_drained(self) -> None:
+        """Takes nodes back that Slurm shut out by itself.
+
+        A controller that was killed may have forgotten that a job began, and begins it again on
+        a node that still has it: that node is drained for "Duplicate jobid" until somebody
+        says otherwise, and here nobody would.
+        """
+        _, text, _ = await self._run(["sinfo", "--noheader", "--Node", "--format=%N|%T|%E"])
+        for line in text.splitlines():
+            node, state, reason = [*line.split("|"), "", ""][:3]
+            if state.startswith("drain") and reason == DUPLICATE:
+                await self._run(["scontrol", "update", f"NodeName={node}", "State=RESUME"])
 
     async def _cancel_all(self) -> None:
         """Cancels all jobs and waits until their processes have gone."""

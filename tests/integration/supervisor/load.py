@@ -13,17 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dsq.core.errors import ContractError, DsqError
-from dsq.core.model import Job, JobStatus, ProviderPrices
+from dsq.core.model import Job, JobStatus
 from dsq.core.rpc.graphql import GraphQLClient
 from dsq.core.units import CREDIT, cost_of
 from dsq.sbatch.workflow import load_workflow
-from dsq.supervisor.ends import LOST, LOST_UNSEEN
+from dsq.supervisor.ends import LOST_UNSEEN
 from tests.integration.supervisor.conftest import Site
 
 PLACED_AT_ONCE = 50
-
-FORGOTTEN_WORDS = (LOST, LOST_UNSEEN, "the cluster requeued the job; it may run only once")
-"""What is said of jobs whose record Slurm lost, or that it put back into its queue."""
 
 AMOUNT = 100
 CREDITS = 100_000 * CREDIT
@@ -118,13 +115,13 @@ class Load:
                 assert time.monotonic() < deadline, f"{shown}\n{self.site.log()}"
             await asyncio.sleep(0.5)
 
-    async def check(self, *allowed: JobStatus, forgotten: Collection[str] = ()) -> Counter[str]:
+    async def check(self, *allowed: JobStatus, interrupted: Collection[str] = ()) -> Counter[str]:
         """Each job ended once and ran at most once, its bill is right, the credits add up.
 
         Args:
             allowed: Ends that may be; FINISHED if none are named.
-            forgotten: Ids of jobs that Slurm itself forgot: those may have FAILED too, with
-                words that say so.
+            interrupted: Slurm's ids of jobs that ran when its controller was killed: those may
+                have FAILED too.
         """
         allowed = allowed or (JobStatus.FINISHED,)
         rows = self.journal("SELECT job_id, slurm_id FROM jobs")
@@ -135,8 +132,11 @@ class Load:
         for job in jobs:
             lines = self.lines(job.hex_id)
             assert len(lines) <= 1, f"job {job.id} ran as {lines}"
-            if job.status is JobStatus.FAILED and ids.get(job.hex_id) in forgotten:
-                self._check_forgotten(job, prices)
+            if job.status is JobStatus.FAILED and ids.get(job.hex_id) in interrupted:
+                # Billed until it was last seen running, not at all if it was never seen so.
+                is_free = job.last_error == LOST_UNSEEN
+                cost = 0 if is_free else cost_of(job.definition, prices, 1)
+                assert job.cost.final_cost == cost, job
             else:
                 words = f"{job.status.name} {job.last_error}"
                 assert job.status in allowed, f"job {job.id} (Slurm {ids[job.hex_id]}): {words}"
@@ -148,12 +148,6 @@ class Load:
         assert await site.chain.balance(site.me) == earned
         assert self.customer_had - await site.chain.balance(site.customer.address) == spent
         return Counter(job.status.name for job in jobs)
-
-    def _check_forgotten(self, job: Job, prices: ProviderPrices) -> None:
-        """Billed until it was last seen running, and not at all if it was never seen so."""
-        assert job.last_error in FORGOTTEN_WORDS, job
-        is_free = job.last_error == LOST_UNSEEN
-        assert job.cost.final_cost == (0 if is_free else cost_of(job.definition, prices, 1)), job
 
     def lines(self, name: str) -> list[str]:
         """Slurm jobs in which a job's script ran."""
