@@ -17,7 +17,7 @@ import click
 
 from dsq.console import quick
 from dsq.console.entry import run_command
-from dsq.core.errors import SettingsError, UsageError, WalletError
+from dsq.core.errors import UsageError, WalletError
 
 if TYPE_CHECKING:
     from dsq.console.user.job_store import JobStore
@@ -241,21 +241,19 @@ def replay_console(path: Path, *, debug: bool = False) -> None:
 
 def _looks() -> dict[str, Any]:
     """The user's preferences, themes and what is wrong with them."""
-    from dsq.console.preferences import Preferences, load_preferences
+    from dsq.console.preferences import read_preferences
     from dsq.core.config import settings_dir
     from dsq.themes.loader import user_themes
 
     themes, problems = user_themes(settings_dir() / "themes")
-    try:
-        preferences, folder = load_preferences(settings_dir()), settings_dir()
-    except SettingsError as error:
-        # What is wrong in the file must not be overwritten by a choice on the screen.
-        return {"themes": themes, "problems": [*problems, error], "preferences": Preferences()}
+    preferences, problem = read_preferences(settings_dir())
     return {
         "themes": themes,
-        "problems": problems,
+        "problems": [*problems, problem] if problem is not None else problems,
         "preferences": preferences,
-        "folder": folder,
+        "folder": settings_dir(),
+        # What is wrong in the file must not be overwritten by a choice on the screen.
+        "keeps": problem is None,
     }
 
 

@@ -18,11 +18,13 @@ from dsq.console.dialogs.confirm import Confirm
 from dsq.console.dialogs.confirm_submit import ConfirmSubmit
 from dsq.console.dialogs.help import Help
 from dsq.console.dialogs.paths import PathInput
+from dsq.console.dialogs.settings import Settings
 from dsq.console.dialogs.show_text import ShowText
 from dsq.console.provider.app import ProviderApp
 from dsq.console.provider.screens.jobs import JobsView
 from dsq.console.provider.screens.tables import TableView
 from dsq.console.user.app import ConsoleApp
+from dsq.console.user.look_app import LookApp
 from dsq.console.user.screens.grid import GridScreen
 from dsq.console.user.screens.job import JobScreen
 from dsq.console.user.screens.jobs import JobsScreen
@@ -41,9 +43,19 @@ SECTIONS: tuple[tuple[str, tuple[type, ...]], ...] = (
     ("Logs", (LogPane, LogKeys)),
     (
         "Dialogs",
-        (Dialog, Confirm, ConfirmSubmit, AskSecrets, PathInput, ShowText, ChooseColumns, Help),
+        (
+            Dialog,
+            Confirm,
+            ConfirmSubmit,
+            AskSecrets,
+            PathInput,
+            ShowText,
+            ChooseColumns,
+            Settings,
+            Help,
+        ),
     ),
-    ("dsq-console: views", (ConsoleApp,)),
+    ("dsq-console: views", (ConsoleApp, LookApp)),
     ("dsq-console: jobs", (JobsScreen,)),
     ("dsq-console: one job", (JobScreen,)),
     ("dsq-console: log", (LogScreen,)),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -16,6 +17,8 @@ from dsq.core.config import explain
 from dsq.core.errors import SettingsError
 
 FILE = "console.toml"
+LONGEST_LOCK = 100_000
+"""Minutes."""
 _COLUMN = re.compile(r"[a-z]+(:[1-9][0-9]?)?")
 
 
@@ -74,7 +77,7 @@ class Preferences(_Table):
     """
 
     theme: str = "dsq-dark"
-    lock_minutes: int = Field(default=15, ge=0, le=100_000)
+    lock_minutes: int = Field(default=15, ge=0, le=LONGEST_LOCK)
     jobs: JobsTable = JobsTable()
     notify: Notify = Notify()
 
@@ -85,18 +88,44 @@ def load_preferences(folder: Path) -> Preferences:
     Raises:
         SettingsError: It cannot be read, or a field is unknown or wrong.
     """
+    preferences, problem = read_preferences(folder)
+    if problem is not None:
+        raise problem
+    return preferences
+
+
+def read_preferences(folder: Path) -> tuple[Preferences, SettingsError | None]:
+    """What is right in the file, and what is wrong with it: a mistake costs its field only."""
     path = folder / FILE
     try:
         data = tomllib.loads(path.read_text())
     except FileNotFoundError:
-        return Preferences()
+        return Preferences(), None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"{path} cannot be read: {error}.") from error
+        return Preferences(), SettingsError(f"{path} cannot be read: {error}.")
     try:
-        return Preferences.model_validate(data)
+        return Preferences.model_validate(data), None
     except ValidationError as error:
         known = {**Preferences.model_fields, **JobsTable.model_fields, **Notify.model_fields}
-        raise SettingsError(explain(error, str(path), known)) from None
+        problem = SettingsError(
+            explain(error, str(path), known), hint="The rest of the file is used."
+        )
+        return Preferences.model_validate(_without(data, error)), problem
+
+
+def _without(data: dict[str, Any], error: ValidationError) -> dict[str, Any]:
+    """The data less the fields that an error names."""
+    wrong = {tuple(each["loc"][:2]) for each in error.errors()}
+    kept: dict[str, Any] = {}
+    for name, value in data.items():
+        if (name,) in wrong:
+            continue
+        if isinstance(value, dict):
+            value = {key: each for key, each in value.items() if (name, key) not in wrong}
+        elif any(place[0] == name for place in wrong):
+            continue
+        kept[name] = value
+    return kept
 
 
 def save_preferences(folder: Path, preferences: Preferences) -> None:

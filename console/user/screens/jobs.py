@@ -10,11 +10,10 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal, VerticalScroll
 from textual.widgets import Input, Label
 
-from dsq.console.dialogs.choose import Choose
-from dsq.console.dialogs.columns import ChooseColumns
 from dsq.console.preferences import JobsTable
-from dsq.console.user.columns import USUAL, all_columns, column_choices, job_columns
+from dsq.console.user.columns import job_columns
 from dsq.console.user.details import detail_lines, summary_lines, title_line
+from dsq.console.user.job_store import JobStore
 from dsq.console.user.screens.job import JobScreen
 from dsq.console.user.screens.job_actions import JobActions
 from dsq.console.user.screens.logs import LogScreen
@@ -25,13 +24,9 @@ from dsq.core.errors import UsageError
 from dsq.core.groups import membership
 from dsq.core.model import Job, JobStatus
 from dsq.core.readmodel import Filter, Order, parse_filter
-from dsq.core.readmodel.model import ORDERS
 
 LOGS_AT_ONCE = 12
 """Marked jobs whose output is shown in one."""
-
-UPWARD = frozenset({"id", "name", "status", "provider"})
-"""What is sorted upward first; of numbers and times one wants the largest."""
 
 GROUP_ROWS = 2000
 """Rows in which a new group is looked for; it has the newest jobs."""
@@ -103,6 +98,7 @@ class JobsScreen(JobActions):
         super().__init__()
         self._why_at: dict[int, float] = {}
         self._digits = 4
+        self._taken: tuple[JobsTable, JobStore] | None = None
         self._searched_at = 0.0
         self._selected_status: tuple[int, JobStatus, bool] | None = None
 
@@ -148,15 +144,13 @@ class JobsScreen(JobActions):
 
     def on_mount(self) -> None:
         self.table.focus()
-        wanted = self.console_app.preferences.jobs
-        if wanted.sort != JobsTable().sort or wanted.fold:
-            self._show(order=self.console_app.order(), fold=wanted.fold)
 
     # -- painting -------------------------------------------------------------------
 
     def update_view(self, *, changed: bool) -> None:
         table = self.table
         table.source = self.state.jobs
+        self._take_preferences()
         table.stale = self.state.link.state == "offline"
         table.empty = self._empty()
         digits = max(4, len(str(self.state.jobs.newest)))
@@ -282,26 +276,29 @@ class JobsScreen(JobActions):
 
     # -- order, folding, columns ----------------------------------------------------------
 
+    def _take_preferences(self) -> None:
+        """Shows the jobs as the preferences want it; again where those or the jobs are others."""
+        wanted = (self.console_app.preferences.jobs, self.state.jobs)
+        if wanted == self._taken:
+            return
+        first, self._taken = self._taken is None, wanted
+        self.table.set_columns(self._columns())
+        jobs = wanted[0]
+        if not first or jobs.sort != JobsTable().sort or jobs.fold:
+            text = self.query_one("#filter", Input).value
+            try:
+                parsed = parse_filter(text)
+            except UsageError:
+                parsed = None  # It stands there with its problem; the last good one holds.
+            self._show(parsed, self.console_app.order(), jobs.fold)
+
     def action_sort(self) -> None:
-        """Asks what to sort by; the same again turns the order round."""
-        now = self.state.jobs.order
-        keys = list(ORDERS)
-
-        def chosen(index: int | None) -> None:
-            if index is not None:
-                by = keys[index]
-                down = not now.descending if by == now.by else by not in UPWARD
-                self._show(order=Order(by, down))
-                self.console_app.prefer_jobs(sort=f"{'-' if down else ''}{by}")
-
-        way = "downward" if now.descending else "upward"
-        rows = [(key, f"now, {way}; again turns it round" if key == now.by else "") for key in keys]
-        self.app.push_screen(Choose("Sort by", rows), chosen)
+        self.console_app.ask_sort()
 
     def action_fold(self) -> None:
         fold = not self.state.jobs.folded
-        self._show(fold=fold)
         self.console_app.prefer_jobs(fold=fold)
+        self._show(fold=fold)
 
     async def show_group(self, group: str) -> None:
         """Folds all jobs, and puts the cursor on the row of a group."""
@@ -318,16 +315,7 @@ class JobsScreen(JobActions):
                 return
 
     def action_columns(self) -> None:
-        app = self.console_app
-
-        def chosen(columns: tuple[str, ...] | None) -> None:
-            if columns is not None:
-                app.prefer_jobs(columns=() if columns == USUAL else columns)
-                self.table.set_columns(self._columns())
-
-        known = all_columns(self.state, app.moment, self._digits)
-        choices = column_choices(known, app.preferences.jobs.columns)
-        self.app.push_screen(ChooseColumns(choices), chosen)
+        self.console_app.ask_columns()
 
     @property
     def export_ids(self) -> list[int]:

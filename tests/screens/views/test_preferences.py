@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual.app import App
@@ -14,6 +15,7 @@ from dsq.console.preferences import (
     Notify,
     Preferences,
     load_preferences,
+    read_preferences,
     save_preferences,
 )
 from dsq.console.user.columns import USUAL, all_columns
@@ -254,3 +256,109 @@ def test_spreadsheets_take_no_formula(tmp_path: Path) -> None:
 def test_the_console_can_be_made_without_a_folder() -> None:
     """Tests and guests keep nothing."""
     assert console().preferences == Preferences()
+
+
+def test_a_mistake_costs_its_field_only(tmp_path: Path) -> None:
+    """What else the file says holds; the mistake is told with the field's name."""
+    text = "them = 'x'\nlock_minutes = 3\n[notify]\nbell = 'no'\nterminal = false\n"
+    (tmp_path / "console.toml").write_text(text)
+    preferences, problem = read_preferences(tmp_path)
+    assert preferences == Preferences(lock_minutes=3, notify=Notify(terminal=False))
+    assert problem is not None
+    assert "field 'notify.bell'" in str(problem)
+    assert "The rest of the file is used." in str(problem)
+    (tmp_path / "console.toml").write_text("jobs = 3\ntheme = 'dsq-paper'")
+    assert read_preferences(tmp_path)[0] == Preferences(theme="dsq-paper")
+
+
+async def test_every_setting_is_on_the_screen(tmp_path: Path) -> None:
+    """The page has each field of the file, and enter changes it there and in the file."""
+    async with jobs_shown(folder=tmp_path, size=(120, 40)) as robot:
+        app: Any = robot.app
+        await robot.press("comma")
+        await robot.sees("Settings", "after 15 minutes", "try it", "console.toml")
+        keys = [row.key for row in app.screen.settings() if row.key]
+        fields = [*Preferences.model_fields, *(f"jobs.{name}" for name in JobsTable.model_fields)]
+        fields += [f"notify.{name}" for name in Notify.model_fields]
+        assert sorted(keys) == sorted(set(fields) - {"jobs", "notify"})
+        await robot.press("down", "enter", "ctrl+u")
+        await robot.type("0")
+        await robot.press("enter")
+        await robot.sees("never")
+        for key in keys[4:]:
+            await choose(robot, keys.index(key))
+        await robot.press("escape")
+        wanted = load_preferences(tmp_path)
+        assert wanted.lock_minutes == 0
+        assert wanted.jobs.fold
+        assert wanted.notify == Notify(bell=False, terminal=False, desktop=False)
+
+
+async def choose(robot: Robot, index: int) -> None:
+    """Presses enter on a line of the page."""
+    await robot.press("home", *["down"] * index, "enter")
+
+
+async def test_what_opens_from_the_settings_comes_back_there(tmp_path: Path) -> None:
+    """Theme, columns and order are chosen in their own boxes; the jobs show them at once."""
+    async with jobs_shown(folder=tmp_path, size=(120, 40)) as robot:
+        app: Any = robot.app
+        await robot.press("comma", "enter")
+        await robot.sees("Theme")
+        await robot.press("home", "enter")
+        await robot.sees("Settings", app.theme)
+        await choose(robot, 3)
+        await robot.sees("Sort by")
+        await robot.press("down", "enter")
+        await robot.sees("Settings", "name ↑")
+        await choose(robot, 2)
+        await robot.sees("Columns")
+        await robot.press("down", "space", "enter")
+        await robot.sees("columns")
+        await robot.press("escape")
+        await robot.until(lambda: robot.rows == sorted(robot.rows))
+        assert "NAME" not in robot.text
+        assert load_preferences(tmp_path).jobs.sort == "name"
+
+
+async def test_a_number_that_will_not_do_changes_nothing(tmp_path: Path) -> None:
+    """Words where minutes belong are told, and the setting stays."""
+    async with jobs_shown(folder=tmp_path, size=(120, 40)) as robot:
+        app: Any = robot.app
+        await robot.press("comma", "down", "enter", "ctrl+u")
+        await robot.type("soon")
+        await robot.press("enter")
+        await robot.sees("'soon' is no number of minutes", "after 15 minutes")
+        assert app.preferences.lock_minutes == 15
+
+
+async def test_files_that_change_are_read_again(tmp_path: Path) -> None:
+    """Settings, keys and contacts count while the console runs; a mistake is told once."""
+    async with jobs_shown(folder=tmp_path, size=(120, 40)) as robot:
+        app: Any = robot.app
+        (tmp_path / "console.toml").write_text("theme = 'dsq-paper'\n[jobs]\nsort = 'name'\n")
+        (tmp_path / "keys.toml").write_text('"jobs.submit" = "n"\n')
+        (tmp_path / "contacts.toml").write_text(f"ann = '0x{'ab' * 20}'\n")
+        app.look_at_files()
+        await robot.sees("n submit")
+        assert app.theme == "dsq-paper"
+        assert list(app.state.contacts) == ["ann"]
+        await robot.until(lambda: robot.rows == sorted(robot.rows))
+        (tmp_path / "console.toml").write_text("theme = 'dsq-paper'\nlock = 3\n")
+        app.look_at_files()
+        await robot.sees("unknown field 'lock'")
+        app.prefer(lock_minutes=5)
+        await robot.sees("has a mistake: this is")
+        assert "lock = 3" in (tmp_path / "console.toml").read_text()
+        await robot.press("comma")
+        await robot.sees("has a mistake", "after 5 minutes")
+
+
+async def test_a_mistake_in_the_file_keeps_nothing_else_away(tmp_path: Path) -> None:
+    """With a wrong console.toml keys and contacts are there, and nothing is written over it."""
+    (tmp_path / "keys.toml").write_text('"jobs.submit" = "n"\n')
+    async with jobs_shown(folder=tmp_path, keeps=False) as robot:
+        await robot.sees("n submit")
+        await robot.press("ctrl+t", "home", "enter")
+        await robot.sees("has a mistake: this is")
+        assert not (tmp_path / "console.toml").exists()
