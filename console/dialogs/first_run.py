@@ -78,6 +78,7 @@ class FirstRun(Dialog[bool]):
         self._progress: list[str] = []
         self._busy = False
         self._credits_for: object = None
+        self._asked_grid = False
 
     @property
     def console_app(self) -> ConsoleApp:
@@ -99,6 +100,7 @@ class FirstRun(Dialog[bool]):
             self._grid = GridChoice(self.console_app.state.grid_name, "", config, config.home)
             self._to_wallet()
         else:
+            self._asked_grid = True
             self._to_grid()
         self.set_interval(LOOK_EVERY, self._look)
 
@@ -139,10 +141,19 @@ class FirstRun(Dialog[bool]):
             self._choices[event.option_index][2]()
 
     def action_leave(self) -> None:
-        if self._step < 2:
+        """One step back; out of the console before anything is chosen, to its views after."""
+        if self._step == 1 and self._asked_grid and not self._busy:
+            self._say("", "muted")
+            self._progress_done()
+            self._to_grid()
+        elif self._step < 2:
             self.console_app.exit()
         else:
             self.dismiss(None)
+
+    def _progress_done(self) -> None:
+        self._progress = []
+        self.query_one("#progress", Lines).show([])
 
     # -- the grid --------------------------------------------------------------------------
 
@@ -158,7 +169,7 @@ class FirstRun(Dialog[bool]):
             for each in grids
         ]
         if not any(each.home == home.absolute() for each in grids):
-            words = f"on this machine, half a minute; in {home}"
+            words = f"on this machine, takes some seconds; in {home}"
             choices.append(("start a local grid", words, lambda: self._start("local", home)))
         self._show(0, choices)
 
@@ -189,6 +200,7 @@ class FirstRun(Dialog[bool]):
             return
         finally:
             self._busy = False
+        self._progress_done()
         self._say("The local grid runs. 'dsq down' stops it.", "success")
         self._grid = GridChoice(name, "", config, config.home)
         self._to_wallet()
@@ -234,8 +246,7 @@ class FirstRun(Dialog[bool]):
         app = self.console_app
         self._say("", "muted")
         app.switch(grid.name, grid.config, ref, key.wallet if key is not None else None)
-        self._progress = []
-        self.query_one("#progress", Lines).show([])
+        self._progress_done()
         self._show(2, [], [[("Connecting…", "muted")]])
 
     def _write(

@@ -64,21 +64,34 @@ class MakeKey(Dialog[NewKey]):
     def on_input_changed(self) -> None:
         self.query_one("#sentence", Lines).show([[(NOTE, "muted")]])
 
+    def _problem(self, field_id: str) -> str:
+        """Why what is typed into a field will not do; "" if it will."""
+        if field_id == "name":
+            return name_problem(self._value("name").strip(), self._taken)
+        if field_id == "key":
+            return self._key_problem()
+        second = self._value("second") if field_id == "second" else self._value("first")
+        return passphrase_problem(self._value("first"), second)
+
+    def _key_problem(self) -> str:
+        try:
+            Wallet.from_key(self._value("key"))
+        except WalletError as error:
+            return str(error)
+        return ""
+
     def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Goes on to the next field; the first one that will not do gets the focus."""
+        fields = ["name", *(["key"] if self._imports else []), "first", "second"]
+        at = fields.index(event.input.id or "second")
+        for field_id in fields[: at + 1]:
+            if problem := self._problem(field_id):
+                self.query_one("#sentence", Lines).show([[(problem, "error")]])
+                self.query_one(f"#{field_id}", Input).focus()
+                self.app.bell()
+                return
         if event.input.id != "second":
             self.focus_next()
             return
-        name = self._value("name").strip()
-        first = self._value("first")
-        problem = name_problem(name, self._taken) or passphrase_problem(
-            first, self._value("second")
-        )
-        try:
-            wallet = Wallet.from_key(self._value("key")) if self._imports else Wallet.generate()
-        except WalletError as error:
-            problem = problem or str(error)
-        if problem:
-            self.query_one("#sentence", Lines).show([[(problem, "error")]])
-            self.app.bell()
-        else:
-            self.dismiss(NewKey(name, wallet, first))
+        wallet = Wallet.from_key(self._value("key")) if self._imports else Wallet.generate()
+        self.dismiss(NewKey(self._value("name").strip(), wallet, self._value("first")))

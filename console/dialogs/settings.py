@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -84,7 +83,6 @@ class Settings(Dialog[None]):
         lock = f"after {plural(now.lock_minutes, 'minute')}" if now.lock_minutes else "never"
         columns = plural(len(now.jobs.columns), "column") if now.jobs.columns else "the usual"
         sort = f"{now.jobs.sort.lstrip('-')} {'↓' if now.jobs.sort.startswith('-') else '↑'}"
-        desktop = "" if shutil.which("notify-send") else " (there is none here)"
         return [
             Setting("theme", "colours, also ctrl+t", now.theme, app.action_theme),
             Setting("lock_minutes", "lock the wallet when no key was pressed so long", lock,
@@ -95,7 +93,7 @@ class Settings(Dialog[None]):
                     lambda: app.prefer_jobs(fold=not now.jobs.fold)),
             self._telling("bell", "a job ends: ring the terminal's bell"),
             self._telling("terminal", "a job ends: the terminal's notification"),
-            self._telling("desktop", f"a job ends: the desktop's notification{desktop}"),
+            self._telling("desktop", "a job ends: the desktop's notification, if any"),
             Setting("", "tell now, as at the end of a job", "try it", app.try_telling),
         ]  # fmt: skip
 
@@ -131,9 +129,7 @@ class Settings(Dialog[None]):
             lines = [[(text, "warning")]]
         else:
             lines = [[(f"Kept in {one_line(str(folder / FILE), 200)}", "muted")]]
-        beside = (
-            "Beside it: keys.toml, contacts.toml, themes/. A change in a file counts at once."
-        )
+        beside = "Beside it: keys.toml, contacts.toml, themes/. A change in a file counts at once."
         self.query_one("#about", Lines).show([*lines, [(beside, "muted")]])
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:

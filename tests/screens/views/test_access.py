@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
 import stat
@@ -294,15 +295,16 @@ async def test_first_run_from_nothing_to_the_first_job(tmp_path: Path) -> None:
         await robot.sees("Import a private key")
         await robot.type("12")
         await robot.press("enter")
-        await robot.type(SECRET)
-        await robot.press("enter")
-        await robot.type(SECRET)
-        await robot.press("enter")
         await robot.sees("This is not a private key")
-        await robot.press("shift+tab", "shift+tab", "home", "ctrl+k")
+        await robot.press("home", "ctrl+k")
         await robot.type(KEY)
+        await robot.press("enter", "enter")
+        await robot.sees("An empty passphrase protects nothing")
+        await robot.type(SECRET)
+        await robot.press("enter")
+        await robot.type(SECRET)
         assert nothing(folder / "keys")
-        await robot.press("enter", "enter", "enter")
+        await robot.press("enter")
         await robot.sees("▸ 3 Credits", "500.00 credits from the grid's faucet")
         file = folder / "keys" / "default.json"
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -346,11 +348,36 @@ async def test_leaving_the_guide_writes_nothing(tmp_path: Path, steps: int) -> N
     assert sorted(path.name for path in folder.rglob("*")) == ["grids", "lab.json"]
 
 
+async def test_escape_goes_a_step_back(tmp_path: Path) -> None:
+    """From the wallets to the grids, where another one may be chosen; from there out."""
+    folder = tmp_path / "config"
+    (folder / "grids").mkdir(parents=True)
+    for name in ("far", "lab"):
+        book = {"version": 1, "name": name, **BOOK}
+        (folder / "grids" / f"{name}.json").write_text(json.dumps(book))
+    app = app_of(Grids(), folder, None)
+    async with using(app, (80, 24)) as robot:
+        await robot.press("enter")
+        await robot.sees("▸ 2 Wallet", "grid  far")
+        await robot.press("escape")
+        await robot.sees("▸ 1 Grid", "start a local")
+        await robot.press("down", "enter")
+        await robot.sees("▸ 2 Wallet", "grid  lab")
+        await robot.press("escape")
+        await robot.sees("▸ 1 Grid")
+        await robot.pilot.press("escape")
+        await robot.pilot.pause()
+    assert app.failure is None
+    assert app.access is not None
+    assert app.access.config is None
+
+
 async def test_starts_a_local_grid(tmp_path: Path) -> None:
     """Its progress is shown, its own key is offered first, and it becomes the usual grid."""
     folder = tmp_path / "config"
     folder.mkdir()
     homes: list[Path] = []
+    ready = asyncio.Event()
 
     async def starter(home: Path, tell: Callable[[str], None]) -> None:
         homes.append(home)
@@ -358,6 +385,7 @@ async def test_starts_a_local_grid(tmp_path: Path) -> None:
             tell("chain: starting")
             raise DsqError("Port 8545 is taken.")
         tell("contracts: deployed")
+        await ready.wait()
         user = Wallet.generate()
         create_key_file(home / "keys" / "user.json", user, "x")
         (home / "keys" / "passphrase").write_text("x")
@@ -374,7 +402,9 @@ async def test_starts_a_local_grid(tmp_path: Path) -> None:
         await robot.press("enter")
         await robot.sees("Port 8545 is taken", "chain: starting")
         await robot.press("enter")
-        await robot.sees("▸ 2 Wallet", "the grid's own", "contracts: deployed")
+        await robot.sees("contracts: deployed", "It goes on by itself if you leave")
+        ready.set()
+        await robot.sees("▸ 2 Wallet", "the grid's own", "The local grid runs")
         await robot.press("enter")
         await robot.sees("▸ 3 Credits", "1,284.40 credits")
         assert not app.locked, "the home brings the passphrase"
