@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -33,6 +33,9 @@ Cell = Sequence[Span]
 
 MARK = 2
 MARGIN = 1
+
+PAINTED = 2000
+"""Painted lines that are kept: those of a few pages that one looks through."""
 
 
 class Source(Protocol[RowOut]):
@@ -225,6 +228,7 @@ class LiveTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
         self._cursor_key: Hashable | None = None
         self._layout: list[tuple[Column[Row], int]] = []
         self._layout_for: tuple[int, int] = (-1, -1)
+        self._painted: dict[int, Strip] = {}
 
     # -- rows ---------------------------------------------------------------------
 
@@ -265,15 +269,22 @@ class LiveTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
         self.refresh()
 
     def _move(self, index: int, *, follow: bool = True) -> None:
-        count = len(self.source)
+        count, before = len(self.source), self._cursor
         self._cursor = max(0, min(index, count - 1))
         key = self._key(self.source.row(self._cursor)) if count else None
         if follow:
             self._show_cursor()
+        self._refresh_row(before)
+        self._refresh_row(self._cursor)
         if key != self._cursor_key:
             self._cursor_key = key
             self.post_message(self.Moved(self, key))
-        self.refresh()
+
+    def _refresh_row(self, index: int) -> None:
+        """Paints one row anew, the others stay as they are."""
+        y = index - self.scroll_offset.y + 1
+        if 1 <= y < self.size.height:
+            self.refresh(Region(0, y, self.size.width, 1))
 
     def _show_cursor(self) -> None:
         page = max(1, self.size.height - 1)
@@ -305,6 +316,7 @@ class LiveTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
             del self.marked[self._cursor_key]
         else:
             self.marked[self._cursor_key] = None
+        self._painted.pop(self._cursor, None)
         self._move(self._cursor + 1)
         self.post_message(self.Marked(self))
 
@@ -349,22 +361,47 @@ class LiveTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
         self._layout_for = (-1, -1)
         self.refresh()
 
+    def refresh(
+        self,
+        *regions: Region,
+        repaint: bool = True,
+        layout: bool = False,
+        recompose: bool = False,
+    ) -> Self:
+        # Scrolling and the cursor name regions: the rows are the same as before.
+        if repaint and not regions:
+            self._painted.clear()
+        return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)
+
     def render_line(self, y: int) -> Strip:
         width = self.size.width
         palette = Palette.of(self.app)
         if self._layout_for != (width, id(self.columns)):
             self._layout = fit_columns(self.columns, width - MARK - MARGIN)
             self._layout_for = (width, id(self.columns))
+            self._painted.clear()
         if y == 0:
             return self._header(width, palette)
         index = self.scroll_offset.y + y - 1
         if index < len(self.source):
             cursor = index == self._cursor and (self.has_focus or not self._quiet)
-            return self._line(self.source.row(index), width, palette, cursor=cursor)
+            if cursor:
+                return self._line(self.source.row(index), width, palette, cursor=True)
+            return self._kept_line(index, width, palette)
         blank = palette.style("muted")
         if not len(self.source) and 0 <= y - 2 < len(self.empty):
             return Strip([Segment(fit("  " + self.empty[y - 2], width), blank)], width)
         return Strip.blank(width, blank)
+
+    def _kept_line(self, index: int, width: int, palette: Palette) -> Strip:
+        """A row as it was painted last, if nothing was said to have changed since."""
+        strip = self._painted.get(index)
+        if strip is None:
+            if len(self._painted) >= PAINTED:
+                self._painted.clear()
+            strip = self._line(self.source.row(index), width, palette, cursor=False)
+            self._painted[index] = strip
+        return strip
 
     def _header(self, width: int, palette: Palette) -> Strip:
         style = palette.style("bold muted", "surface")

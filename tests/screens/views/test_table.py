@@ -129,3 +129,41 @@ async def test_clicks_choose_and_open() -> None:
         assert not opened
         await pilot.click(LiveTable, offset=(5, 4), times=2)
         assert opened == [3]
+
+
+async def test_what_has_not_changed_is_not_painted_again() -> None:
+    """A move paints the cursor's rows, a scroll the rows that come in, a change all of them."""
+    app = Many(200)
+    async with app.run_test(size=NARROW) as pilot:
+        await pilot.pause()
+        app.asked.clear()
+        await pilot.press("j")
+        assert app.asked == {0, 1}
+        app.asked.clear()
+        await pilot.press("pagedown")
+        assert app.asked == {23, 24}
+        app.asked.clear()
+        app.query_one(LiveTable).rows_changed()
+        await pilot.pause()
+        assert app.asked == set(range(2, 25))
+
+
+async def test_changed_rows_and_marks_are_seen() -> None:
+    """What was painted before is not shown after the source or a mark has changed."""
+    app = Many(200)
+    async with app.run_test(size=NARROW) as pilot:
+        table: LiveTable[int] = app.query_one(LiveTable)
+        table._marks = True
+
+        def line(y: int) -> str:
+            return table.render_line(y).text
+
+        await pilot.press("j", "k", "space")
+        assert line(1).startswith(" ●row 0")
+        await pilot.press("asterisk")
+        assert all(line(y)[1] == "●" for y in range(1, 20))
+        await pilot.press("asterisk")
+        assert line(5).startswith("  row 4")
+        app.source.rows = list(range(500, 700))
+        table.repaint()
+        assert line(5).startswith("  row 504")
