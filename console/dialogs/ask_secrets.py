@@ -77,7 +77,7 @@ class AskSecrets(Dialog[GivenSecrets]):
     AskSecrets Horizontal { height: 1; }
     AskSecrets Horizontal Label { width: 22; color: $foreground; text-style: bold; }
     AskSecrets Horizontal Input { width: 1fr; }
-    AskSecrets .about { height: auto; margin-bottom: 1; }
+    AskSecrets .-next, AskSecrets #sentence { margin-top: 1; }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -101,16 +101,14 @@ class AskSecrets(Dialog[GivenSecrets]):
     def compose_box(self) -> ComposeResult:
         with VerticalScroll(can_focus=False):
             for number, secret in enumerate(self._secrets):
-                with Horizontal():
+                with Horizontal(classes="-next" if number else None):
                     yield Label(one_line(secret.name, 20), markup=False)
                     yield _SecretInput(secret, number)
-                yield Lines(self._about(secret), classes="about")
+                if secret.description:
+                    about = one_line(secret.description, 200)
+                    yield Lines([[(about, "muted")]], classes="sentence")
         words = "They go to the grid's script service with the job, and are kept nowhere here."
         yield Lines([[(words, "muted")]], id="sentence", classes="sentence")
-
-    @staticmethod
-    def _about(secret: Secret) -> Sequence[list[tuple[str, str]]]:
-        return [[(one_line(secret.description, 200), "muted")]] if secret.description else []
 
     def on_mount(self) -> None:
         empty = next((each for each in self.query(_SecretInput) if not each.in_environment), None)

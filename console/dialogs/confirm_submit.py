@@ -113,6 +113,10 @@ def _what_lines(plan: SubmitPlan) -> list[Line]:
     if sweep.jobs:
         there = f"{len(sweep.jobs)} of {len(sweep.submissions)} are there already"
         lines.append(labelled("", (f"{there}; these are the others", "foreground")))
+    varied = plan.order.workflow.sweep
+    if varied is not None:
+        names = ", ".join(each.name for each in varied.parameters)
+        lines.append(labelled("differ in", (one_line(names, 55), "foreground")))
     at_once = f"{sweep.limit} at most" if sweep.limit else "all"
     lines.append(labelled("open at once", (at_once, "foreground")))
     return lines
@@ -181,10 +185,10 @@ def _time_there(row: WhyNot, minutes: int | None) -> str:
 
 def _next_words(plan: SubmitPlan) -> str:
     if plan.sweep is None:
-        return "it is signed and sent; the job's own view opens"
+        return "signed and sent; the job's own view opens"
     if plan.jobs > plan.at_once:
         return "the next is sent when one ends, while this console is open"
-    return "they are signed and sent; the jobs view shows the group folded"
+    return "signed and sent; the jobs view shows them as one row"
 
 
 class ConfirmSubmit(Dialog[bool]):

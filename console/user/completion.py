@@ -52,7 +52,7 @@ def about_field(lines: Sequence[str], row: int, column: int) -> tuple[str, str]:
 
 
 def field_words(found: FieldDescription) -> str:
-    """A field's kind, its rules and its meaning in one line."""
+    """A field's meaning, its kind and its rules in one line."""
     from dsq.sbatch.model.rules import Int32, NoNul, OneOf
 
     kind = {"String": "text", "Int": "number", "Boolean": "true or false"}.get(
@@ -63,7 +63,11 @@ def field_words(found: FieldDescription) -> str:
     head = [kind, *(["required"] if found.required else [])]
     head += [f"must {'; '.join(rules)}"] if rules else []
     head += ["deprecated"] if found.deprecated else []
-    return f"{', '.join(head)}. {found.deprecated or found.text}"
+    return f"{_meaning(found)} ({', '.join(head)})"
+
+
+def _meaning(found: FieldDescription) -> str:
+    return one_line((found.deprecated or found.text).replace("`", ""), 300)
 
 
 def _root() -> type[Model]:
@@ -117,7 +121,7 @@ def _names_or_elements(place: Place) -> list[Completion]:
 
 
 def _about(found: FieldDescription) -> str:
-    return ("required: " if found.required else "") + one_line(found.deprecated or found.text, 300)
+    return ("required: " if found.required else "") + _meaning(found)
 
 
 def _goes_on(found: FieldDescription) -> bool:
@@ -144,8 +148,7 @@ def _values(place: Place, modules: Sequence[tuple[str, str]]) -> list[Completion
 
 
 def _choices(found: FieldDescription, before: str) -> list[Completion]:
-    about = one_line(found.text, 300)
-    return [Completion(word, before + word, about) for word in _words_of(found)]
+    return [Completion(word, before + word, _meaning(found)) for word in _words_of(found)]
 
 
 def _words_of(found: FieldDescription) -> tuple[str, ...]:

@@ -94,7 +94,7 @@ def field_at(lines: Sequence[str], row: int, column: int) -> tuple[str, ...]:
     """Names of the fields around a cursor, the innermost last."""
     place = place_at(lines, row, column)
     known = [each for each in names(lines) if each.row <= row]
-    here = [each for each in known if each.row == row and each.start <= column]
+    here = [each for each in known if each.row == row]
     if place is not None and place.flow:
         return _fields((*place.path, place.key) if place.key else place.path)
     if here:

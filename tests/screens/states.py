@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,14 +117,24 @@ def types(text: str, *keys: str) -> Act:
     return act
 
 
-def writes(text: str, *keys: str, credits: str = "", demands: str = "") -> Act:  # noqa: A002
-    """Puts a workflow into the editor, waits for its check, presses keys."""
+def writes(
+    text: str,
+    *keys: str,
+    credits: str = "",  # noqa: A002
+    time: str = "",
+    demands: str = "",
+    then: Sequence[str] = (),
+) -> Act:
+    """Puts a workflow into the editor, waits for its check, presses keys.
+
+    Keys of ``then`` are for the page that opens after the others.
+    """
 
     async def act(robot: Robot) -> None:
         screen: Any = robot.app.screen
         assert isinstance(screen, SubmitScreen)
         screen.load(text, "train.yaml", Path("train.yaml"))
-        for name, value in (("#credits", credits), ("#labels", demands)):
+        for name, value in (("#credits", credits), ("#time", time), ("#labels", demands)):
             if value:
                 screen.query_one(name).value = value
         screen._check()
@@ -132,6 +142,9 @@ def writes(text: str, *keys: str, credits: str = "", demands: str = "") -> Act: 
         if not (screen._checked.problems or screen.field_problems()):
             await robot.until(lambda: bool(screen._estimates.rows or screen._estimate_words))
         await robot.press(*keys)
+        if then:
+            await robot.until(lambda: robot.app.screen is not screen)
+            await robot.press(*then)
 
     return act
 
@@ -239,6 +252,20 @@ DOWN = (
     Connection("cluster", False, "timed out"),
     Connection("logs", None),
 )
+SWEEP = """\
+sweep:
+  parameters:
+    - name: RATE
+      values: ["0.1", "0.2"]
+    - name: SEED
+      range: {begin: 1, end: 2}
+"""
+SECRETS = """\
+secrets:
+  - name: TOKEN
+  - name: KEY
+    description: of the bucket
+"""
 BAD_KEY = WORKFLOW.replace("command", "comand")
 
 JOBS: dict[str, State] = {
@@ -298,7 +325,9 @@ SUBMIT: dict[str, State] = {
     "submit-empty": State(
         a_console, ("2",), sees=("new workflow", "type, ctrl+o opens", "a valid workflow is needed")
     ),
-    "submit": State(a_console, ("2",), writes(WORKFLOW), ("● valid", "✓ ", "× 4 GPUs"), main=True),
+    "submit": State(
+        a_console, ("2",), writes(WORKFLOW), ("● valid", "✓ ", "4 GPUs, has none"), main=True
+    ),
     "submit-problem": State(
         a_console, ("2",), writes(BAD_KEY), ("× 1 problem", "line 11:", "'command'"), main=True
     ),
@@ -326,11 +355,58 @@ SUBMIT: dict[str, State] = {
     "submit-refused": State(
         lambda: a_console(lacks),
         ("2",),
-        writes(WORKFLOW, "ctrl+s", "enter"),
+        writes(WORKFLOW, "ctrl+s", then=["enter"]),
         ("submit failed", "holds too little"),
     ),
     "submit-read-only": State(
         lambda: a_console(read_only=True), ("2",), writes(WORKFLOW), ("read-only", "● valid")
+    ),
+    "submit-completion": State(
+        a_console, ("2", "r", "e"), sees=("resources", "required: What the job gets"), main=True
+    ),
+    "submit-asked-completion": State(
+        a_console,
+        ("2",),
+        writes(WORKFLOW, *["down"] * 4, "end", "enter", "ctrl+@", "down"),
+        ("› ", "enter, tab take it"),
+    ),
+    "submit-labels": State(
+        a_console, ("2",), writes(WORKFLOW, *["f6"] * 4, "g"), ("gpu", "a100, none")
+    ),
+    "submit-time": State(
+        a_console,
+        ("2",),
+        writes(WORKFLOW, *["down"] * 5, time="1h30"),
+        ("1 H 30 MIN COST", "memPerCpu  Memory in MB"),
+    ),
+    "submit-no-time": State(
+        a_console, ("2",), writes(WORKFLOW, time="200 days"), ("The wallet holds 1,284.40",)
+    ),
+    "submit-sweep": State(
+        a_console,
+        ("2",),
+        writes(WORKFLOW + SWEEP, "ctrl+s"),
+        ("Submit 4 jobs?", "400 credits: 4 jobs × 100", "open at once all"),
+        main=True,
+    ),
+    "submit-sweep-limit": State(
+        a_console,
+        ("2",),
+        writes(WORKFLOW + SWEEP + "  limit: 2\n", "ctrl+s", time="1h"),
+        ("2 at most", "in all", "while this console is open"),
+    ),
+    "submit-secrets": State(
+        a_console,
+        ("2",),
+        writes(WORKFLOW + SECRETS, "ctrl+s", then=[*"hunter2"]),
+        ("Secrets of this workflow", "•••••••", "of the bucket"),
+        main=True,
+    ),
+    "submit-secrets-empty": State(
+        a_console,
+        ("2",),
+        writes(WORKFLOW + SECRETS, "ctrl+s", then=["enter", "ctrl+f", "enter"]),
+        ("The value of the secret TOKEN is empty.", "path of a file"),
     ),
 }
 

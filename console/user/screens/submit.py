@@ -51,7 +51,7 @@ class SubmitScreen(SubmitSending):
     SubmitScreen #source { height: 1; padding: 0 1; background: $surface; }
     SubmitScreen WorkflowEditor { height: 1fr; }
     SubmitScreen #problems { height: auto; max-height: 5; padding: 0 1; background: $surface; }
-    SubmitScreen #meaning { height: auto; max-height: 2; padding: 0 1; background: $surface; }
+    SubmitScreen #meaning { height: auto; max-height: 3; padding: 0 1; background: $surface; }
     SubmitScreen #right { width: 40; height: 100%; border-left: solid $faint; padding: 0 1; }
     SubmitScreen.-wide #right { width: 66; }
     SubmitScreen #estimates { height: 1fr; min-height: 3; }
@@ -311,5 +311,6 @@ class SubmitScreen(SubmitSending):
     def action_leave(self) -> None:
         for each in (self.editor, self.query_one(LabelsInput)):
             if each.close_completion():
+                self.show_fields()
                 return
         self.console_app.action_view("jobs")

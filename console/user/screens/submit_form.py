@@ -166,7 +166,9 @@ class SubmitForm(Vertical):
     # -- painting --
 
     def show_problems(self, problems: dict[str, str]) -> None:
-        """Writes what is wrong below the fields."""
+        """Writes what is wrong below the fields; not of a word that is being completed."""
+        if self.query_one(LabelsInput).is_completing:
+            problems = {key: words for key, words in problems.items() if key != "labels"}
         for key in FIELDS:
             under = self.query_one(f"#{key}-problem", Lines)
             under.set_class(key in problems, "-shown")
@@ -217,6 +219,11 @@ class LabelsInput(Input):
         self._by_hand = completion.goes_on
         self.value = self.value[: offer.start] + completion.insert + self.value[offer.end :]
         self.cursor_position = offer.start + len(completion.insert)
+
+    @property
+    def is_completing(self) -> bool:
+        """Completions are shown: the word is not written yet."""
+        return self._completer is not None and self._completer.is_open
 
     def action_complete(self) -> None:
         """Shows what can stand here."""

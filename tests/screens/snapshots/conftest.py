@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ from pytest_textual_snapshot import (
 from rich.console import Console
 from syrupy.assertion import SnapshotAssertion
 from textual.app import App
+
+from dsq.core import groups
 
 
 class Pictures:
@@ -51,3 +54,17 @@ class Pictures:
 def pictures(snapshot: SnapshotAssertion, request: pytest.FixtureRequest) -> Pictures:
     """Takes pictures, several in a test."""
     return Pictures(snapshot, request.node)
+
+
+@pytest.fixture(autouse=True)
+def _places(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Settings, state and a local grid in places that are called the same each time."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("CONFIG_DIR", "STATE_DIR", "HOME"):
+        monkeypatch.setenv(f"DSQ_{name}", f"my-{name.partition('_')[0].lower()}")
+
+
+@pytest.fixture(autouse=True)
+def _one_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture must not depend on the random name of a group."""
+    monkeypatch.setattr(groups, "new_group", lambda: "k3x9f2")

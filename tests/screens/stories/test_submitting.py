@@ -382,7 +382,9 @@ async def test_goes_on_with_a_sweep_that_ended_half_way() -> None:
     async with jobs_shown(on, (120, 40)) as robot:
         await robot.write(SMALL + SWEEP)
         await robot.sees("● valid, 2 jobs")
-        await robot.press("ctrl+s", "enter")
+        await robot.press("ctrl+s")
+        await robot.sees("Submit 2 jobs?")
+        await robot.press("enter")
         await robot.sees("1 of 2 jobs of the group")
         on.most = None
         await robot.press("2")
@@ -454,6 +456,7 @@ async def test_thinks_better_of_giving_a_secret() -> None:
         await robot.write(SMALL + SECRETS.replace("  - name: TOKEN\n", ""))
         await robot.sees("● valid")
         await robot.press("ctrl+s")
+        await robot.sees("Secrets of this workflow")
         await robot.type("hunter2")
         await robot.press("escape")
         await robot.sees("echo hello")
@@ -563,7 +566,7 @@ async def test_reads_what_a_field_means() -> None:
         await robot.write(WORKFLOW)
         await robot.sees("● valid")
         robot.app.screen.editor.move_cursor((4, 5))  # type: ignore[attr-defined]
-        await robot.sees("cpusPerTask  number, required")
+        await robot.sees("cpusPerTask  ", "(number, required")
 
 
 async def test_opens_a_file_again(tmp_path: Path) -> None:
