@@ -256,12 +256,19 @@ class Agent:
 
     async def _let_go(self, loops: list[asyncio.Task[None]]) -> None:
         loops[0].cancel()
-        pending = {*loops, *self._stepper.tasks, *self.claims.in_flight, *self.reporter.in_flight}
-        _, pending = await asyncio.wait(pending, timeout=STOP_SECONDS)
+        clock = self.services.clock
+        until = clock.monotonic() + STOP_SECONDS
+        # The last reports are begun by a loop that ends.
+        while (pending := self._under_way(loops)) and (left := until - clock.monotonic()) > 0:
+            await asyncio.wait(pending, timeout=left)
         for task in pending:
             task.cancel()
         if pending:
             await asyncio.wait(pending, timeout=1.0)
+
+    def _under_way(self, loops: list[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
+        tasks = {*loops, *self._stepper.tasks, *self.claims.in_flight, *self.reporter.in_flight}
+        return {task for task in tasks if not task.done()}
 
     # --- hearing -------------------------------------------------------------------------
 

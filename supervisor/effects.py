@@ -188,6 +188,7 @@ class Effects:
             env={**self._s.env, **script.secrets},
             job_path=self._s.job_path,
             comment=f"dsq {self._s.me.lower}",
+            once=True,
         )
         await self._s.journal.settled()
         try:

@@ -85,6 +85,8 @@ class Reconciler:
         is_clear = self._has_searched and not self._strays.waiting
         if is_clear and self._s.journal.get_meta(BEGUN) is None:
             self._s.journal.set_meta(BEGUN, "1")
+            # On the disk before the first claim: what is claimed before it counts as unknown.
+            self._s.journal.commit()
 
     async def after_reset(self) -> None:
         """The chain went back: events we handled may not have happened. Views decide."""

@@ -182,6 +182,7 @@ class JobSpec:
         job_path: The script's PATH; None keeps the one the cluster gives.
         comment: Words for the cluster's operators.
         nodes: Nodes that the tasks are spread over; 0 leaves that to the cluster.
+        once: Its script ends at once if any attempt of a job of this name has run here.
     """
 
     name: str
@@ -195,6 +196,7 @@ class JobSpec:
     job_path: str | None = None
     comment: str = ""
     nodes: int = 0
+    once: bool = False
 
     def check(self) -> None:
         """Refuses what no cluster could take literally.

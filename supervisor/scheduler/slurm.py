@@ -29,7 +29,7 @@ from dsq.supervisor.scheduler.port import (
     SubmitRefused,
     Transport,
 )
-from dsq.supervisor.scheduler.script import STARTED, compose
+from dsq.supervisor.scheduler.script import RAN, STARTED, compose
 from dsq.supervisor.scheduler.slurm_poll import Poll
 from dsq.supervisor.scheduler.slurm_search import Search
 from dsq.supervisor.scheduler.slurm_tools import Accounting, SlurmTools, failure, text_of
@@ -214,6 +214,7 @@ class SlurmScheduler:
             script,
             env=self._job_environment(account, spec),
             fence=posixpath.join(folder, STARTED),
+            once=posixpath.join(posixpath.dirname(folder), RAN) if spec.once else "",
         )
         options = commands.SubmitOptions(
             self.settings.partition, self.settings.account, self.settings.extra

@@ -3,7 +3,7 @@
     python -m tests.support.chaos [SEEDS] [FIRST_SEED]     many seeds, on all cores
     python -m tests.support.chaos --trace SEED             one seed, with what happened
 
-The process dies at any boundary of journal and effect; requests and answers get lost or
+The process dies at any boundary of journal and effect, of each kind; requests and answers get lost or
 late; chain, cluster and services go away; the chain goes back, also over a customer's
 payment; clocks differ and jump; Slurm kills, requeues, suspends and forgets jobs; the
 journal is lost; a second supervisor uses the key. Whatever happens: no job runs twice,
@@ -21,7 +21,8 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,10 +30,12 @@ from pathlib import Path
 from dsq.core.errors import ContractError, UnreachableError
 from dsq.core.model import JobStatus
 from dsq.core.units import CREDIT, billed_minutes
-from dsq.supervisor.lock import AnotherSupervisorError
+from dsq.supervisor.lock import AnotherSupervisorError, RivalError
 from dsq.supervisor.run import first_error
-from tests.support.fakes import CUSTOMER, ME, FakeSlurmJob
+from tests.support.boundaries import KINDS
+from tests.support.fakes import FakeSlurmJob
 from tests.support.provider import Provider, provider
+from tests.support.stepcheck import StepCheck
 from tests.support.virtual import run_virtual
 
 SECONDS = 300.0
@@ -44,6 +47,54 @@ SETTLE_SECONDS = 6000.0
 BREAKS = ("NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "DEADLINE", "CANCELLED", "FAILED")
 
 
+PROVOKES = {
+    "claimNextCancellingJob": "cancel",
+    "scancel": "cancel",
+    "claimNextTopUpJob": "top_up",
+    "top-up": "top_up",
+    "limit": "top_up",
+    "refuseJob": "refusal",
+}
+"""What leads to boundaries that come seldom."""
+
+ENOUGH_SEEDS = 200
+"""In so many seeds every fault comes, and the process dies at every kind of boundary."""
+
+
+@dataclass
+class Tally:
+    """What seeds met.
+
+    Attributes:
+        failed: Seeds in which something did not hold.
+        crashes: At how many boundaries of each kind the process died.
+        faults: How often each came.
+    """
+
+    failed: int = 0
+    crashes: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: Tally) -> None:
+        """Counts another's with this one's."""
+        self.failed += other.failed
+        self.crashes += other.crashes
+        self.faults += other.faults
+
+    def unmet(self) -> list[str]:
+        """What should have happened in many seeds, and never did."""
+        return [
+            *(f"a death {kind}" for kind in KINDS if not self.crashes[kind]),
+            *(f"the fault {name}" for name in FAULTS if not self.faults[name]),
+        ]
+
+    def lines(self) -> list[str]:
+        """The counts, as they are printed."""
+        deaths = ", ".join(f"{kind} {self.crashes[kind]}" for kind in KINDS)
+        faults = ", ".join(f"{name} {self.faults[name]}" for name in FAULTS)
+        return [f"deaths: {deaths}", f"faults: {faults}"]
+
+
 @dataclass
 class Story:
     """One seed's run.
@@ -51,6 +102,9 @@ class Story:
     Attributes:
         unbillable: Jobs whose bill cannot be compared with Slurm's record.
         may_stop: The journal was lost: the supervisor may stop by itself, to be safe.
+        check: Looks at each step.
+        faults: How often each came.
+        provoking: The fault that leads to the boundary at which the process dies first.
     """
 
     seed: int
@@ -59,6 +113,9 @@ class Story:
     jobs: list[int] = field(default_factory=list)
     unbillable: set[int] = field(default_factory=set)
     may_stop: bool = False
+    check: StepCheck | None = None
+    faults: Counter[str] = field(default_factory=Counter)
+    provoking: str = ""
 
     def say(self, words: str) -> None:
         self.p.world.say(f"* {words}")
@@ -74,8 +131,24 @@ class Story:
         p.chain.batches = chance.random() > 0.1
         p.slurm.completing = chance.choice((0.0, 0.0, 3.0))
         p.slurm.may_raise = chance.random() > 0.2
+        self.first_death(KINDS[self.seed % len(KINDS)])
         for _ in range(chance.randrange(3, 8)):
             self.submit()
+        self.watch()
+
+    def first_death(self, kind: str) -> None:
+        """The process dies at the first boundary of this kind, which is made likely."""
+        p = self.p
+        p.world.crash_kind = kind
+        self.provoking = next((fault for part, fault in PROVOKES.items() if part in kind), "")
+        if kind.endswith(("claimNextJob", "providerSetJobStatus")):
+            p.chain.batches = False
+        elif kind.endswith(("claimNextJobs", "reportJobs")):
+            p.chain.batches = True
+        elif kind.endswith("limit"):
+            p.slurm.may_raise = True
+        elif kind.endswith("refuseJob"):
+            p.slurm.refuses = "no"
 
     def submit(self) -> None:
         """A customer's job, placed with the provider."""
@@ -90,14 +163,16 @@ class Story:
     async def trouble(self) -> None:
         """What users and fate do for some minutes."""
         p, chance = self.p, self.chance
-        faults = [getattr(self, name) for name in dir(self) if name.startswith("fault_")]
         end = p.world.clock.monotonic() + SECONDS
         while p.world.clock.monotonic() < end:
             await asyncio.sleep(chance.expovariate(1 / 8))
             await self.start_again()
-            fault: Callable[[], object] = chance.choice(faults)
-            self.say(fault.__name__)
-            done = fault()
+            name = chance.choice(FAULTS)
+            if self.provoking and chance.random() < 0.3:
+                name = self.provoking
+            self.faults[name] += 1
+            self.say(name)
+            done = getattr(self, f"fault_{name}")()
             if asyncio.iscoroutine(done):
                 await done
             self.check_now()
@@ -119,6 +194,7 @@ class Story:
         """Everything answers again."""
         p = self.p
         p.slurm.is_down = p.chain.is_down = p.logs.is_down = p.chain.is_stalled = False
+        p.slurm.refuses = ""
         p.slurm.lose_replies = p.slurm.lose_requests = p.slurm.delay_requests = 0
         p.scripts.error = None
         for job in p.slurm.jobs_by_id.values():
@@ -128,8 +204,12 @@ class Story:
     def fault_crash(self) -> None:
         self.p.die_soon(self.chance.randrange(1, 14))
 
-    def fault_crash_again(self) -> None:
+    def fault_crash_later(self) -> None:
         self.p.die_soon(self.chance.randrange(1, 40))
+
+    def fault_crash_there(self) -> None:
+        """At the next boundary of some kind, whenever that comes."""
+        self.p.world.crash_kind = self.chance.choice(KINDS)
 
     def fault_lost_reply(self) -> None:
         self.p.slurm.lose_replies = self.chance.randrange(1, 3)
@@ -157,6 +237,10 @@ class Story:
     def fault_logs(self) -> None:
         self.p.logs.is_down = not self.p.logs.is_down
 
+    def fault_refusal(self) -> None:
+        """The cluster takes no jobs, or takes them again."""
+        self.p.slurm.refuses = "" if self.p.slurm.refuses else "no"
+
     def fault_scripts(self) -> None:
         self.p.scripts.error = None if self.p.scripts.error else UnreachableError("down")
 
@@ -173,11 +257,11 @@ class Story:
 
     def fault_cancel(self) -> None:
         with contextlib.suppress(ContractError):
-            self.p.chain.cancel(self.chance.choice(self.jobs))
+            self.p.chain.cancel(self._open_job())
 
     def fault_top_up(self) -> None:
         with contextlib.suppress(ContractError):
-            self.p.chain.top_up(self.chance.choice(self.jobs), 2 * CREDIT)
+            self.p.chain.top_up(self._open_job(), 2 * CREDIT)
 
     def fault_placed_again(self) -> None:
         self.place_again()
@@ -214,6 +298,7 @@ class Story:
     async def fault_stop(self) -> None:
         """SIGTERM, and a new start."""
         p = self.p
+        p.world.crash_kind = ""
         if p.world.is_dead or p.world.crash_at:
             return
         took = await p.stop()
@@ -225,11 +310,16 @@ class Story:
     async def fault_lost_journal(self) -> None:
         """Killed, and the journal is gone: only some seeds."""
         if self.seed % 4 == 0 and self.p.chain.batches and self.chance.random() < 0.5:
-            self.may_stop = True
+            self.may_stop = self.p.slurm.lost_journal = True
             await self.p.kill()
             for path in self.p.settings.state_dir.glob("journal.db*"):
                 path.unlink()
             self.p.start()
+
+    def _open_job(self) -> int:
+        """Mostly one that has not ended."""
+        jobs = [job_id for job_id in self.jobs if not self.p.job(job_id).status.is_final]
+        return self.chance.choice(jobs if jobs and self.chance.random() < 0.8 else self.jobs)
 
     def _one(self, *states: str) -> FakeSlurmJob | None:
         jobs = [job for job in self.p.slurm.jobs_by_id.values() if job.state in states]
@@ -262,6 +352,7 @@ class Story:
         end = began + SETTLE_SECONDS
         while not done():
             await self.start_again()
+            self.check_now()
             assert p.world.clock.monotonic() < end, "not all jobs have ended"
             await asyncio.sleep(0.5)
 
@@ -274,18 +365,15 @@ class Story:
                 self.unbillable.add(job_id)
                 self.p.chain.expire(job_id)
 
+    def watch(self, *others: Provider) -> None:
+        """From now on each step is looked at."""
+        self.p.world.watch = self.check = StepCheck(self.jobs, self.p, *others)
+
     def check_now(self) -> None:
-        """What holds at every moment."""
-        p = self.p
-        assert not p.world.violations, p.world.violations
-        for job_id, ends in p.chain.ends.items():
-            assert len(ends) <= 1, f"job {job_id} ended twice: {ends}"
-        deposits = sum(p.job(job_id).cost.max_cost for job_id in self.jobs)
-        held = sum(
-            p.job(job_id).cost.max_cost for job_id in self.jobs if not p.job(job_id).status.is_final
-        )
-        paid = p.chain.balances.get(ME, 0) + p.chain.balances.get(CUSTOMER, 0) + p.chain.state.fees
-        assert paid + held == deposits, f"credits drift: {paid} + {held} != {deposits}"
+        """What holds at every moment, and held at each step until now."""
+        if self.check is not None:
+            self.check("now")
+        assert not self.p.world.violations, self.p.world.violations
 
     def check_ends(self) -> None:
         """What holds when all is over."""
@@ -308,8 +396,8 @@ class Story:
         if job.status is JobStatus.FINISHED:
             assert ran, f"job {job_id} is FINISHED and never ran"
             assert ran[0].state == "COMPLETED", f"job {job_id} is FINISHED, Slurm: {ran[0].state}"
-        if job_id in self.unbillable:
-            return
+        if job_id in self.unbillable or (self.may_stop and len(ran) < len(accepted)):
+            return  # its journal was lost: an attempt that ended at the fence may be what counts
         minutes = p.chain.bills.get(job_id, 0)
         if minutes and ran:
             true = billed_minutes(ran[0].end - ran[0].start)
@@ -324,12 +412,18 @@ class Story:
             assert minutes, f"job {job_id} is not paid"
 
 
-async def play(seed: int, folder: Path) -> list[str]:
+FAULTS = sorted(name.removeprefix("fault_") for name in dir(Story) if name.startswith("fault_"))
+"""Everything that can go wrong, by name."""
+
+
+async def play(seed: int, folder: Path, tally: Tally | None = None) -> list[str]:
     """Plays one seed; raises what did not hold. Returns the trace."""
     if seed % 10 == 9:
         return await play_rivals(seed, folder)
     async with provider(folder) as p:
         story = Story(seed, p, random.Random(seed))
+        if tally is not None:
+            tally.crashes, tally.faults = p.world.crashes, story.faults
         with traced(p):
             story.begin()
             await story.trouble()
@@ -358,6 +452,7 @@ async def play_rivals(seed: int, folder: Path) -> list[str]:
                 story.submit()
             await asyncio.sleep(chance.choice((0, 5, 40, 100)))
             rival = p.rival(folder / "b")
+            story.watch(rival)
             task = rival.start_task()
             for _ in range(6):
                 await asyncio.sleep(chance.expovariate(1 / 30))
@@ -365,9 +460,8 @@ async def play_rivals(seed: int, folder: Path) -> list[str]:
                 story.check_now()
             await asyncio.sleep(400)
             stopped = [one for one in (p, rival) if one.has_stopped]
-            assert stopped, "two supervisors work with one key"
-            for one in stopped:
-                assert isinstance(one.error(), AnotherSupervisorError), one.error()
+            assert len(stopped) == 1, f"{len(stopped)} of two supervisors with one key stopped"
+            assert isinstance(stopped[0].error(), RivalError), stopped[0].error()
             if not rival.has_stopped:
                 await rival.stop()
             with contextlib.suppress(BaseException):
@@ -379,14 +473,14 @@ async def play_rivals(seed: int, folder: Path) -> list[str]:
         return p.world.trace
 
 
-def run_seed(seed: int) -> str:
-    """Plays a seed; "" or what went wrong."""
+def run_seed(seed: int, tally: Tally | None = None) -> str:
+    """Plays a seed; "" or what went wrong. ``tally`` takes what it met."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     base = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     folder = Path(tempfile.mkdtemp(prefix="dsq-chaos-", dir=base))
     try:
-        run_virtual(play(seed, folder))
+        run_virtual(play(seed, folder, tally))
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt | SystemExit):
             raise
@@ -399,23 +493,30 @@ def run_seed(seed: int) -> str:
     return ""
 
 
-def run_seeds(first: int, count: int, *, workers: int | None = None) -> int:
-    """Plays seeds on all cores; prints those that fail. Returns how many did."""
-    failed = 0
+def _tallied(seed: int) -> tuple[str, Tally]:
+    tally = Tally()
+    return run_seed(seed, tally), tally
+
+
+def run_seeds(first: int, count: int, *, workers: int | None = None) -> Tally:
+    """Plays seeds on all cores; prints those that fail."""
+    total = Tally()
     began = time.monotonic()
     with ProcessPoolExecutor(workers or os.cpu_count()) as pool:
         numbers = range(first, first + count)
-        for seed, problem in zip(numbers, pool.map(run_seed, numbers, chunksize=8), strict=True):
+        played = pool.map(_tallied, numbers, chunksize=8)
+        for seed, (problem, tally) in zip(numbers, played, strict=True):
+            total.add(tally)
             if problem:
-                failed += 1
+                total.failed += 1
                 head, *tail = problem.splitlines()
                 print(f"seed {seed} failed: {head}", flush=True)
-                if failed <= 3:
+                if total.failed <= 3:
                     print("\n".join(tail[-40:]), flush=True)
             done = seed - first + 1
             if done % 1000 == 0:
                 print(f"{done} seeds in {time.monotonic() - began:.0f} s", flush=True)
-    return failed
+    return total
 
 
 def main(words: list[str]) -> int:
@@ -429,9 +530,13 @@ def main(words: list[str]) -> int:
         return 0
     count = int(words[0]) if words else 200
     first = int(words[1]) if len(words) > 1 else 0
-    failed = run_seeds(first, count)
-    print(f"{count} seeds, {failed} failed")
-    return 1 if failed else 0
+    total = run_seeds(first, count)
+    print("\n".join(total.lines()))
+    unmet = total.unmet() if count >= ENOUGH_SEEDS else []
+    for name in unmet:
+        print(f"never met in {count} seeds: {name}")
+    print(f"{count} seeds, {total.failed} failed")
+    return 1 if total.failed or unmet else 0
 
 
 if __name__ == "__main__":

@@ -630,6 +630,7 @@ class FakeChain:
             self._mine_one(tx)
         self.state.balances = dict(self.state.balances)
         self._tell()
+        self.world.watch(f"block {number}")
 
     def _mine_one(self, tx: Tx) -> None:
         # A transaction that is refused is mined as well, without effect.
@@ -676,6 +677,7 @@ class FakeChain:
                     self.world.say(f"not repeated after the reorganisation: {error.name}")
         self.pool[:0] = back
         self._tell()
+        self.world.watch(f"reorganised {first.number}")
 
     # the port
 

@@ -63,6 +63,7 @@ class FakeScheduler:
         lose_requests, lose_replies: Submissions whose request or answer gets lost.
         delay_requests: Submissions that seem lost, and arrive later.
         completing: Seconds that a job stays COMPLETING.
+        lost_journal: A job may be sent again after it ran; its script then ends at once.
         closed: Why no jobs are to be claimed, as the partition says it.
     """
 
@@ -86,6 +87,7 @@ class FakeScheduler:
         self.submissions = 0
         self.given_up: set[str] = set()
         self.fences: set[str] = set()
+        self.lost_journal = False
         self._moved = Waker()
 
     # the world's side
@@ -133,15 +135,19 @@ class FakeScheduler:
     def _begin(self, job: FakeSlurmJob, node: str, now: float) -> None:
         job.state, job.reason, job.node, job.start = "RUNNING", "", node, int(now)
         self.world.say(f"slurm {job.id} starts (job {int(job.spec.name, 16)})")
-        if job.spec.token in self.fences:
-            # Begun before, or given up: its script ends at once.
+        ran = any(other.runs for other in self.accepted(job.spec.name))
+        if ran and job.spec.once and job.spec.token not in self.fences and not self.lost_journal:
+            self.world.violated(f"job {int(job.spec.name, 16)} was sent a second time, as {job.id}")
+        if job.spec.token in self.fences or (ran and job.spec.once):
+            # Begun before, or given up, or another attempt ran: its script ends at once.
             job.code = 75
             self._end(job, "FAILED", job.start)
             return
         self.fences.add(job.spec.token)
         job.runs += 1
-        if any(other.runs for other in self.accepted(job.spec.name) if other is not job):
+        if ran:
             self.world.violated(f"job {int(job.spec.name, 16)} runs a second time, as {job.id}")
+        self.world.watch(f"slurm starts {job.id}")
 
     def _end(self, job: FakeSlurmJob, state: str, at: float) -> None:
         job.end = int(at)
@@ -152,6 +158,7 @@ class FakeScheduler:
             return
         job.state = state
         job.gone_at = at + self.min_job_age
+        self.world.watch(f"slurm ends {job.id}")
 
     def _free_cpus(self, node: str) -> int:
         used = sum(
@@ -205,7 +212,7 @@ class FakeScheduler:
         return ClusterInfo(nodes, "main", self.max_minutes, "slurm 22.05")
 
     async def submit(self, spec: JobSpec, script: str) -> SlurmJobId:
-        self.world.boundary(f"before sbatch {spec.name[-3:]}")
+        self.world.boundary(f"before sbatch {spec.name[-3:]} {spec.token}")
         self.submissions += 1
         await self._answer()
         if self.refuses:
@@ -221,7 +228,7 @@ class FakeScheduler:
         if self.lose_replies:
             self.lose_replies -= 1
             raise UnreachableError("The line broke.")
-        self.world.boundary(f"after sbatch {spec.name[-3:]}")
+        self.world.boundary(f"after sbatch {spec.name[-3:]} {spec.token}")
         return SlurmJobId(slurm_id, self.jobs_by_id[slurm_id].submit_time)
 
     def _take(self, spec: JobSpec, script: str) -> str:
@@ -239,6 +246,7 @@ class FakeScheduler:
         self.tokens.setdefault(spec.token, slurm_id)
         self._moved.set()
         self.world.say(f"slurm {slurm_id} accepted (job {int(spec.name, 16)})")
+        self.world.watch(f"slurm accepts {slurm_id}")
         return slurm_id
 
     async def find(self, name: str, token: str, since: int) -> SlurmJob | None:

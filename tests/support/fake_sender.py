@@ -26,15 +26,16 @@ class FakeSender:
     def knows(self, tx_hash: bytes) -> bool:
         return tx_hash in self._made
 
-    async def send(self, call: Any, *, timeout: float = 60.0) -> Receipt:
-        return await self.wait(await self.submit(call), timeout)
+    async def send(self, call: Any, *, timeout: float = 60.0, gas: int | None = None) -> Receipt:
+        return await self.wait(await self.submit(call, gas=gas), timeout)
 
-    async def submit(self, call: Any) -> bytes:
+    async def submit(self, call: Any, *, gas: int | None = None) -> bytes:
         world, chain = self.chain.world, self.chain
         await world.delay(0.005)
         chain.answer()
         try:
-            chain.tried(call)
+            if gas is None:
+                chain.tried(call)
         except ContractError:
             # It may need what was sent a moment ago; its block will tell.
             if not any(not tx.result.done() for tx in self._made.values()):
@@ -57,7 +58,7 @@ class FakeSender:
                     await asyncio.sleep(0.2)
         except TimeoutError:
             raise TransactionError("Not mined in time.") from None
-        self.chain.world.boundary(f"mined tx {tx_hash.hex()[:4]}")
+        self.chain.world.boundary(f"mined tx {self._made[tx_hash].call.label}")
         return receipt
 
 

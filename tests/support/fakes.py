@@ -9,6 +9,7 @@ write of the journal, and can let the process die at any of them.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from dsq.core.errors import UnreachableError
@@ -77,6 +78,8 @@ class FakeLogs:
         first_index: int,
         end: bool = False,
     ) -> int:
+        if self.world.is_dead:
+            await asyncio.Event().wait()
         self.world.boundary(f"before log {log_name[-3:]}")
         await self.world.delay(0.01)
         if self.is_down:

@@ -15,6 +15,9 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+TICK_SECONDS = 1e-9
+"""What a turn of the loop takes."""
+
 EPOCH = 1_700_000_000
 """Unix time at which virtual time starts."""
 
@@ -63,6 +66,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def _run_once(self) -> None:
         timers, ready = self._timers, self._ready  # type: ignore[attr-defined]
+        # Or who waits for less than a float tells apart would wait for ever.
+        self._now += TICK_SECONDS
         if not ready:
             while timers and timers[0][2].cancelled():
                 heapq.heappop(timers)

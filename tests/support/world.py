@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sqlite3
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 
 from dsq.supervisor.journal import Journal
 from dsq.supervisor.records import JobRecord
+from tests.support.boundaries import kinds_of
 from tests.support.virtual import EPOCH, VirtualClock
 
 
@@ -25,20 +28,26 @@ class World:
     Attributes:
         clock: The supervisor's clock; it can be set while time goes on.
         crash_at: Number of the boundary at which the process dies; 0 for never.
+        crash_kind: It dies at the next boundary of this kind (:mod:`tests.support.boundaries`).
         random: Makes replies late by chance; None has each take its usual time.
         chain_skew, cluster_skew: Seconds by which the clocks of the others differ.
+        watch: Called with each step's name: a boundary, a block, a change in the cluster.
+        crashes: At how many boundaries of each kind the process died.
         violations: What never may happen, and did.
         trace: What happened, for a failed run.
     """
 
     clock: VirtualClock = field(default_factory=VirtualClock)
     crash_at: int = 0
+    crash_kind: str = ""
     random: random.Random | None = None
     chain_skew: float = 0.0
     cluster_skew: float = 0.0
     boundaries: list[str] = field(default_factory=list)
     is_dead: bool = False
     died: asyncio.Event = field(default_factory=asyncio.Event)
+    watch: Callable[[str], None] = lambda _name: None
+    crashes: Counter[str] = field(default_factory=Counter)
     violations: list[str] = field(default_factory=list)
     trace: list[str] = field(default_factory=list)
 
@@ -60,9 +69,12 @@ class World:
         if self.is_dead:
             raise Crash(name)
         self.boundaries.append(name)
-        if self.crash_at and len(self.boundaries) == self.crash_at:
+        self.watch(name)
+        kinds = kinds_of(name)
+        if len(self.boundaries) == self.crash_at or self.crash_kind in kinds:
             self.is_dead = True
             self.died.set()
+            self.crashes.update(kinds)
             self.say(f"crash at: {name}")
             raise Crash(name)
 
@@ -75,7 +87,7 @@ class World:
     def revive(self) -> None:
         """The process is started again, and does not die any more."""
         self.is_dead = False
-        self.crash_at = 0
+        self.crash_at, self.crash_kind = 0, ""
         self.died = asyncio.Event()
 
 
@@ -87,9 +99,18 @@ class CrashingJournal(Journal):
         super().__init__(path, now=world.clock.now)
 
     def _write(self) -> None:
-        names = ",".join(f"{r.job_id}:{r.last_event or r.phase}" for r, _ in self._rows.values())
+        records = [record for record, _ in self._rows.values()]
+        about = ",".join(sorted({record.phase for record in records})) or "meta"
+        names = ",".join(f"{r.job_id}:{r.last_event or r.phase}" for r in records)
         names = names or ",".join(self._metas)
-        self._bounded(f"journal {names}", super()._write)
+        self._bounded(f"journal {about} {names}", super()._write)
+
+    def is_on_disk(self, query: str, *values: str) -> bool:
+        """Whether a query finds anything in what would survive a death now."""
+        try:
+            return self._db.execute(query, values).fetchone() is not None
+        except sqlite3.ProgrammingError:
+            return False  # closed
 
     def die(self) -> None:
         """The process is gone: what was not on the disk is lost."""

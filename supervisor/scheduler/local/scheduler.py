@@ -30,7 +30,7 @@ from dsq.supervisor.scheduler.port import (
     SlurmJobId,
     SubmitRefused,
 )
-from dsq.supervisor.scheduler.script import compose
+from dsq.supervisor.scheduler.script import RAN, compose
 from dsq.supervisor.scheduler.transport import LocalTransport
 
 log = logging.getLogger("dsq.supervisor.local")
@@ -133,7 +133,8 @@ class LocalScheduler:
         self._check_size(spec)
         await self._prepare()
         folder = posixpath.join(str(self.workdir), spec.name, spec.token)
-        text = compose(spec, script, env={"PATH": self._path(spec)})
+        once = posixpath.join(str(self.workdir), spec.name, RAN) if spec.once else ""
+        text = compose(spec, script, env={"PATH": self._path(spec)}, once=once)
         await self._store(folder, "script", text, "700")
         record = {
             "name": spec.name,

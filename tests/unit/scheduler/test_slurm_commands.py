@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -118,6 +119,21 @@ def test_the_fence_lets_a_script_run_once(tmp_path: object) -> None:
     assert (first.stdout, first.returncode) == ("ran\n", 0)
     assert (second.stdout, second.returncode) == ("", 75)
     assert "given up" in second.stderr
+
+
+def test_a_job_runs_once_whichever_attempt_comes(tmp_path: object) -> None:
+    """An attempt that knows nothing of an earlier one ends at once; one that was given up and
+    comes late leaves the job to the next."""
+    late, second, third = (
+        compose(SPEC, "echo ran", env={}, fence=f"{tmp_path}/{name}", once=f"{tmp_path}/job")
+        for name in ("1", "2", "3")
+    )
+    (Path(str(tmp_path)) / "1").mkdir()
+    runs = [
+        subprocess.run(["bash"], input=text, text=True, capture_output=True, check=False)
+        for text in (late, second, third)
+    ]
+    assert [(done.stdout, done.returncode) for done in runs] == [("", 75), ("ran\n", 0), ("", 75)]
 
 
 def test_commands_survive_quoting() -> None:

@@ -632,6 +632,25 @@ def test_a_stop_ends_within_five_seconds_and_leaves_jobs_running(tmp_path: Path)
     scenario(tmp_path, story)
 
 
+def test_the_last_report_goes_out_before_the_stop_is_over(tmp_path: Path) -> None:
+    """An end that is noticed as the stop comes: it is written and sent, then the journal closes."""
+
+    async def story(p: Provider) -> None:
+        job_id = p.chain.request(script="seconds=20")
+        p.chain.offer(job_id)
+        await p.until(lambda: p.job(job_id).status is JobStatus.RUNNING, 20)
+        agent = p.agent
+        assert agent is not None
+        while not agent.reporter.waiting:
+            await asyncio.sleep(0.005)
+        sent = len(p.sender.sent)
+        await p.stop()
+        assert len(p.sender.sent) == sent + 1
+        assert all(task.get_name() != "dsq-report" for task in asyncio.all_tasks())
+
+    scenario(tmp_path, story)
+
+
 def test_a_killed_supervisor_reports_once_with_the_true_duration(tmp_path: Path) -> None:
     """Killed while a job runs, started long after its end: one report, Slurm's minutes."""
 

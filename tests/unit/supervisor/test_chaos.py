@@ -5,13 +5,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
+import random
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dsq.core.model import JobStatus
+from dsq.core.units import CREDIT
 from dsq.supervisor import rules
 from dsq.supervisor.claims import Claims
 from dsq.supervisor.ends import End
@@ -19,7 +24,9 @@ from dsq.supervisor.journal import Journal
 from dsq.supervisor.records import JobRecord
 from dsq.supervisor.scheduler.port import SlurmJob
 from tests.support import chaos
+from tests.support.boundaries import KINDS, kinds_of
 from tests.support.fakes import FakeScheduler
+from tests.support.provider import provider
 from tests.support.virtual import run_virtual
 
 
@@ -60,20 +67,19 @@ def test_a_job_that_runs_twice_is_noticed(monkeypatch: pytest.MonkeyPatch) -> No
         return None
 
     monkeypatch.setattr(FakeScheduler, "find", blind)
-    assert any("a second time" in problem for problem in failing(range(14, 40)))
+    assert any("a second time" in problem for problem in failing(range(1, 40)))
 
 
 def test_an_effect_that_does_not_wait_for_the_disk_is_noticed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The plan of a submission is lost with the process, and the job is sent once more: the
-    second one ends at its fence, but by then it is the one that counts."""
+    """Before each effect the journal's file is asked for its intent."""
 
     async def at_once(self: Journal) -> None:
         pass
 
     monkeypatch.setattr(Journal, "settled", at_once)
-    assert any("FAILED" in problem for problem in failing(range(33, 80)))
+    assert any("on the disk" in problem for problem in failing(range(33, 80)))
 
 
 def test_a_job_that_is_forgotten_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,8 +99,61 @@ def test_the_command_line_counts_and_exits(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The last line says how many failed; the exit code is 1 if any did."""
-    monkeypatch.setattr(chaos, "run_seeds", lambda first, count: int(first == 7))
+    monkeypatch.setattr(chaos, "run_seeds", lambda first, _count: chaos.Tally(int(first == 7)))
     assert chaos.main(["30", "0"]) == 0
-    assert capsys.readouterr().out == "30 seeds, 0 failed\n"
+    assert capsys.readouterr().out.endswith("\n30 seeds, 0 failed\n")
     assert chaos.main(["30", "7"]) == 1
-    assert capsys.readouterr().out == "30 seeds, 1 failed\n"
+    assert capsys.readouterr().out.endswith("\n30 seeds, 1 failed\n")
+
+
+def test_what_is_never_met_is_a_failure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Over 200 seeds the process must have died at every kind of boundary, and every fault come."""
+    total = chaos.Tally(crashes=Counter(KINDS[1:]), faults=Counter(chaos.FAULTS))
+    monkeypatch.setattr(chaos, "run_seeds", lambda _first, _count: total)
+    assert chaos.main(["200"]) == 1
+    assert f"never met in 200 seeds: a death {KINDS[0]}\n" in capsys.readouterr().out
+    total.crashes[KINDS[0]] += 1
+    assert chaos.main(["200"]) == 0
+
+
+def test_every_boundary_is_of_a_known_kind(tmp_path: Path) -> None:
+    """A kind that the list does not have would never be counted."""
+    met: set[str] = set()
+
+    async def main(folder: Path, *, batches: bool) -> None:
+        async with provider(folder) as p:
+            p.chain.batches = batches
+            job_id = p.chain.request(credits=2, script="seconds=100")
+            p.chain.offer(job_id)
+            await p.until(lambda: p.job(job_id).status is JobStatus.RUNNING, 60)
+            p.chain.top_up(job_id, 3 * CREDIT)
+            await asyncio.sleep(20)
+            p.chain.cancel(job_id)
+            await p.until_over(job_id)
+            met.update(kind for name in p.world.boundaries for kind in kinds_of(name))
+
+    run_virtual(main(tmp_path / "a", batches=True))
+    run_virtual(main(tmp_path / "b", batches=False))
+    assert met - set(KINDS) == {f"{when} tx register" for when in ("before", "sent", "mined")}
+    assert len(met) > 35
+
+
+def test_credits_that_drift_are_noticed_at_that_step(tmp_path: Path) -> None:
+    """Not only when all is over."""
+
+    async def main() -> None:
+        async with provider(tmp_path) as p:
+            story = chaos.Story(0, p, random.Random(0))
+            story.watch()
+            story.submit()
+            await asyncio.sleep(5)
+            story.check_now()
+            p.chain.state = p.chain.state.copied()
+            p.chain.state.fees += 1
+            await asyncio.sleep(5)
+            with pytest.raises(AssertionError, match="credits drift"):
+                story.check_now()
+
+    run_virtual(main())

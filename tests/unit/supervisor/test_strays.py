@@ -49,6 +49,54 @@ def test_a_job_whose_journal_was_lost_is_known_by_its_token(tmp_path: Path) -> N
     scenario(tmp_path, story)
 
 
+def test_the_first_claim_comes_after_the_mark_of_a_whole_journal(tmp_path: Path) -> None:
+    """Killed as it sends its very first claim, it knows at its next start that it lost nothing."""
+
+    async def story(p: Provider) -> None:
+        p.world.crash_kind = "sent tx claimNextJob"
+        p.chain.batches = False
+        job_id = p.chain.request(script="seconds=5")
+        p.chain.offer(job_id)
+        await p.until_over(job_id, seconds=200)
+        assert p.world.crashes["sent tx claimNextJob"] == 1
+        assert p.chain.ends[job_id][0][0] is JobStatus.FINISHED
+
+    scenario(tmp_path, story)
+
+
+def test_a_job_does_not_run_again_when_nothing_of_it_is_known(tmp_path: Path) -> None:
+    """The chain went back over its claim, which got another time, and the journal was lost: not
+    even its tokens can be made again. It is handed back and claimed anew; its script ends."""
+
+    async def story(p: Provider) -> None:
+        job_id = p.chain.request(script="seconds=400")
+        p.chain.offer(job_id)
+        await p.until(lambda: p.accepted(job_id) and p.accepted(job_id)[0].runs, 20)
+        p.chain.is_stalled = True  # the claim is mined again after a while
+        p.chain.reorganise(6)
+        await asyncio.sleep(5)
+        await p.kill()
+        p.chain.is_stalled = False
+        await asyncio.sleep(3)
+        for path in p.settings.state_dir.glob("journal.db*"):
+            path.unlink()
+        p.chain.pool.clear()
+        p.slurm.lost_journal = True
+        p.start()
+
+        def is_sent_again() -> bool:
+            if p.job(job_id).status is JobStatus.PENDING:
+                p.chain.offer(job_id)
+            return len(p.accepted(job_id)) == 2
+
+        await p.until(is_sent_again, 600)
+        await p.until(lambda: p.job(job_id).status.is_final, 600)
+        assert [one.runs for one in p.accepted(job_id)] == [1, 0]
+        assert not p.world.violations
+
+    scenario(tmp_path, story)
+
+
 def test_a_claim_whose_journal_was_lost_is_handed_back(tmp_path: Path) -> None:
     """Nothing is submitted for it; it comes back as a claim of its own, and runs."""
 

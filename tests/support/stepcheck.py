@@ -1,0 +1,107 @@
+"""What holds after each step of the simulation, not only when all is over.
+
+A step is a boundary of journal or effect, a block, a reorganisation, a job that Slurm
+takes, starts or ends. Before an effect its intent is looked for on the disk, not in the
+memory of the process that is about to act.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from dsq.core.model import JobStatus, job_hex_id
+from dsq.supervisor.scheduler.port import ENDED_STATES
+from tests.support.fakes import CUSTOMER, ME
+from tests.support.provider import Provider
+
+_FINAL = {status.name for status in JobStatus if status.is_final}
+_REPORTED = re.compile(r"(\d+):(\w+)")
+_SET = re.compile(r"\((\d+), (\w+)")
+
+
+class StepCheck:
+    """Looks at a world after each step; what it finds is a violation there.
+
+    Args:
+        jobs: The grid's jobs, those to come included.
+        providers: The processes that work on one chain and one cluster.
+    """
+
+    def __init__(self, jobs: Sequence[int], *providers: Provider) -> None:
+        self._jobs = jobs
+        self._providers = providers
+        self._world = providers[0].world
+        self._chain = providers[0].chain
+        self._slurm = providers[0].slurm
+        self._checked: object = None
+
+    def __call__(self, name: str) -> None:
+        """Looks, unless something was found before."""
+        if self._world.violations:
+            return
+        found = [*self._unintended(name)]
+        if self._chain.state is not self._checked:
+            # Whatever happens on chain makes another state.
+            self._checked = self._chain.state
+            found += self._on_chain()
+        if name.startswith(("slurm", "now")):
+            found += self._submitted_twice()
+        for words in found:
+            self._world.violated(f"{words} (at: {name})")
+
+    def _on_chain(self) -> Iterator[str]:
+        """What is wrong with credits and ends."""
+        jobs = [self._chain.peek(job_id) for job_id in self._jobs]
+        deposits = sum(job.cost.max_cost for job in jobs)
+        held = sum(job.cost.max_cost for job in jobs if not job.status.is_final)
+        balances = self._chain.balances
+        paid = balances.get(ME, 0) + balances.get(CUSTOMER, 0) + self._chain.state.fees
+        if paid + held != deposits:
+            yield f"credits drift: {paid} + {held} != {deposits}"
+        for job_id, ends in self._chain.ends.items():
+            if len(ends) > 1:
+                yield f"job {job_id} ended twice: {ends}"
+
+    def _submitted_twice(self) -> Iterator[str]:
+        taken = self._slurm.jobs_by_id.values()
+        for token, count in Counter(job.spec.token for job in taken).items():
+            if count > 1:
+                yield f"the attempt {token} was submitted {count} times"
+        alive = (
+            job.spec.name
+            for job in taken
+            if job.state not in ENDED_STATES and job.spec.token not in self._slurm.given_up
+        )
+        for name, count in Counter(alive).items():
+            if count > 1:
+                yield f"job {int(name, 16)} is {count} times in Slurm"
+
+    def _unintended(self, name: str) -> Iterator[str]:
+        """An effect that the journal on the disk does not tell of."""
+        if not name.startswith("before"):
+            return
+        match name.split():
+            case ["before", "sbatch", _, token]:
+                found = "SELECT 1 FROM jobs WHERE token = ? AND phase = 'planned'"
+                if not self._on_disk(found, token):
+                    yield "an sbatch without a plan on the disk"
+            case ["before", "scancel", slurm_id]:
+                found = "SELECT 1 FROM jobs WHERE slurm_id = ? AND cancel_sent_at > 0"
+                if not self._on_disk(found, slurm_id):
+                    yield "an scancel without a word on the disk"
+            case ["before", "tx", *_] if "reportJobs" in name:
+                yield from self._unwritten(_REPORTED.findall(name))
+            case ["before", "tx", *_] if "providerSetJobStatus" in name:
+                yield from self._unwritten(_SET.findall(name))
+
+    def _unwritten(self, reports: Sequence[tuple[str, str]]) -> Iterator[str]:
+        found = "SELECT 1 FROM history WHERE job_id = ? AND text LIKE 'reporting ' || ? || '%'"
+        for job_id, status in reports:
+            if status in _FINAL and not self._on_disk(found, job_hex_id(int(job_id)), status):
+                yield f"a report of job {job_id} without a word on the disk"
+
+    def _on_disk(self, query: str, *values: str) -> bool:
+        journals = [p.journal for p in self._providers if p.agent is not None]
+        return any(journal.is_on_disk(query, *values) for journal in journals)
