@@ -10,57 +10,67 @@ import click
 import pytest
 
 from dsq.console.cli import cli
-from dsq.console.user.screens.base import VIEWS
+from dsq.console.console_command import command as console
+from dsq.console.provider_command import command as provider
 from dsq.core.chain.roles import ROLES, ROLES_OF
 from dsq.core.model import Constants
 
 DOCS = Path(__file__).parents[3] / "docs"
 TEXT = (DOCS / "operator.md").read_text()
-CONSOLE = (DOCS / "console.md").read_text()
-PAGES = (
-    TEXT,
-    CONSOLE,
-    (DOCS / "guide.md").read_text(),
-    (DOCS.parent / "README.md").read_text(),
+PAGES = (*sorted(DOCS.glob("*.md")), DOCS.parent / "README.md", DOCS.parent / "CONTRIBUTING.md")
+PROGRAMS = {"dsq": cli, "dsq-console": console, "dsq-provider": provider}
+PLACEHOLDER = re.compile(r"…|COMMAND|NAME$")
+
+
+def commands() -> Iterator[tuple[str, list[str]]]:
+    """Each different call of one of the programs: in backticks, and in lines of code."""
+    seen = set()
+    for page in PAGES:
+        text = page.read_text()
+        spans = re.findall(r"`(dsq(?:-console|-provider)? [^`\n]+)`", text)
+        for line in text.replace("\\\n", " ").splitlines():
+            code = re.match(
+                r"(?: {4,}|\$ )((?:\w+=\S+ )*)(dsq(?:-console|-provider)?(?: .*|))$", line
+            )
+            if code is not None:
+                spans.append(re.split(r"\s#|\s[|>;]|\s&&", code[2])[0])
+        for span in spans:
+            words = span.split()
+            if tuple(words) not in seen and not PLACEHOLDER.match(words[-1]):
+                seen.add(tuple(words))
+                yield page.name, words
+
+
+@pytest.mark.parametrize(
+    ("page", "words"), commands(), ids=lambda value: value if isinstance(value, str) else None
 )
-
-
-def commands() -> Iterator[list[str]]:
-    """What stands behind ``dsq`` in code and in indented lines."""
-    text = "\n".join(PAGES)
-    spans = re.findall(r"`dsq ([^`]+)`", text)
-    lines = [line.split("#")[0] for line in text.replace("\\\n", " ").splitlines()]
-    spans += [line.strip()[4:] for line in lines if re.match(r" {4,}dsq ", line)]
-    for span in spans:
-        yield span.split()
-
-
-@pytest.mark.parametrize("words", commands(), ids=" ".join)
-def test_each_command_is_there_with_its_options(words: list[str]) -> None:
-    """The path of commands exists, and each option is one of the command's."""
-    command: click.Command = cli
-    context = click.Context(cli, info_name="dsq")
-    rest = list(words)
-    while rest and isinstance(command, click.Group):
-        found = command.get_command(context, rest[0])
-        if found is None:
+def test_each_command_is_there_with_its_options(page: str, words: list[str]) -> None:
+    """The path of commands exists, and each option is one of the command's, or of those above."""
+    command: click.Command = PROGRAMS[words[0]]
+    context = click.Context(command, info_name=words[0])
+    rest, known = words[1:], options(command)
+    while isinstance(command, click.Group):
+        named = next((word for word in rest if not word.startswith(("-", "<"))), None)
+        found = command.get_command(context, named) if named is not None else None
+        if found is None or named is None:
             break
-        command, context = found, click.Context(found, info_name=rest.pop(0), parent=context)
-    assert command is not cli, words
-    if isinstance(command, click.Group):
-        assert not rest, f"{words}: {command.name} has no command {rest[0]}"
-        return
-    known = {name for one in command.params for name in (*one.opts, *one.secondary_opts)}
-    assert {word for word in rest if word.startswith("--")} <= known
+        rest.remove(named)
+        command, context = found, click.Context(found, info_name=named, parent=context)
+        known |= options(command)
+    if isinstance(command, click.Group) and not command.invoke_without_command:
+        others = [word for word in rest if word.isalpha() and word.islower()]
+        assert not others, f"{page}: {' '.join(words)}: {command.name} has no command {others[0]}"
+        assert command is not cli or rest, f"{page}: {' '.join(words)}"
+    written = {word.partition("=")[0] for word in rest if re.match("--[a-z]", word)}
+    assert written <= known, f"{page}: {' '.join(words)}"
 
 
-def test_each_view_has_its_commands() -> None:
-    """The table of views and commands has every view, and a command in each row."""
-    table = CONSOLE.split("## Each view's command")[1].split("\n## ")[0]
-    rows = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("| ")]
-    views = [row[0] for row in rows[1:]]
-    assert set(views) == {*VIEWS, "Job", "Logs", "The first start"} - {"Notices"}
-    assert all(row[2].startswith("`dsq ") for row in rows[1:])
+def options(command: click.Command) -> set[str]:
+    """The long options of a command."""
+    return {name for one in command.params for name in (*one.opts, *one.secondary_opts)} | {
+        "--help",
+        "--version",
+    }
 
 
 def test_every_parameter_and_role_is_explained() -> None:
