@@ -18,6 +18,9 @@ T = TypeVar("T")
 TICK_SECONDS = 1e-9
 """What a turn of the loop takes."""
 
+MOST_TURNS = 100_000
+"""So many without any time passing are an endless loop."""
+
 EPOCH = 1_700_000_000
 """Unix time at which virtual time starts."""
 
@@ -34,6 +37,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._now = 0.0
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
         self._numbers = itertools.count()
+        self._turns = 0
+        self._looked_at = -1.0
 
     def time(self) -> float:
         """Virtual seconds since the loop was made."""
@@ -68,6 +73,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         timers, ready = self._timers, self._ready  # type: ignore[attr-defined]
         # Or who waits for less than a float tells apart would wait for ever.
         self._now += TICK_SECONDS
+        self._turns += 1
+        if self._turns >= MOST_TURNS:
+            if self._now - self._looked_at < 0.01:
+                raise RuntimeError(f"At {self._now:.3f} s it turns without end.")
+            self._turns, self._looked_at = 0, self._now
         if not ready:
             while timers and timers[0][2].cancelled():
                 heapq.heappop(timers)
