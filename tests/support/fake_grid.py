@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import dataclasses
-import hashlib
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from dsq.core.chain import Head
 from dsq.core.chain.health import EndpointSnapshot, EndpointState
-from dsq.core.errors import ContractError, DsqError, NotFoundError, UnreachableError, WalletError
+from dsq.core.errors import (
+    ContractError,
+    CreditsError,
+    DsqError,
+    NotFoundError,
+    UnreachableError,
+    UsageError,
+    WalletError,
+)
 from dsq.core.grid import Submission
+from dsq.core.grid.definition import resources_of
 from dsq.core.grid.history import Movement
 from dsq.core.grid.overview import Overview, Scheduling
-from dsq.core.grid.providers import Proposal
 from dsq.core.model import (
     ZERO_ADDRESS,
     Address,
@@ -32,8 +40,9 @@ from dsq.core.model import (
     ProviderPrices,
     WhyNot,
 )
-from dsq.core.units import CREDIT, minutes_for, wei_per_minute
+from dsq.core.units import CREDIT, format_credits, minutes_for, wei_per_minute
 from dsq.core.wallet import Wallet
+from tests.support.fake_operator import FakeOperator
 
 NOW = 1_795_000_000
 """Where frozen clocks stand: 2026-11-18 11:06:40 UTC."""
@@ -41,6 +50,9 @@ NOW = 1_795_000_000
 ME = Address(bytes.fromhex("9fd3" + "11" * 16 + "41ac"))
 GAIA = Address(b"\x9a" * 20)
 IRIS = Address(b"\x5b" * 20)
+OPERATOR = Address(b"\x0e" * 20)
+CONTRACT = Address(b"\x0d" * 20)
+"""The MetaScheduler."""
 
 
 def provider(
@@ -237,8 +249,14 @@ def some_movements() -> list[Movement]:
     ]
 
 
+def _script(workflow: Mapping[str, Any]) -> str:
+    """A script of a workflow's commands."""
+    steps = [step.get("run") or {} for step in workflow.get("steps", ())]
+    return "".join(["#!/bin/bash\n", *(f"{run.get('command', ':')}\n" for run in steps)])
+
+
 @dataclass
-class FakeGrid:
+class FakeGrid(FakeOperator):
     """Implements ``dsq.console.user.port.GridPort`` in memory.
 
     Attributes:
@@ -248,6 +266,7 @@ class FakeGrid:
         named: Jobs by the keys of their submits.
         given: The secrets of each submit.
         operator: The account may approve, remove and ban providers.
+        locked: There is no key: what signs is refused.
         most: So many jobs of one call are made before the chain is gone; None for all.
         era: Another number makes all blocks other blocks, as after a restart of the chain.
     """
@@ -265,6 +284,7 @@ class FakeGrid:
     output: dict[int, list[FakeLine]] = field(default_factory=dict)
     scripts: dict[int, str] = field(default_factory=dict)
     operator: bool = False
+    locked: bool = False
     proposals: dict[Address, Provider] = field(default_factory=dict)
     moved: list[Movement] = field(default_factory=lambda: some_movements())
     fail: dict[str, DsqError] = field(default_factory=dict)
@@ -308,6 +328,50 @@ class FakeGrid:
             FakeBatch((FakeEvent(name, args),), FakeHead(self.block, NOW, self.era))
         )
 
+    def as_operator(self) -> FakeGrid:
+        """The same grid through the operator's wallet."""
+        other = copy.copy(self)
+        other.operator, other.address = True, OPERATOR
+        return other
+
+    def report(self, job_id: int, status: JobStatus, minutes: int = 0) -> None:
+        """What a provider reports; a final one settles the job."""
+        found = self.known[job_id]
+        if not status.is_final:
+            self.change(job_id, status=status, time=dataclasses.replace(found.time, start=NOW))
+            return
+        prices = next(one.prices for one in self.known_providers if one.address == found.provider)
+        cost = min(minutes * wei_per_minute(found.definition, prices), found.cost.max_cost)
+        self._settle(found, status, cost)
+
+    def _settle(self, found: Job, status: JobStatus, cost: int) -> None:
+        """Ends a job; what it did not use comes back."""
+        back = found.cost.max_cost - cost
+        start = found.time.start
+        # Equal times mean that it never ran.
+        end = max(NOW, start + 1) if start else NOW
+        self._move("returned", back, found.provider, found.id)
+        self.change(
+            found.id,
+            status=status,
+            cost=dataclasses.replace(found.cost, final_cost=cost),
+            time=dataclasses.replace(found.time, start=start or NOW, end=end),
+        )
+
+    def _move(self, kind: str, wei: int, other: Address, job_id: int = 0) -> None:
+        """Credits come or go."""
+        tx_hash = len(self.moved).to_bytes(32)
+        made = Movement(NOW, kind, wei, other, job_id, self.block + 1, 0, tx_hash)
+        self.moved.append(made)
+        balance = self.money.balance_wei + made.change_wei
+        self.money = dataclasses.replace(self.money, balance_wei=balance)
+
+    def _signs(self, wei: int = 0) -> None:
+        if self.locked:
+            raise WalletError("This needs a wallet.", hint="'dsq wallet new' makes one.")
+        if wei > self.money.balance_wei:
+            raise CreditsError("The wallet holds too few credits.")
+
     def heartbeat(self, *, reset: bool = False) -> None:
         self._batches.put_nowait(FakeBatch((), FakeHead(self.block, NOW, self.era), reset))
 
@@ -324,7 +388,10 @@ class FakeGrid:
         self.sent.append(("close", None))
 
     async def use(self, wallet: Wallet | None) -> None:
+        if wallet is not None and wallet.address != self.address:
+            raise WalletError(f"This key is that of {wallet.address}, not of {self.address}.")
         self.sent.append(("use", wallet))
+        self.locked = wallet is None
 
     async def head(self) -> FakeHead:
         self._check("head")
@@ -368,21 +435,32 @@ class FakeGrid:
             path.append(JobStatus.RUNNING)
         path = [step for step in path if step <= job.status] + [job.status] * job.status.is_final
         times = {JobStatus.RUNNING: job.time.start, job.status: job.time.end or job.time.start}
+        moments = [times.get(step) or job.time.submit + 2 * n for n, step in enumerate(path)]
         return [
-            FakeStep(step, times.get(step) or job.time.submit + 2 * number, 1000 + number)
-            for number, step in enumerate(path)
+            FakeStep(step, min(moments[number:]), 1000 + number) for number, step in enumerate(path)
         ]
 
     async def why(self, job_id: int) -> FakeWhy:
         self._check("why")
-        rows = (
-            WhyNot(GAIA, "gaia", "all 8 GPUs are in use until 12:31"),
-            WhyNot(IRIS, "iris", "needs 4 GPUs on one node, has none"),
-        )
-        return FakeWhy(2, 3, rows)
+        found = await self.job(job_id)
+        if found.status is not JobStatus.PENDING:
+            rows = await self.estimate(found.definition, found.cost.max_cost)
+            return FakeWhy(0, 1, tuple(rows))
+        return FakeWhy(2, 3, tuple(self._busy()))
+
+    def _busy(self) -> Iterable[WhyNot]:
+        reasons = {
+            GAIA: "all 8 GPUs are in use until 12:31",
+            IRIS: "needs 4 GPUs on one node, has none",
+        }
+        for each in self.known_providers:
+            yield WhyNot(each.address, each.name, reasons.get(each.address, "not approved"))
 
     async def logs(self, job_id: int, *, follow: bool = False) -> AsyncIterator[FakeLine]:
         self._check("logs")
+        self._signs()
+        if (await self.job(job_id)).customer != self.address:
+            raise WalletError(f"Job {job_id} is another customer's.")
         sent = 0
         while True:
             lines = self.output.get(job_id, [])
@@ -396,6 +474,7 @@ class FakeGrid:
     async def script(self, job_id: int) -> str:
         self._check("script")
         found = await self.job(job_id)
+        self._signs()
         if found.customer != self.address:
             raise WalletError(f"Job {job_id} belongs to {found.customer}, not to this wallet.")
         if job_id not in self.scripts:
@@ -404,85 +483,13 @@ class FakeGrid:
 
     async def balance(self) -> FakeBalance:
         self._check("balance")
-        return self.money
+        mine = [each for each in self.known.values() if each.customer == self.address]
+        locked = sum(each.cost.max_cost for each in mine if each.status.is_hot)
+        return dataclasses.replace(self.money, locked_wei=locked)
 
     async def providers(self) -> list[Provider]:
         self._check("providers")
         return list(self.known_providers)
-
-    async def may_admit(self) -> bool:
-        self._check("may_admit")
-        return self.operator
-
-    async def proposal(self, address: Address) -> Proposal:
-        self._check("proposal")
-        offer = self.proposals.get(address)
-        if offer is None:
-            raise NotFoundError(f"No proposal of {address} waits for approval.")
-        return Proposal(offer, self._digest(offer))
-
-    @staticmethod
-    def _digest(offer: Provider) -> bytes:
-        return hashlib.sha256(repr(offer).encode()).digest()
-
-    def propose(self, offer: Provider) -> None:
-        """Lets a provider register, or register anew."""
-        self.proposals[offer.address] = dataclasses.replace(
-            offer, is_approved=False, is_valid=False, is_waiting=True
-        )
-        known = self._record(offer.address)
-        if known is None:
-            self.known_providers.append(self.proposals[offer.address])
-        elif known.is_approved:
-            self._put(offer.address, is_waiting=True)
-        else:
-            self._replace(self.proposals[offer.address])
-        self.say("ProviderWaitingForApproval", provider=offer.address)
-
-    def _record(self, address: Address) -> Provider | None:
-        return next((each for each in self.known_providers if each.address == address), None)
-
-    def _replace(self, record: Provider) -> None:
-        self.known_providers = [
-            record if each.address == record.address else each for each in self.known_providers
-        ]
-
-    def _put(self, address: Address, **changes: Any) -> None:
-        known = self._record(address)
-        assert known is not None
-        self._replace(dataclasses.replace(known, **changes))
-
-    def _admits(self, what: str, address: Address) -> None:
-        self._check(what)
-        if not self.operator:
-            raise ContractError(f"{self.address} lacks the role METASCHEDULER_ROLE.")
-        self.sent.append((what, address))
-
-    async def approve_provider(self, address: Address, *, seen: bytes = b"") -> None:
-        offer = self.proposals.get(address)
-        if self.operator and (offer is None or seen not in (b"", self._digest(offer))):
-            raise ContractError("The provider's proposal has changed.")
-        self._admits("approve", address)
-        assert offer is not None
-        del self.proposals[address]
-        self._replace(dataclasses.replace(offer, is_waiting=False, is_approved=True, is_valid=True))
-        self.say("ProviderApproved", provider=address)
-
-    async def remove_provider(self, address: Address) -> None:
-        self._admits("remove", address)
-        self.known_providers = [each for each in self.known_providers if each.address != address]
-        self.say("ProviderRemoved", provider=address)
-
-    async def ban(self, address: Address) -> None:
-        self._admits("ban", address)
-        self._put(address, is_banned=True, is_valid=False)
-        self.say("ProviderBanChanged", provider=address, banned=True)
-
-    async def unban(self, address: Address) -> None:
-        self._admits("unban", address)
-        known = self._record(address)
-        self._put(address, is_banned=False, is_valid=known is not None and known.is_approved)
-        self.say("ProviderBanChanged", provider=address, banned=False)
 
     async def jobs_at(self, provider: Address, *, limit: int | None = None) -> list[Job]:
         self._check("jobs_at")
@@ -498,7 +505,7 @@ class FakeGrid:
             minutes = minutes_for(definition, each.prices, wei)
             rate = wei_per_minute(definition, each.prices)
             rows.append(WhyNot(each.address, each.name, reason, minutes, rate))
-        return rows
+        return sorted(rows, key=lambda row: (bool(row.reason), row.wei_per_minute, row.provider))
 
     async def submit(
         self,
@@ -516,19 +523,24 @@ class FakeGrid:
         self.given.append(dict(secrets or {}))
         if key and key in self.named:
             return self.known[self.named[key]]
+        self._signs(credits)
+        if credits < self.minimum:
+            raise CreditsError(f"The grid's minimum is {format_credits(self.minimum)} credits.")
         self.sent.append(("submit", (dict(workflow), credits, name, tuple(uses), tuple(affinity))))
         number = max(self.known, default=0) + 1
         if key:
             self.named[key] = number
-        made = job(number, JobStatus.PENDING, name, submit=-1, locked=credits // CREDIT)
-        wanted = dataclasses.replace(
-            made.definition,
+        made = job(number, JobStatus.PENDING, name, submit=-1)
+        wanted = JobDefinition(
+            **resources_of(workflow),
             batch_location_hash=f"script-{number}",
             uses=tuple(uses),
             affinity=tuple(affinity),
         )
-        self.add(dataclasses.replace(made, definition=wanted, customer=self.address))
-        self.money = dataclasses.replace(self.money, balance_wei=self.money.balance_wei - credits)
+        cost = JobCost(credits, 0)
+        self.add(dataclasses.replace(made, definition=wanted, customer=self.address, cost=cost))
+        self.scripts[number] = _script(workflow)
+        self._move("locked", credits, CONTRACT, number)
         self.say("NewJobRequestEvent", job_id=number, customer=self.address)
         return self.known[number]
 
@@ -554,52 +566,61 @@ class FakeGrid:
 
     async def cancel(self, job_id: int) -> Job:
         self._check("cancel")
-        self.sent.append(("cancel", job_id))
-        running = self.known[job_id].status is JobStatus.RUNNING
-        if running:
-            self.change(job_id, has_cancel_request=True)
+        found = await self.job(job_id)
+        self._signs()
+        if found.status.is_final:
+            raise ContractError(f"Job {job_id} has ended already: it is {found.status.name}.")
+        if found.status is JobStatus.RUNNING:
+            if not found.has_cancel_request:
+                self.sent.append(("cancel", job_id))
+                self.change(job_id, has_cancel_request=True)
         else:
-            self.change(job_id, status=JobStatus.CANCELLED)
+            self.sent.append(("cancel", job_id))
+            self._settle(found, JobStatus.CANCELLED, 0)
         return self.known[job_id]
 
     async def top_up(self, job_id: int, wei: int) -> Job:
         self._check("top_up")
+        found = await self.job(job_id)
+        self._signs(wei)
+        if found.status not in (JobStatus.SCHEDULED, JobStatus.RUNNING):
+            raise ContractError(f"Job {job_id} is {found.status.name}: it takes no top-up.")
         self.sent.append(("top_up", (job_id, wei)))
-        before = self.known[job_id].cost
+        self._move("topped up", wei, CONTRACT, job_id)
+        cost = found.cost
         self.change(
             job_id,
             cost=dataclasses.replace(
-                before, max_cost=before.max_cost + wei, pending_top_up=before.pending_top_up + wei
+                cost, max_cost=cost.max_cost + wei, pending_top_up=cost.pending_top_up + wei
             ),
         )
         return self.known[job_id]
 
     async def transfer(self, to: Address, wei: int) -> None:
         self._check("transfer")
+        self._signs()
+        if to in (self.address, ZERO_ADDRESS) or to in self.contracts():
+            raise UsageError(f"{to} is no account to send credits to.")
+        self._signs(wei)
         self.sent.append(("transfer", (to, wei)))
-        self.money = dataclasses.replace(self.money, balance_wei=self.money.balance_wei - wei)
-        self.moved.append(
-            Movement(NOW, "sent", wei, to, 0, self.block + 1, 0, bytes([len(self.moved)]) * 32)
-        )
+        self._move("sent", wei, to)
         self.say("Transfer", sender=self.address, recipient=to, value=wei)
 
     async def claim_faucet(self) -> int:
-        self._check("claim_faucet")
-        wei = self.money.faucet_wei
-        self.sent.append(("claim_faucet", wei))
-        self.money = dataclasses.replace(
-            self.money, balance_wei=self.money.balance_wei + wei, faucet_wei=0
-        )
-        self.say("Transfer", sender=ZERO_ADDRESS, recipient=self.address, value=wei)
-        return wei
+        return self._collect("claim_faucet", "faucet_wei", None)
 
     async def withdraw_claimable(self, to: Address | None = None) -> int:
-        self._check("withdraw_claimable")
-        wei = self.money.claimable_wei
-        self.sent.append(("withdraw_claimable", to))
-        self.money = dataclasses.replace(
-            self.money, balance_wei=self.money.balance_wei + wei, claimable_wei=0
-        )
+        return self._collect("withdraw_claimable", "claimable_wei", to)
+
+    def _collect(self, method: str, field_name: str, to: Address | None) -> int:
+        self._check(method)
+        wei = int(getattr(self.money, field_name))
+        if not wei:
+            raise NotFoundError(f"Nothing waits for {self.address}.")
+        self._signs()
+        self.sent.append((method, wei if method == "claim_faucet" else to))
+        self._move("paid out", wei, CONTRACT)
+        self.money = dataclasses.replace(self.money, **{field_name: 0})
         self.say("Transfer", sender=ZERO_ADDRESS, recipient=self.address, value=wei)
         return wei
 
@@ -610,7 +631,7 @@ class FakeGrid:
         return [each for each in self.moved if each.block_number >= (from_block or 0)]
 
     def contracts(self) -> Mapping[Address, str]:
-        return {Address(b"\x0c" * 20): "Credit"}
+        return {Address(b"\x0c" * 20): "Credit", CONTRACT: "MetaScheduler"}
 
     async def overview(self) -> Overview:
         self._check("overview")
@@ -644,6 +665,6 @@ class FakeGrid:
             total_jobs=max(self.known, default=0),
             supply_wei=1_000_000 * CREDIT,
             locked_wei=1144 * CREDIT,
-            contracts={Address(b"\x0d" * 20): "MetaScheduler"},
+            contracts=dict(self.contracts()),
             providers=tuple(self.known_providers),
         )

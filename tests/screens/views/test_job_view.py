@@ -38,7 +38,7 @@ async def test_a_placed_job_says_why_there() -> None:
     async with jobs_shown(grid(), size=WIDE) as robot:
         await robot.press("enter")
         await robot.sees("Runs on gaia.", "Chosen as the cheapest that could start it")
-        await robot.sees("could start it, 2.40 credits a", "iris: needs 4 GPUs on one node, has none")
+        await robot.sees("could start it, 2.40 credits a", "iris: needs 4 GPUs, has none")
         await robot.press("escape", "j", "j", "j", "enter")
         await robot.sees("Claimed by gaia; waits in its Slurm.")
         await robot.press("escape", "j", "enter")

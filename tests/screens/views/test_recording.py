@@ -22,7 +22,10 @@ from dsq.core.units import CREDIT
 from tests.support.console import Clock, console, using
 from tests.support.fake_grid import GAIA, ME, NOW, FakeGrid, job, provider, some_jobs
 
-SECRET_WORKFLOW = {"env": "hunter2"}
+SECRET_WORKFLOW = {
+    "resources": {"tasks": 1, "cpusPerTask": 1, "memPerCpu": 100, "gpus": 0},
+    "env": "hunter2",
+}
 
 
 async def record(path: Path, clock: Clock) -> FakeGrid:
@@ -54,7 +57,9 @@ async def record(path: Path, clock: Clock) -> FakeGrid:
         await robot.sees("far.example")
         await robot.press("4")
         await robot.until(lambda: bool(app.state.movements))
-        await app.feed.require_grid().submit(SECRET_WORKFLOW, 100 * CREDIT, name="new")
+        await app.feed.require_grid().submit(
+            SECRET_WORKFLOW, 100 * CREDIT, name="new", secrets={"TOKEN": "hunter2"}
+        )
         await robot.until(lambda: app.state.jobs.get(42) is not None)
     tape.close()
     return grid
@@ -102,6 +107,8 @@ async def test_a_replay_sends_nothing_and_says_what_it_lacks(tmp_path: Path) -> 
     replay = Replay(Recording.read(tmp_path / "tape"), lambda: 0.0)
     with pytest.raises(UsageError, match="nothing can be sent"):
         await replay.cancel(41)
+    with pytest.raises(UsageError, match="nothing can be sent"):
+        await replay.submit_many([], CREDIT, secrets={})
     with pytest.raises(NotFoundError, match="output of job 36"):
         async for _ in replay.logs(36):
             pass
