@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import bisect
+import itertools
 import time
 from array import array
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
 
+from dsq.console.user.job_search import JobSearch, read_rest
 from dsq.core.model import Job, JobStatus
 from dsq.core.readmodel import Filter, Order, ReadModel
 from dsq.core.readmodel.filters import NO_FILTER
@@ -32,6 +34,9 @@ SLICE = 100
 
 AT_ONCE = 20_000
 """Up to so many jobs are searched without another thread."""
+
+SORTING_PART = 0.1
+"""Of the time at most so much goes into sorting again what has changed, when it takes long."""
 
 
 class JobStore:
@@ -59,10 +64,12 @@ class JobStore:
         self._fresh: dict[int, Job] = {}
         self._unwritten: dict[int, Job] = {}
         self._seen: OrderedDict[int, Job] = OrderedDict()
+        self._unsifted: dict[int, None] = {}
         self._shown: array[int] | None = None
-        self._places: dict[int, int] | None = None
+        self._place = 0
         self._locked = 0
-        self._request = 0
+        self._search: JobSearch | None = None
+        self._rest_until = 0.0
         self.revision = 0
         newest = self.model.ids(limit=FIRST)
         self._ids: array[int] = array("q", reversed(newest))
@@ -81,7 +88,7 @@ class JobStore:
         """Reads the numbers of all jobs and the open ones, in another thread if they are many."""
         if self.complete:
             return
-        ids, hot = await asyncio.to_thread(_read_rest, self.model)
+        ids, hot = await asyncio.to_thread(read_rest, self.model)
         self.settle()
         came = [job_id for job_id in self._ids if not ids or job_id > ids[-1]]
         self._ids = ids
@@ -98,7 +105,7 @@ class JobStore:
     def flush(self) -> None:
         """Writes all that is not yet in the file."""
         self.settle()
-        self._write(everything=True)
+        self._write(list(self._unwritten))
 
     # -- changes ---------------------------------------------------------------------------
 
@@ -118,10 +125,10 @@ class JobStore:
     def reset(self) -> None:
         """Forgets all jobs: the chain has another history."""
         self.model.reset()
-        self._hot, self._fresh, self._unwritten = {}, {}, {}
+        self._hot, self._fresh, self._unwritten, self._unsifted = {}, {}, {}, {}
         self._seen.clear()
         self._ids, self._counts, self._locked = array("q"), Counter(), 0
-        self._shown, self._places = (None if self._shown is None else array("q")), None
+        self._shown = None if self._shown is None else array("q")
         self.complete = True
         self.revision += 1
 
@@ -157,15 +164,31 @@ class JobStore:
         if self._meanwhile is not None:
             self._meanwhile.update(fresh)
         if self._shown is not None:
-            self._write(everything=True)
-            self._sift(list(fresh))
+            self._unsifted.update(dict.fromkeys(fresh))
+            # Of very many changes a slice at each idle(): nothing may keep a key waiting.
+            if len(self._unsifted) <= SLICE:
+                self._write(list(self._unsifted))
 
     def _statuses(self, ids: list[int]) -> dict[int, JobStatus]:
         found = {each: self._unwritten[each].status for each in ids if each in self._unwritten}
         return found | self.model.statuses([each for each in ids if each not in found])
 
+    def _write(self, ids: list[int]) -> None:
+        """Writes jobs that are not yet in the file, and sees whether they pass the filter."""
+        rows = {job_id: self._unwritten.pop(job_id) for job_id in ids}
+        if not rows:
+            return
+        self.model.put_all(rows.values())
+        for job_id, job in rows.items():
+            self._keep(job_id, job)
+        changed = [job_id for job_id in rows if job_id in self._unsifted]
+        for job_id in changed:
+            del self._unsifted[job_id]
+        if changed:
+            self._sift(changed)
+
     def _sift(self, changed: list[int]) -> None:
-        """Says anew whether changed jobs pass the filter."""
+        """Says anew whether changed jobs, which are in the file, pass the filter."""
         if self._shown is None:
             return
         passing = self.model.passing(changed, self._filter, now=self._now())
@@ -174,7 +197,7 @@ class JobStore:
             # table that was sorted before there were jobs must not stay empty until then.
             self._stale = True
             if not self._shown and passing:
-                self._shown, self._places = array("q", sorted(passing, reverse=True)), None
+                self._shown = array("q", sorted(passing, reverse=True))
             return
         for job_id in changed:
             at = bisect.bisect_left(self._shown, job_id)
@@ -183,21 +206,11 @@ class JobStore:
                 self._shown.insert(at, job_id)
             elif there and job_id not in passing:
                 del self._shown[at]
-
-    def _write(self, *, everything: bool) -> None:
-        if everything or len(self._unwritten) <= SLICE:
-            rows, self._unwritten = self._unwritten, {}
-        else:
-            ids = list(self._unwritten)[:SLICE]
-            rows = {job_id: self._unwritten.pop(job_id) for job_id in ids}
-        if rows:
-            self.model.put_all(rows.values())
-            for job_id, job in rows.items():
-                self._keep(job_id, job)
+        self.revision += 1
 
     def idle(self) -> None:
         """To be called now and then: writes some of what is not yet in the file."""
-        self._write(everything=False)
+        self._write(list(itertools.islice(self._unsifted or self._unwritten, SLICE)))
 
     @staticmethod
     def _insert(ids: array[int], job_id: int) -> None:
@@ -217,8 +230,18 @@ class JobStore:
 
     @property
     def wants_sorting(self) -> bool:
-        """The order or a filter by time may have changed since it was last worked out."""
+        """The order or a filter by time may have changed since it was last worked out.
+
+        Where that takes long it is not wanted again at once.
+        """
+        if self.searching or time.monotonic() < self._rest_until:
+            return False
         return self._stale or self._filter.moves
+
+    @property
+    def searching(self) -> bool:
+        """Jobs are being searched or sorted beside the screen."""
+        return self._search is not None
 
     def group(self, name: str) -> Counter[JobStatus]:
         """How many jobs of a group are in each state."""
@@ -240,33 +263,49 @@ class JobStore:
 
         Many jobs are searched in another thread; of two calls the later one wins.
         """
+        again = wanted is None and order is None and fold is None
         self._wanted = (
             wanted if wanted is not None else self._wanted[0],
             order if order is not None else self._wanted[1],
             fold if fold is not None else self._wanted[2],
         )
-        self.flush()
+        if self._search is not None:
+            self._search.give_up()
+            self._search = None
+        if again and self.total > AT_ONCE:
+            self.settle()  # what is not yet in the file is sifted when it is
+        else:
+            self.flush()
         self._stale = False
-        self._request += 1
-        request, (accepted, by, folded) = self._request, self._wanted
+        accepted, by, folded = self._wanted
         shown: array[int] | None = None
         if accepted or folded or not by.is_plain:
             # Bisection needs rising numbers; the way they are shown is row()'s affair.
             sort = Order("id", descending=False) if by.is_plain else by
-            now = self._now()
             if self.total <= AT_ONCE:
-                shown = self.model.ids(accepted, sort, now=now, fold=folded)
+                shown = self.model.ids(accepted, sort, now=self._now(), fold=folded)
             else:
-                self._meanwhile = set()
-                shown = await asyncio.to_thread(_search, self.model, accepted, sort, now, folded)
-                if request != self._request:
+                self._meanwhile = set(self._unwritten)
+                search = JobSearch(self.model, accepted, sort, now=self._now(), fold=folded)
+                self._search = search
+                try:
+                    shown = await search.run()
+                finally:
+                    mine = self._search is search
+                    if mine:
+                        self._search = None
+                if not mine:
                     return
-                self.flush()
+                self._rest_until = time.monotonic() + search.seconds / SORTING_PART
+                self.settle()
         self._filter, self._order, self.folded = accepted, by, folded
-        self._shown, self._places = shown, None
-        if shown is not None and self._meanwhile:
-            self._sift(list(self._meanwhile))
-        self._meanwhile = None
+        self._shown, self._unsifted = shown, {}
+        meanwhile, self._meanwhile = self._meanwhile, None
+        if shown is not None and meanwhile:
+            self._sift([job_id for job_id in meanwhile if job_id not in self._unwritten])
+            self._unsifted = dict.fromkeys(each for each in self._unwritten if each in meanwhile)
+            if len(self._unsifted) <= SLICE:
+                self._write(list(self._unsifted))
         self.revision += 1
 
     # -- what is shown ---------------------------------------------------------------------
@@ -333,9 +372,13 @@ class JobStore:
             if at == len(visible) or visible[at] != job_id:
                 return None
             return len(visible) - 1 - at if self._upward else at
-        if self._places is None:
-            self._places = {each: at for at, each in enumerate(visible)}
-        return self._places.get(job_id)
+        # Nearly always asked for the same one, which is where it was.
+        if self._place >= len(visible) or visible[self._place] != job_id:
+            try:
+                self._place = visible.index(job_id)
+            except ValueError:
+                return None
+        return self._place
 
     @property
     def newest(self) -> int:
@@ -362,13 +405,3 @@ class JobStore:
     def locked(self) -> int:
         """Wei locked in open jobs."""
         return self._locked
-
-
-def _read_rest(model: ReadModel) -> tuple[array[int], list[Job]]:
-    with model.second() as second:
-        return second.ids(order=Order("id", descending=False)), second.hot()
-
-
-def _search(model: ReadModel, wanted: Filter, order: Order, now: float, fold: bool) -> array[int]:
-    with model.second() as second:
-        return second.ids(wanted, order, now=now, fold=fold)

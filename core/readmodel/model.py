@@ -30,7 +30,7 @@ from dsq.core.units import CREDIT
 AT_ONCE = 500
 """Values in one SQL list."""
 
-COLUMNS = 21
+COLUMNS = 20
 
 ONE_EACH = "CASE grp WHEN '' THEN id ELSE grp END"
 
@@ -109,6 +109,10 @@ class ReadModel:
         """Closes the file."""
         self._sql.close()
 
+    def interrupt(self) -> None:
+        """Ends what is being asked, from another thread: it raises ``sqlite3.OperationalError``."""
+        self._sql.interrupt()
+
     @contextlib.contextmanager
     def second(self) -> Iterator[ReadModel]:
         """Another connection to the same file, for another thread; itself without a file."""
@@ -144,10 +148,12 @@ class ReadModel:
     def put_all(self, jobs: Iterable[Job]) -> None:
         """Adds or replaces jobs, all or none."""
         marks = ", ".join("?" * COLUMNS)
-        rows = [_row(job) for job in jobs]
+        jobs = list(jobs)
+        rows, texts = map(_row, jobs), ((job.id, job_to_text(job)) for job in jobs)
         self._sql.execute("BEGIN IMMEDIATE")
         try:
             self._sql.executemany(f"INSERT OR REPLACE INTO jobs VALUES ({marks})", rows)  # noqa: S608
+            self._sql.executemany("INSERT OR REPLACE INTO texts VALUES (?, ?)", texts)
         except BaseException:
             self._sql.execute("ROLLBACK")
             raise
@@ -155,13 +161,15 @@ class ReadModel:
 
     def reset(self) -> None:
         """Forgets all jobs, and how far they were read."""
-        self._sql.executescript("BEGIN; DELETE FROM jobs; DELETE FROM facts; COMMIT;")
+        self._sql.executescript(
+            "BEGIN; DELETE FROM jobs; DELETE FROM texts; DELETE FROM facts; COMMIT;"
+        )
 
     def get(self, ids: Sequence[int]) -> dict[int, Job]:
         """Those of the jobs that are known, by number."""
         return {
             job_id: job_from_text(text)
-            for job_id, text in self._in("SELECT id, data FROM jobs WHERE id IN", ids)
+            for job_id, text in self._in("SELECT id, data FROM texts WHERE id IN", ids)
         }
 
     def statuses(self, ids: Sequence[int]) -> dict[int, JobStatus]:
@@ -172,7 +180,8 @@ class ReadModel:
     def hot(self) -> list[Job]:
         """Jobs that can still change, oldest first."""
         rows = self._sql.execute(
-            "SELECT data FROM jobs WHERE status <= ? ORDER BY id", (int(JobStatus.RUNNING),)
+            "SELECT data FROM jobs JOIN texts USING (id) WHERE status <= ? ORDER BY id",
+            (int(JobStatus.RUNNING),),
         )
         return [job_from_text(text) for (text,) in rows]
 
@@ -304,7 +313,7 @@ def _row(job: Job) -> tuple[Any, ...]:
     return (
         job.id, int(job.status), name, bytes(job.provider), error,
         " ".join(map(str, needs.uses)).casefold(), group.group if group else "",
-        *(min(number, LARGEST) for number in numbers), hay, job_to_text(job),
+        *(min(number, LARGEST) for number in numbers), hay,
     )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ from dsq.core.model import (
     StorageType,
 )
 
-VERSION = 2
+VERSION = 3
 """Of the tables and of the texts in them."""
 
 

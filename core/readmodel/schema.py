@@ -31,9 +31,10 @@ CREATE TABLE jobs (
     start INTEGER NOT NULL,
     end INTEGER NOT NULL,
     block INTEGER NOT NULL,      -- of its last change of state
-    hay TEXT NOT NULL,           -- what a bare word is looked for in
-    data TEXT NOT NULL           -- the whole job, exactly
+    hay TEXT NOT NULL            -- what a bare word is looked for in
 );
+-- Apart, so that looking through all jobs does not read all of each
+CREATE TABLE texts (id INTEGER PRIMARY KEY, data TEXT NOT NULL);
 CREATE INDEX jobs_by_status ON jobs (status);
 CREATE INDEX jobs_by_block ON jobs (block);
 CREATE INDEX jobs_by_group ON jobs (grp) WHERE grp != '';

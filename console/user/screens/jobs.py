@@ -211,6 +211,8 @@ class JobsScreen(JobActions):
             shown += f" by {jobs.order.by} {'↓' if jobs.order.descending else '↑'}"
         if self.state.to_read:
             shown += f", {self.state.to_read:,} to read"
+        if jobs.searching:
+            shown += ", searching…"
         note = f"/{text}  {shown}" if text else shown if jobs.total else ""
         return "  ".join(part for part in (super().tab_note(), note) if part)
 
@@ -226,6 +228,11 @@ class JobsScreen(JobActions):
         self.call_after_refresh(self._show_details)
 
     # -- the filter -------------------------------------------------------------------
+
+    @property
+    def enter_word(self) -> str:
+        """What the enter key does in the line of the filter."""
+        return "done" if self.query_one("#filter", Input).has_focus else ""
 
     def action_filter(self) -> None:
         self.query_one("#filter-line").add_class("-open")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from pathlib import Path
 
@@ -142,4 +143,72 @@ async def test_many_jobs_are_searched_beside_the_screen(
     store.settle()
     assert len(store) == 111
     assert store.row(0).id == 300
+    store.close()
+
+
+async def test_very_many_changes_are_sifted_bit_by_bit(tmp_path: Path) -> None:
+    """More changes than a key may wait for pass the filter over several idle moments."""
+    store = JobStore(ReadModel(tmp_path / "jobs.sqlite"))
+    store.put_all(job(number, JobStatus.RUNNING) for number in range(1, 1001))
+    await store.show(parse_filter("status:running"))
+    store.put_all(job(number, JobStatus.FINISHED) for number in range(1, 1001))
+    store.settle()
+    assert store.count(JobStatus.FINISHED) == 1000
+    lengths = [len(store)]
+    while lengths[-1]:
+        before = store.revision
+        store.idle()
+        assert store.revision > before
+        lengths.append(len(store))
+    assert lengths == list(range(1000, -1, -module.SLICE))
+    store.put(job(7, JobStatus.RUNNING))
+    store.settle()
+    assert shown(store) == [7]
+    store.close()
+
+
+async def test_a_search_is_given_up_for_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who types on does not wait for what he typed before."""
+    monkeypatch.setattr(module, "AT_ONCE", 10)
+    store = JobStore(ReadModel(tmp_path / "jobs.sqlite"))
+    store.put_all(job(number, JobStatus.FINISHED, f"job-{number}") for number in range(1, 2000))
+    # A regular expression takes long enough to be overtaken.
+    first = asyncio.create_task(store.show(parse_filter("~(j.*o.*b.*)+x")))
+    await asyncio.sleep(0)
+    assert store.searching
+    await store.show(parse_filter("job-19"))
+    await first
+    assert not store.searching
+    assert len(store) == 111
+    store.close()
+
+
+async def test_sorting_that_takes_long_is_not_wanted_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A small part of the time goes into keeping an order, however many jobs change."""
+    monkeypatch.setattr(module, "AT_ONCE", 10)
+    clock = [1000.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
+    store = JobStore(ReadModel(tmp_path / "jobs.sqlite"))
+    store.put_all(job(number, JobStatus.FINISHED, cost=number) for number in range(1, 50))
+
+    real = module.JobSearch.run
+
+    async def slow(search: module.JobSearch) -> object:
+        found = await real(search)
+        search.seconds = 3.0
+        return found
+
+    monkeypatch.setattr(module.JobSearch, "run", slow)
+    await store.show(order=Order("cost"))
+    store.put(job(3, JobStatus.FINISHED, cost=99900))
+    store.settle()
+    assert not store.wants_sorting
+    clock[0] += 30.0
+    assert store.wants_sorting
+    await store.show()
+    assert store.row(0).id == 3
     store.close()
