@@ -304,11 +304,13 @@ class Agent:
                 self.claims.take_any(event)
 
     def _heard_transition(self, job_id: int, to: JobStatus) -> None:
-        self.services.views.forget(job_id)
         if to is JobStatus.META_SCHEDULED:
             self.claims.hint(job_id)
         else:
             self.claims.not_offered(job_id)
+        if to in (JobStatus.SCHEDULED, JobStatus.RUNNING) and self.services.views.shows(job_id, to):
+            return  # our own doing, and read after it
+        self.services.views.forget(job_id)
         record = self.services.journal.get(job_id)
         if record is not None and record.is_open:
             self.wake(job_id)
@@ -336,7 +338,7 @@ class Agent:
         head = await self._reconciler.at_start()
         self.claims.first_block = head.number
         self.head_number, self.head_timestamp = head.number, head.timestamp
-        self.fee_percent = (await self.services.chain.constants()).deepsquare_cut
+        self.fee_percent = await self.services.fee_percent()
 
     def _on_discovery(self) -> None:
         """The cluster's limits were read."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from dsq.core.errors import ContractError, DsqError
 from dsq.core.model import JobDefinition
 from dsq.supervisor.capacity import Room, claimable, never_runs
+from dsq.supervisor.gas import BatchGas
 from dsq.supervisor.lock import AnotherSupervisorError
 from dsq.supervisor.observe import WAITING_STATES
 from dsq.supervisor.offers import FULL, PAUSED, SILENT, Offers
@@ -93,6 +94,7 @@ class Claims:
         self._taken = 0
         self._asked = 0
         self._most = MOST_CLAIMS
+        self._gas = BatchGas()
         self._width = {"cancel": 1, "top_up": 1}
         self.first_block: int | None = None
         self.rival: AnotherSupervisorError | None = None
@@ -199,7 +201,8 @@ class Claims:
             part = min(count, self._most)
             if part < 1:
                 return
-            self._spawn("claim", self._claim(self._s.chain.calls.claim_next_jobs(part), part))
+            call = self._s.chain.calls.claim_next_jobs(part)
+            self._spawn("claim", self._claim(call, part, is_known=bool(known)))
             count -= part
 
     def _refuse_impossible(self) -> None:
@@ -231,12 +234,13 @@ class Claims:
         except Exception:
             log.exception("queue=%s failed", kind)
 
-    async def _claim(self, call: Call, count: int) -> None:
-        """Claims up to ``count`` jobs."""
+    async def _claim(self, call: Call, count: int, *, is_known: bool = False) -> None:
+        """Claims up to ``count`` jobs; ``is_known`` if so many are seen to wait."""
         self._asked += count
         try:
-            receipt = await self._s.txs.send(call)
+            receipt = await self._s.txs.send(call, gas=self._gas.offer(count) if is_known else None)
         except DsqError as error:
+            self._gas.forget()
             if is_too_large_for_a_block(error):
                 self._most = max(1, count // 2)
             raise
@@ -246,6 +250,7 @@ class Claims:
             self._most = min(MOST_CLAIMS, 2 * self._most)
         at = await self._time_of(receipt.block_number)
         claims = [event for event in receipt.events if event.name == "ClaimJobEvent"]
+        self._gas.learn(len(claims), receipt.gas_used)
         self.take_all(claims, claim_time=at)
         self._waker.set()
 

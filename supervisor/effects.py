@@ -7,6 +7,7 @@ starts from there.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -53,6 +54,9 @@ REFUSED_FOR_GOOD_SECONDS = 5
 
 SUBMIT_SECONDS = 60.0
 
+FETCHES_AT_ONCE = 16
+"""Scripts that are fetched side by side: with more, the first would come as late as the last."""
+
 
 def wants_logging(script: str) -> bool:
     """Whether a rendered script asks for its output in the log service."""
@@ -85,6 +89,7 @@ class Effects:
         self._ship = ship
         self._deliver_note = deliver_note
         self._scripts: dict[int, Script] = {}
+        self._fetches = asyncio.Semaphore(FETCHES_AT_ONCE)
 
     async def apply(self, job_id: int, action: do.Action, view: ChainView | None) -> bool:
         """Carries out one action."""
@@ -131,7 +136,8 @@ class Effects:
             return
         journal, health = self._s.journal, self._s.health
         try:
-            script = await bounded(self._s.sbatch.fetch(job), "The sbatch service")
+            async with self._fetches:
+                script = await bounded(self._s.sbatch.fetch(job), "The sbatch service")
         except DsqError as error:
             record = self._record(job_id)
             since = record.fetch_failed_since or int(self._s.clock.now())
@@ -357,7 +363,7 @@ class Effects:
             status, final_cost = view.job.status, view.job.cost.final_cost
             why = f"{status.name} on chain"
             if view.mine and final_cost:
-                cut = (await bounded(self._s.chain.constants(), "The chain")).deepsquare_cut
+                cut = await self._s.fee_percent()
                 earned = final_cost - final_cost * cut // 100
         self._s.journal.update(
             job_id,

@@ -69,7 +69,7 @@ class Journal:
             self._migrate()
             self._open = {record.job_id: record for record in self._load_open()}
             self._touched: set[int] = set()
-            self._rows: dict[int, tuple[JobRecord, tuple[Any, ...]]] = {}
+            self._rows: dict[int, tuple[JobRecord, list[Any]]] = {}
             self._notes: list[tuple[str, int, str]] = []
             self._metas: dict[str, str] = {}
             self._written = self._synced = 0

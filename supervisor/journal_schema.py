@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import operator
 import sqlite3
 from collections.abc import Callable
 from dataclasses import fields
@@ -15,6 +17,7 @@ SCHEMA_VERSION = 2
 """Of the journal's tables; a journal of a newer dsq is refused."""
 
 
+@functools.lru_cache(maxsize=1024)
 def _definition_to_text(definition: JobDefinition) -> str:
     names = ("ntasks", "cpus_per_task", "mem_per_cpu", "gpus", "batch_location_hash")
     return json.dumps({name: getattr(definition, name) for name in names}, sort_keys=True)
@@ -89,8 +92,16 @@ UPSERT = (
 )
 
 
-def row_of(record: JobRecord) -> tuple[Any, ...]:
-    return tuple(_CODECS.get(name, _AS_IS)[0](getattr(record, name)) for name in _FIELDS)
+_values_of = operator.attrgetter(*_FIELDS)
+_CONVERTED = [(place, _CODECS[name][0]) for place, name in enumerate(_FIELDS) if name in _CODECS]
+
+
+def row_of(record: JobRecord) -> list[Any]:
+    """The record as SQLite takes it, in the order of the columns."""
+    row = list(_values_of(record))
+    for place, convert in _CONVERTED:
+        row[place] = convert(row[place])
+    return row
 
 
 def record_of(row: sqlite3.Row) -> JobRecord:

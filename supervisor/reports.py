@@ -1,7 +1,7 @@
 """Reports to the chain, many in one transaction.
 
-What is to be said about jobs is collected while a transaction is under way, and goes with
-the next one: a busy provider needs about one transaction a block. What became of each
+What is said within a moment goes with one transaction; the more of them are under way, the
+longer the next one collects. What became of each
 report is read from the receipt: one that did not fit its job any more was left out by the
 contract (``ReportSkipped``), and its job is judged anew. A batch that the contract refuses
 as a whole is taken apart until the entry that spoils it is alone.
@@ -28,6 +28,7 @@ from dsq.core.errors import (
 from dsq.core.model import JobStatus
 from dsq.supervisor.chaintime import span_on_chain, start_on_chain
 from dsq.supervisor.ends import End
+from dsq.supervisor.gas import BatchGas
 from dsq.supervisor.services import Services, Waker, bounded
 
 if TYPE_CHECKING:
@@ -42,8 +43,9 @@ MOST_REPORTS = 128
 GATHER_SECONDS = 0.03
 """What is said within so long goes together."""
 
-PATIENCE_SECONDS = 2.0
-"""A transaction that is not mined after so long holds the next one up no more."""
+SPACING_SECONDS = 0.4
+"""For each transaction under way the next one waits so long after the last: what is said goes
+out within a moment while little is under way, and the rest goes together."""
 
 HELD_SECONDS = 1.0
 """Pause before reports that wait for the chain's clock are looked at again."""
@@ -101,6 +103,7 @@ class Reporter:
         self._newest_sent_at = float("-inf")
         self._waker = Waker()
         self._most = MOST_REPORTS
+        self._gas = BatchGas()
 
     @property
     def in_flight(self) -> set[asyncio.Task[None]]:
@@ -143,11 +146,12 @@ class Reporter:
     async def run(self, is_stopping: Callable[[], bool]) -> None:
         """Reports until the agent stops; what is queued then still goes out."""
         while not is_stopping():
-            if self._queue and self._may_send():
+            pause = self._pause() if self._queue else 60.0
+            if pause <= 0:
                 await asyncio.sleep(GATHER_SECONDS)
                 self._start()
                 continue
-            await self._waker.pause(HELD_SECONDS if self._queue else 60.0)
+            await self._waker.pause(pause)
         if self._queue and self._s.health.of("chain").ok:
             self._start()
 
@@ -155,11 +159,14 @@ class Reporter:
         """Ends a pause of :meth:`run`."""
         self._waker.set()
 
-    def _may_send(self) -> bool:
-        if not self._tasks or sum(w.size for w in self._queue.values()) >= self._most:
-            return len(self._tasks) < MOST_UNDER_WAY
+    def _pause(self) -> float:
+        """Seconds until the next transaction may go out, 0 if that is now."""
+        if len(self._tasks) >= MOST_UNDER_WAY:
+            return HELD_SECONDS
+        if sum(wish.size for wish in self._queue.values()) >= self._most:
+            return 0.0
         waited = self._s.clock.monotonic() - self._newest_sent_at
-        return waited >= PATIENCE_SECONDS and len(self._tasks) < MOST_UNDER_WAY
+        return max(0.0, SPACING_SECONDS * len(self._tasks) - waited)
 
     def _start(self) -> None:
         wishes: list[Wish] = []
@@ -211,12 +218,17 @@ class Reporter:
             return
         await self._intend(ready)
         try:
-            receipt = await self._s.txs.send(self._s.chain.calls.report_jobs(reports))
+            receipt = await self._s.txs.send(
+                self._s.chain.calls.report_jobs(reports), gas=self._gas.offer(len(reports))
+            )
         except UnreachableError:
             raise
         except DsqError as error:
+            self._gas.forget()
             await self._refused(ready, error)
             return
+        skipped = sum(event.name == "ReportSkipped" for event in receipt.events)
+        self._gas.learn(len(reports) - skipped, receipt.gas_used)
         self._resolve(ready, receipt)
 
     async def _made(self, wishes: Sequence[Wish]) -> tuple[list[Wish], list[Report]]:

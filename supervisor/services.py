@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from dsq.core.clock import Clock
 from dsq.core.errors import DsqError, NotFoundError, UnreachableError
-from dsq.core.model import Address
+from dsq.core.model import Address, JobStatus
 from dsq.supervisor.journal import Journal
 from dsq.supervisor.observe import ChainView
 from dsq.supervisor.ports import ChainPort, LogSink, ScriptSource, SenderPort
@@ -35,6 +35,9 @@ CALL_SECONDS = 45.0
 
 TOGETHER_SECONDS = 0.003
 """Jobs that are asked for within so long are read from the chain together."""
+
+FEE_SECONDS = 60.0
+"""The grid's fee is taken as known for so long."""
 
 TX_SECONDS = 60.0
 """Wait for a transaction to be mined; after it the job is looked at anew."""
@@ -127,8 +130,13 @@ class Transactions:
         self._clock = clock
         self._rows: deque[TxRow] = deque(maxlen=keep)
 
-    async def send(self, call: Call) -> Receipt:
+    async def send(self, call: Call, *, gas: int | None = None) -> Receipt:
         """Sends a call and waits until it is mined.
+
+        Args:
+            call: What to call.
+            gas: Gas to offer (:class:`~dsq.supervisor.gas.BatchGas`); None has the call tried
+                first, so that a refusal costs nothing.
 
         Raises:
             ContractError: The contract refuses.
@@ -138,7 +146,10 @@ class Transactions:
         sent = Sent(b"", TxRow(self._clock.now(), call.label, "sending"))
         self._rows.append(sent.row)
         with self._watched(sent):
-            receipt = await self._sender.send(call, timeout=TX_SECONDS)
+            if gas is None:
+                receipt = await self._sender.send(call, timeout=TX_SECONDS)
+            else:
+                receipt = await self._sender.send(call, timeout=TX_SECONDS, gas=gas)
         return self._mined(sent, receipt)
 
     async def submit(self, call: Call) -> Sent:
@@ -211,6 +222,7 @@ class Services:
     job_path: str | None = None
     token_seed: bytes = field(default=b"", repr=False)
     _has_batches: bool | None = None
+    _fee: tuple[float, int] | None = None
     health: Health = field(init=False)
     txs: Transactions = field(init=False)
     views: ChainViews = field(init=False)
@@ -226,6 +238,15 @@ class Services:
             self._has_batches = await bounded(self.chain.has_batches(), "The chain")
             log.info("batches=%s", "yes" if self._has_batches else "no")
         return self._has_batches
+
+
+    async def fee_percent(self) -> int:
+        """The grid's part of what a job costs; asked at most once a minute."""
+        now = self.clock.monotonic()
+        if self._fee is None or now - self._fee[0] >= FEE_SECONDS:
+            constants = await bounded(self.chain.constants(), "The chain")
+            self._fee = now, constants.deepsquare_cut
+        return self._fee[1]
 
 
 class ChainViews:
@@ -250,6 +271,11 @@ class ChainViews:
     def forget(self, job_id: int) -> None:
         """The job changed: what is known of it is old."""
         self._known.pop(job_id, None)
+
+    def shows(self, job_id: int, status: JobStatus) -> bool:
+        """Whether the last reading has a status already."""
+        known = self._known.get(job_id)
+        return known is not None and known.job.status is status
 
     def forget_all(self) -> None:
         """The chain went back: nothing that is known holds."""

@@ -31,11 +31,15 @@ FRESH_SECONDS = 1.0
 CHAIN_AGE_SECONDS = 60.0
 """While nothing is due, an older reading will do; events make it void."""
 
+UNHURRIED = do.Wait | do.ShipLogs | do.ReportRunning | do.ReportEnd
+"""What may be decided on an older reading. Of reports the contract leaves out what does not fit
+the job any more."""
+
 TICK_SECONDS = 1.0
 REST_SECONDS = 60.0
 """A job that just runs or waits is judged again after so long, whatever was heard."""
 
-STEPS_AT_ONCE = 128
+STEPS_AT_ONCE = 512
 ROUNDS = 12
 """Most effects of one step before others get their turn."""
 
@@ -142,7 +146,7 @@ class Stepper:
         for _ in range(ROUNDS):
             self._judged_at[job_id] = self._s.clock.monotonic()
             view, actions = await self.judge(job_id, CHAIN_AGE_SECONDS)
-            if any(not isinstance(action, do.Wait | do.ShipLogs) for action in actions):
+            if any(not isinstance(action, UNHURRIED) for action in actions):
                 view, actions = await self.judge(job_id, FRESH_SECONDS)
             again = False
             for action in actions:

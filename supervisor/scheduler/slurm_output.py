@@ -68,10 +68,11 @@ def parse_submitted(stdout: str) -> str:
 
 def parse_squeue(stdout: str) -> list[SlurmJob]:
     """Reads what ``squeue`` printed. Malformed rows are left out."""
-    return [job for line in stdout.splitlines() if (job := _queue_row(line)) is not None]
+    return [job for line in stdout.splitlines() if (job := queue_row(line)) is not None]
 
 
-def _queue_row(line: str) -> SlurmJob | None:
+def queue_row(line: str) -> SlurmJob | None:
+    """Reads one row of ``squeue``; None if it is malformed."""
     cells = [cell.strip() for cell in line.split("|", len(QUEUE_COLUMNS))]
     if len(cells) != len(QUEUE_COLUMNS) + 1:
         return None

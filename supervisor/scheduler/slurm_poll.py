@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from dsq.core.errors import DsqError
@@ -47,6 +47,7 @@ class Poll:
         self._accounting = accounting
         self._one_account = one_account
         self._ended: OrderedDict[SlurmJobId, SlurmJob] = OrderedDict()
+        self._rows: dict[str, SlurmJob] = {}
 
     async def poll(self, jobs: Sequence[SlurmJobId]) -> dict[str, SlurmJob]:
         """What is known of each job, by id; see the port."""
@@ -64,7 +65,7 @@ class Poll:
         missing = [job_id for job_id in wanted if job_id not in found]
         records: dict[str, list[SlurmJob]] = {}
         if missing:
-            records = printed.jobs_by_id(printed.parse_squeue(await self._queue(missing)))
+            records = printed.jobs_by_id(self._read(await self._queue(missing)))
             for job_id in missing:
                 self._take(wanted[job_id], records.get(job_id, []), found, exact=True)
             if self._in_doubt:
@@ -121,6 +122,15 @@ class Poll:
             and (self._accounting.is_completion_log or record.submit_time == job.submit_time)
         ]
         return min(ends, key=lambda record: record.start, default=None)
+
+    def _read(self, text: str) -> Iterable[SlurmJob]:
+        """What squeue printed. Most rows are those of the last look, and are read once."""
+        before, self._rows = self._rows, {}
+        for line in text.splitlines():
+            job = before.get(line) or printed.queue_row(line)
+            if job is not None:
+                self._rows[line] = job
+        return self._rows.values()
 
     async def _queue(self, job_ids: Sequence[str]) -> str:
         """What squeue prints about jobs, in one command.

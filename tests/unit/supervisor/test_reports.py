@@ -10,7 +10,6 @@ from typing import Any
 
 from dsq.core.errors import TryAgainError
 from dsq.core.model import JobStatus
-from dsq.supervisor import reports
 from tests.support.fakes import FakeSender, refused
 from tests.support.provider import Provider, provider
 from tests.support.virtual import run_virtual
@@ -136,11 +135,11 @@ def test_a_transaction_that_is_too_large_is_halved(tmp_path: Path, monkeypatch: 
     """A node that takes three reports or claims at once: all still go through."""
     submit = FakeSender.submit
 
-    async def small(self: FakeSender, call: Any) -> bytes:
+    async def small(self: FakeSender, call: Any, *, gas: int | None = None) -> bytes:
         claims = re.fullmatch(r"claimNextJobs\((\d+)\)", call.label)
         if call.label.count(":") > 3 or (claims and int(claims[1]) > 3):
             raise TryAgainError("gas required exceeds allowance")
-        return await submit(self, call)
+        return await submit(self, call, gas=gas)
 
     monkeypatch.setattr(FakeSender, "submit", small)
 
@@ -160,10 +159,37 @@ def test_an_end_does_not_wait_for_the_block_of_its_start(tmp_path: Path) -> None
         await p.until(lambda: p.accepted(job_id), 20)
         p.chain.is_stalled = True
         end = f"reportJobs({job_id}:RUNNING {job_id}:FINISHED)"
-        await p.until(lambda: end in p.sender.sent, reports.PATIENCE_SECONDS + 10)
+        await p.until(lambda: end in p.sender.sent, 12)
         p.chain.is_stalled = False
         await p.until_over(job_id)
         assert len(p.chain.ends[job_id]) == 1
+
+    scenario(tmp_path, story)
+
+
+def test_an_end_is_told_while_other_reports_are_under_way(tmp_path: Path) -> None:
+    """Blocks are slow, and ends come one after the other: each is in the mempool within a
+    moment, and the more transactions wait there, the more goes with the next one."""
+
+    async def story(p: Provider) -> None:
+        p.chain.block_seconds = 6.0
+        jobs = [p.chain.request(script=f"seconds={40 + n}") for n in range(8)]
+        for job_id in jobs:
+            p.chain.offer(job_id)
+        said: dict[int, float] = {}
+
+        def all_said() -> bool:
+            for label in sent(p, "reportJobs("):
+                for job_id in re.findall(r"(\d+):FINISHED", label):
+                    said.setdefault(int(job_id), p.world.true_time())
+            return len(said) == len(jobs)
+
+        await p.until(all_said, 120)
+        lags = sorted(said[i] - p.accepted(i)[0].end for i in jobs)
+        assert lags[len(lags) // 2] < 3.0, lags
+        assert lags[-1] < 6.0, lags
+        await p.until_over(*jobs)
+        assert len(sent(p, "reportJobs(")) < 2 * len(jobs)
 
     scenario(tmp_path, story)
 
