@@ -107,7 +107,7 @@ class AskSecrets(Dialog[GivenSecrets]):
                 if secret.description:
                     about = one_line(secret.description, 200)
                     yield Lines([[(about, "muted")]], classes="sentence")
-        words = "They go to the grid's script service with the job, and are kept nowhere here."
+        words = "The grid keeps them encrypted; the provider of the job can read them."
         yield Lines([[(words, "muted")]], id="sentence", classes="sentence")
 
     def on_mount(self) -> None:
