@@ -8,6 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
+from textual.widgets import Input, OptionList
 
 from dsq.console.widgets.bars import KeyBar
 from dsq.console.widgets.lines import Lines
@@ -52,6 +53,13 @@ class Dialog(ModalScreen[Result | None]):
     def compose_box(self) -> ComposeResult:
         """What the dialog holds."""
         yield from ()
+
+    @property
+    def enter_word(self) -> str:
+        """What the enter key does where the focus is, for the line of keys."""
+        if isinstance(self.focused, OptionList):
+            return "choose"
+        return "ok" if isinstance(self.focused, Input) else ""
 
     def action_leave(self) -> None:
         self.dismiss(None)

@@ -63,6 +63,10 @@ class ChooseColumns(Dialog[tuple[str, ...]]):
 
     TITLE_TEXT = "Columns (enter takes them)"
 
+    @property
+    def enter_word(self) -> str:
+        return "take"
+
     def __init__(self, choices: Sequence[Choice]) -> None:
         super().__init__()
         self._choices = list(choices)

@@ -27,7 +27,7 @@ class Confirm(Dialog[bool]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "yes", "Yes", tooltip="Do it", id="confirm.yes"),
-        Binding("n", "leave", "No", tooltip="Leave everything as it is", id="confirm.no"),
+        Binding("n", "no", "No", tooltip="Leave everything as it is", id="confirm.no"),
         Binding("left,right,tab", "other", "Other button", show=False, id="confirm.other"),
     ]
 
@@ -66,6 +66,9 @@ class Confirm(Dialog[bool]):
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         self.dismiss(True if event.button.id == "yes" else None)
+
+    def action_no(self) -> None:
+        self.dismiss(None)
 
     def action_yes(self) -> None:
         self.dismiss(True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
@@ -14,7 +15,9 @@ from textual.screen import Screen
 from dsq.console.dialogs.base import Dialog
 from dsq.console.widgets.lines import Line, Lines
 
-KEY_WIDTH = 18
+KEY_WIDTH = 14
+WORDS_WIDTH = 58
+"""What fits beside the keys on 80 columns."""
 ORDER = ("this view", "table", "log", "here", "everywhere")
 
 
@@ -33,9 +36,10 @@ def help_lines(app: App[Any], screen: Screen[Any], about: str) -> list[Line]:
     for name, actions in sorted(groups.items(), key=lambda group: ORDER.index(group[0])):
         lines += [[], [(name.upper(), "bold primary")]]
         for keys, words in actions.values():
-            lines.append(
-                [(f"{' '.join(keys):<{KEY_WIDTH}} ", "bold accent"), (words, "foreground")]
-            )
+            shown = " ".join(keys)
+            for part in textwrap.wrap(words, WORDS_WIDTH):
+                lines.append([(f"{shown:<{KEY_WIDTH}} ", "bold accent"), (part, "foreground")])
+                shown = ""
     return lines
 
 
@@ -56,7 +60,7 @@ class Help(Dialog[None]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("question_mark,q", "leave", "Close", show=False, id="help.close"),
+        Binding("question_mark,q", "close", "Close", show=False, id="help.close"),
     ]
 
     TITLE_TEXT = "Keys"
@@ -64,6 +68,9 @@ class Help(Dialog[None]):
     def __init__(self, lines: Iterable[Line]) -> None:
         super().__init__()
         self._lines = list(lines)
+
+    def action_close(self) -> None:
+        self.dismiss(None)
 
     def compose_box(self) -> ComposeResult:
         with VerticalScroll():

@@ -22,7 +22,7 @@ def plain_lines(text: str) -> list[Line]:
     return [
         [
             (" " * (len(row) - len(row.lstrip(" "))), "foreground"),
-            (one_line(row, 400), "foreground"),
+            (one_line(row.lstrip(" "), 400), "foreground"),
         ]
         for row in text.splitlines()
     ]

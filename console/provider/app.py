@@ -24,7 +24,7 @@ from dsq.console.widgets.frame import DsqApp, number_keys
 from dsq.console.widgets.lines import Line
 from dsq.console.widgets.words import credits_text, duration_text, plural
 from dsq.core.errors import DsqError, UnreachableError
-from dsq.supervisor.snapshot import AgentSnapshot, JobRow, Mode
+from dsq.supervisor.snapshot import AgentSnapshot, Connection, JobRow, Mode
 from dsq.themes.loader import ThemeFile
 
 if TYPE_CHECKING:
@@ -201,8 +201,7 @@ class ProviderApp(DsqApp):
         down = [each for each in self.snapshot.connections if each.ok is False]
         if not down:
             return ""
-        words = "; ".join(f"{each.name}: {each.detail or 'no answer'}" for each in down)
-        return f"Not reachable: {words}. Jobs go on; reports wait in the journal."
+        return f"Not reachable: {down_words(down)}. Jobs go on; reports wait in the journal."
 
     # -- what the operator does ---------------------------------------------------------
 
@@ -255,7 +254,9 @@ class ProviderApp(DsqApp):
                 agent.drain()
                 self.tell(f"Draining: {open_jobs} left.", "claiming", severity="warning")
 
-        self.push_screen(Confirm("Drain this provider?", lines, yes="Drain"), answered)
+        self.push_screen(
+            Confirm("Drain this provider?", lines, yes="Drain", no="Go on claiming"), answered
+        )
 
     def ask_cancel(self, row: JobRow) -> None:
         """Asks, naming what dies, then takes the job out of Slurm."""
@@ -303,6 +304,14 @@ class ProviderApp(DsqApp):
         self._revision += 1
         # The supervisor ends by itself within seconds; this is for one that hangs.
         self.set_timer(STOP_PATIENCE, self.exit)
+
+
+def down_words(down: Sequence[Connection]) -> str:
+    """Which services do not answer, and why; those with the same reason together."""
+    reasons: dict[str, list[str]] = {}
+    for each in down:
+        reasons.setdefault(each.detail or "no answer", []).append(each.name)
+    return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in reasons.items())
 
 
 def cancel_lines(row: JobRow) -> list[Line]:

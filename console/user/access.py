@@ -105,7 +105,7 @@ def known_keys(folder: Path, config: GridConfig | None = None) -> list[KeyChoice
     if own is not None and own.key_file is not None and own.key_file.exists():
         address = address_of(own)
         if address is not None:
-            kind = "the grid's own" if config is not None and config.home else "of the settings"
+            kind = "the grid's own" if config is not None and config.home else "settings"
             found.append(KeyChoice(own.key_file.stem, f"{address}  {kind}", own))
             seen.add(own.key_file.absolute())
     for path in sorted((folder / "keys").glob("*.json")):

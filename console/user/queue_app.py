@@ -105,8 +105,8 @@ class QueueApp(AccessApp):
         items = self.state.outbox.items()
         if not items:
             return []
-        names = ", ".join(one_line(each.name, 20) or "unnamed" for each in items[:4])
-        more = f" and {len(items) - 4} more" if len(items) > 4 else ""
+        names = one_line(items[0].name, 14) or "unnamed"
+        more = f" +{len(items) - 1}" if len(items) > 1 else ""
         refused = sum(bool(each.problem) for each in items)
         words = f"  {refused} refused" if refused else ""
         waits = "wait" if len(items) > 1 else "waits"
@@ -131,8 +131,9 @@ class QueueApp(AccessApp):
             return f"{amount}, {UNCERTAIN}"
         if item.problem:
             return f"{amount}, refused: {one_line(item.problem, 100)}"
-        tried = "sent, no answer yet; asked again" if item.tried_at else "sent"
-        return f"{amount}, queued {self.moment().at(item.queued_at)}, {tried} when the link is back"
+        if item.tried_at:
+            return f"{amount}, sent {self.moment().at(item.tried_at)}, no answer yet; asked again"
+        return f"{amount}, queued {self.moment().at(item.queued_at)}, sent when the link is back"
 
     def _ask_withdraw(self, item: Queued) -> None:
         lines: list[Line] = [[(self._words(item), "foreground")]]

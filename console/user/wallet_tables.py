@@ -46,19 +46,19 @@ def wallet_lines(state: ConsoleState) -> list[Line]:
     lines += [
         labelled(
             "balance",
-            (f"{exact_credits(balance.balance_wei)}", "bold accent"),
+            (exact_credits(balance.balance_wei, 2), "bold accent"),
             (" credits", "muted"),
         ),
         labelled(
             "locked",
-            (f"{exact_credits(locked)} ", "foreground"),
+            (f"{exact_credits(locked, 2)} ", "foreground"),
             ("in open jobs  ", "muted"),
             *bar_spans(part, 16, "primary"),
             (f" {part:.0%}", "muted"),
         ),
         labelled(
             "allowance",
-            (exact_credits(balance.allowance_wei), "foreground"),
+            (exact_credits(balance.allowance_wei, 2), "foreground"),
             (" the grid may take; a submit signs for exactly what it needs", "muted"),
         ),
         labelled(
@@ -72,7 +72,7 @@ def wallet_lines(state: ConsoleState) -> list[Line]:
         ("waiting", balance.claimable_wei, " of payments to you that wait, p collects them"),
     ):
         if wei:
-            lines.append(labelled(label, (exact_credits(wei), "bold success"), (words, "muted")))
+            lines.append(labelled(label, (exact_credits(wei, 2), "bold success"), (words, "muted")))
     if not balance.native_wei:
         lines.append(
             [("Without coins no transaction can be sent: ask the grid's operator.", "error")]

@@ -185,6 +185,10 @@ class KeyBar(Widget):
                 key = first_key(node, binding)
                 shown = self.app.get_key_display(binding.with_key(key))
                 keys[binding.action] = (shown, binding.description, key)
+        enter = getattr(self.screen, "enter_word", "")
+        if enter and all(key != "enter" for _, _, key in keys.values()):
+            shown = self.app.get_key_display(Binding("enter", ""))
+            keys = {"enter": (shown, enter, "enter"), **keys}
         last = {action: keys.pop(action) for action in ("app.help", "help") if action in keys}
         room = self.content_size.width
         tail = self._pieces(next(iter(last.values()))) if last else Content("")

@@ -73,15 +73,16 @@ def credits_text(wei: int, places: int = 2) -> str:
     return f"{sign}{int(digits):,}{dot}{rest}"
 
 
-def exact_credits(wei: int) -> str:
-    """All places of an amount, with thousands set apart."""
-    whole, dot, rest = format_credits(wei).partition(".")
-    return f"{int(whole):,}{dot}{rest}"
+def exact_credits(wei: int, least: int = 0) -> str:
+    """All places of an amount, at least so many, with thousands set apart."""
+    whole, _, rest = format_credits(wei).partition(".")
+    places = rest.ljust(least, "0")
+    return f"{int(whole):,}{'.' if places else ''}{places}"
 
 
 def settled_credits(wei: int) -> str:
-    """An amount with up to six places, so that the parts of a settlement add up to the eye."""
-    text = exact_credits(wei)
+    """An amount with two to six places, so that the parts of a settlement add up to the eye."""
+    text = exact_credits(wei, 2)
     places = len(text.partition(".")[2])
     return text if places <= 6 else credits_text(wei, 6)
 

@@ -323,7 +323,9 @@ ONE_JOB: dict[str, State] = {
 
 SUBMIT: dict[str, State] = {
     "submit-empty": State(
-        a_console, ("2",), sees=("new workflow", "type, ctrl+o opens", "a valid workflow is needed")
+        a_console,
+        ("2",),
+        sees=("new workflow", "ctrl+o file, F2 template", "a valid workflow is needed"),
     ),
     "submit": State(
         a_console, ("2",), writes(WORKFLOW), ("● valid", "✓ ", "4 GPUs, has none"), main=True

@@ -23,6 +23,8 @@ from dsq.console.widgets.table import LiveTable
 from dsq.supervisor.snapshot import JobRow, LogLineRow, TxRow
 
 TAIL = 200
+EMPTY = ("No job yet.", "", "The grid places jobs here once the provider is approved.")
+UNKNOWN = ("The chain and the cluster have not been read yet.",)
 
 
 class JobsView(ProviderFrame):
@@ -91,7 +93,7 @@ class JobsView(ProviderFrame):
             self.jobs,
             job_columns(),
             key=lambda row: row.job_id,
-            empty=("No job yet.", "", "The grid places jobs here once the provider is approved."),
+            empty=UNKNOWN,
             opens=False,
             id="jobs",
         )
@@ -129,6 +131,7 @@ class JobsView(ProviderFrame):
             return
         self.query_one("#money", TopBar).show(money_parts(snapshot))
         self.jobs.rows = snapshot.rows
+        self.table.empty = EMPTY
         self.txs.rows = sorted(snapshot.txs, key=lambda row: -row.at)[:TAIL]
         self.log_lines.rows = snapshot.log_lines[: -TAIL - 1 : -1]
         for table in self.query(LiveTable):

@@ -63,7 +63,7 @@ def overview_lines(seen: OverviewLike, moment: Moment) -> list[Line]:
         ),
         labelled(
             "credits",
-            (f"{compact_credits(seen.supply_wei)} there are   ", "foreground"),
+            (f"{compact_credits(seen.supply_wei)} in all   ", "foreground"),
             *bar_spans(held, 16, "primary"),
             (f"  {credits_text(seen.locked_wei)} held by the grid", "muted"),
         ),

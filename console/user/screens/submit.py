@@ -13,7 +13,7 @@ from textual.containers import Container, Vertical
 from textual.timer import Timer
 from textual.widgets import Input, TextArea
 
-from dsq.console.user.completion import about_field, offer_fields
+from dsq.console.user.completion import about_field, load_language, offer_fields
 from dsq.console.user.estimates import PLENTY, credits_for, estimate_columns, in_order
 from dsq.console.user.label_words import typed
 from dsq.console.user.screens.submit_form import FIELDS, LabelsInput, SubmitForm
@@ -112,6 +112,7 @@ class SubmitScreen(SubmitSending):
         self.editor.complete_with(popup, self._offer)
         self.query_one(LabelsInput).complete_with(popup, self.state)
         self.editor.focus()
+        self.run_worker(asyncio.to_thread(load_language), group="language", exit_on_error=False)
         self._show_all()
 
     # -- what was typed --------------------------------------------------------------------
@@ -229,7 +230,7 @@ class SubmitScreen(SubmitSending):
     def _show_source(self) -> None:
         checked = self._checked
         if checked.empty:
-            state: Line = [("type, ctrl+o opens a file, F2 templates", "muted")]
+            state: Line = [("ctrl+o file, F2 template", "muted")]
         elif checked.problems:
             state = [(f"× {plural(len(checked.problems), 'problem')}", "bold error")]
         else:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.screens.colours import check_colours
 from tests.screens.snapshots.conftest import Pictures
-from tests.screens.states import STATES
+from tests.screens.table import SHOWN_BY, STATES
 from tests.support.console import using
 
 SMALL, MIDDLE, LARGE = (80, 24), (120, 40), (200, 60)
@@ -26,6 +26,8 @@ async def look(pictures: Pictures, name: str, size: tuple[int, int], *themes: st
     app.theme = themes[0]
     async with using(app, size) as robot:
         await state.reach(robot)
+        for screen, shown in SHOWN_BY.items():
+            assert shown != name or type(app.screen).__name__ == screen
         for theme in themes:
             app.theme = theme
             await robot.settle()

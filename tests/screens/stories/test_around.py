@@ -109,7 +109,7 @@ async def test_collects_from_the_faucet_and_what_waits() -> None:
     generous(on)
     async with jobs_shown(on, MIDDLE) as robot:
         await robot.press("4")
-        await robot.sees("50 the grid's faucet has promised you")
+        await robot.sees("50.00 the grid's faucet has promised you")
         await robot.press("f")
         await robot.sees("Collected 50.00 credits")
         await robot.press("p")

@@ -252,9 +252,9 @@ async def test_faucet_and_waiting_payments_are_collected(tmp_path: Path) -> None
     )
     async with using(console(grid), (120, 40)) as robot:
         await robot.press("4")
-        await robot.sees("50 the grid's faucet has promised you", "3.5 of payments to you")
+        await robot.sees("50.00 the grid's faucet has promised you", "3.50 of payments to you")
         await robot.press("f")
-        await robot.sees("Collected 50.00 credits from the grid's faucet", "1,334.4 ")
+        await robot.sees("Collected 50.00 credits from the grid's faucet", "1,334.40 ")
         await robot.press("p")
         await robot.sees("Collected 3.50 credits from waiting payments")
         await robot.until(lambda: "promised you" not in robot.text)

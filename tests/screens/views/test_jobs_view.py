@@ -73,7 +73,7 @@ async def test_filters_as_one_types() -> None:
         await robot.sees("3 of 10")
         assert "train-llm" not in robot.text
         await robot.press("enter")
-        await robot.sees("!gaia  3 of 10")
+        await robot.sees("!gaia 3 of 10")
         await robot.press("slash")
         await robot.type(" stauts:x")
         await robot.sees("There is no field 'stauts' to filter by. Did you mean 'status'?")

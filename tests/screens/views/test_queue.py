@@ -145,7 +145,7 @@ async def test_a_queued_submit_can_be_withdrawn(tmp_path: Path, clock: Clock) ->
         go_offline(app, grid)
         await queue_one(robot, "one")
         await queue_one(robot, "two")
-        await robot.sees("2 queued submits wait for the link: one, two")
+        await robot.sees("2 queued submits wait for the link: one +1")
         await robot.press("Q", "enter")
         await robot.sees("Withdraw one?", "no credits are locked")
         await robot.press("y")
