@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 
 from dsq.core.errors import DsqError
 from dsq.supervisor.observe import ALIVE_STATES, Sight, SlurmView
@@ -56,8 +57,8 @@ class Poller:
         self._fast = fast
         self._slow = slow
         self._waker = Waker()
-        self._asked: set[str] = set()
-        self._jobs: dict[str, SlurmJob] = {}
+        self._asked: set[SlurmJobId] = set()
+        self._jobs: dict[SlurmJobId, SlurmJob] = {}
         self._at = 0.0
         self._duration = 0.0
         self._discovered_at: float | None = None
@@ -82,9 +83,10 @@ class Poller:
             return SlurmView(Sight.NONE, at=self._at)
         if not record.slurm_id:
             return SlurmView(Sight.ABSENT, at=self._at)
-        if record.slurm_id not in self._asked:
+        job = _identity(record)
+        if job not in self._asked:
             return SlurmView(Sight.NONE, at=self._at)
-        return SlurmView.of(self._jobs.get(record.slurm_id), self._at)
+        return SlurmView.of(self._jobs.get(job), self._at)
 
     async def run(self, is_stopping: Callable[[], bool]) -> None:
         """Polls until the agent stops."""
@@ -116,18 +118,18 @@ class Poller:
         self._duration = self._s.clock.monotonic() - started
         self._s.health.good("cluster", latency_ms=self._duration * 1000)
         before, self._jobs, self._at = self._jobs, jobs, at
-        known, self._asked = self._asked, {record.slurm_id for record in records}
+        known, self._asked = self._asked, set(map(_identity, records))
         if was_dark:
             for record in self._s.journal.open_records():
                 self._changed(record.job_id)
             return
         for record in records:
-            new = jobs.get(record.slurm_id)
-            is_first = record.slurm_id not in known
-            if new is None or is_first or new != before.get(record.slurm_id):
+            job = _identity(record)
+            new = jobs.get(job)
+            if new is None or job not in known or new != before.get(job):
                 self._changed(record.job_id)
 
-    async def _look(self, records: list[JobRecord]) -> dict[str, SlurmJob]:
+    async def _look(self, records: list[JobRecord]) -> dict[SlurmJobId, SlurmJob]:
         scheduler = self._s.scheduler
         now = self._s.clock.monotonic()
         if self._discovered_at is None or now - self._discovered_at >= DISCOVER_SECONDS:
@@ -136,8 +138,11 @@ class Poller:
             self._discovered()
             self._s.health.good("cluster", self.info.version)
         if records:
-            ids = [SlurmJobId(record.slurm_id, record.submit_time) for record in records]
-            return await bounded(scheduler.poll(ids), "The cluster")
+            found: dict[SlurmJobId, SlurmJob] = {}
+            for part in distinct(map(_identity, records)):
+                seen = await bounded(scheduler.poll(part), "The cluster")
+                found.update({job: seen[job.id] for job in part if job.id in seen})
+            return found
         await bounded(scheduler.check(), "The cluster")
         return {}
 
@@ -165,3 +170,22 @@ class Poller:
         if now - self._flushed_at >= FLUSH_SECONDS:
             self._flushed_at = now
             self._s.journal.flush()
+
+
+def _identity(record: JobRecord) -> SlurmJobId:
+    return SlurmJobId(record.slurm_id, record.submit_time)
+
+
+def distinct(jobs: Iterable[SlurmJobId]) -> list[list[SlurmJobId]]:
+    """Jobs in parts in which each id stands once; nearly always one part.
+
+    A controller that was killed may give an id a second time.
+    """
+    parts: list[list[SlurmJobId]] = []
+    times: Counter[str] = Counter()
+    for job in sorted(jobs, key=lambda job: -job.submit_time):
+        if times[job.id] == len(parts):
+            parts.append([])
+        parts[times[job.id]].append(job)
+        times[job.id] += 1
+    return parts

@@ -43,6 +43,7 @@ class Poll:
 
     def __init__(self, tools: SlurmTools, accounting: Accounting, *, one_account: bool) -> None:
         self._in_doubt = True
+        self._newest: OrderedDict[str, int] = OrderedDict()
         self._tools = tools
         self._accounting = accounting
         self._one_account = one_account
@@ -61,6 +62,10 @@ class Poll:
 
     async def _look(self, jobs: Sequence[SlurmJobId]) -> dict[str, SlurmJob]:
         wanted = {job.id: job for job in jobs}
+        for job in jobs:
+            self._newest[job.id] = max(self._newest.pop(job.id, 0), job.submit_time)
+        while len(self._newest) > max(REMEMBERED, len(jobs)):
+            self._newest.popitem(last=False)
         found = {job.id: self._ended[job] for job in wanted.values() if job in self._ended}
         missing = [job_id for job_id in wanted if job_id not in found]
         records: dict[str, list[SlurmJob]] = {}
@@ -80,6 +85,8 @@ class Poll:
                 ended = [job for job in accounted.get(job_id, []) if job.state in ENDED_STATES]
                 # Slurm uses ids again: what began after the queue's job came is that job's.
                 later = [job.submit_time for job in records.get(job_id, [])]
+                if self._newest.get(job_id, 0) > wanted[job_id].submit_time:
+                    later.append(self._newest[job_id])
                 ended = [job for job in ended if job.start < min(later, default=job.start + 1)]
                 self._take(
                     wanted[job_id], ended, found, exact=not self._accounting.is_completion_log

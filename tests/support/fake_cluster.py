@@ -197,7 +197,7 @@ class FakeScheduler:
 
     async def _answer(self) -> None:
         await self.world.delay(self.latency)
-        if self.world.is_dead:
+        if self.world.has_died():
             raise Crash("cluster")
         if self.is_down:
             raise UnreachableError("The cluster does not answer.")
@@ -268,7 +268,8 @@ class FakeScheduler:
         found: dict[str, SlurmJob] = {}
         for wanted in jobs:
             job = self.jobs_by_id.get(wanted.id)
-            if job is not None and not self._is_gone(job):
+            is_it = job is not None and wanted.submit_time in (0, job.submit_time)
+            if job is not None and is_it and not self._is_gone(job):
                 found[wanted.id] = self._show(job)
         return found
 

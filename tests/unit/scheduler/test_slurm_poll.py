@@ -130,3 +130,17 @@ def test_it_is_asked_once_and_again_after_each_silence() -> None:
         return counts
 
     assert asyncio.run(story()) == [1, 1, 1, 2, 2]
+
+
+def test_an_end_belongs_to_the_newest_job_that_has_the_id() -> None:
+    """A killed controller gives an id again; the earlier job with it has no record any more."""
+
+    async def story() -> tuple[dict[str, SlurmJob], dict[str, SlurmJob]]:
+        newer = SlurmJobId("14", 1018)
+        record = replace(END, start=1018, submit_time=1018)
+        poll = Poll(Queue(), Books(record), one_account=False)
+        return await poll.poll([newer]), await poll.poll([JOB])
+
+    newer, older = asyncio.run(story())
+    assert newer["14"].state == "COMPLETED"
+    assert older == {}

@@ -814,3 +814,28 @@ def test_a_job_that_began_unseen_and_was_forgotten_is_not_submitted_again(tmp_pa
         assert "never seen running" in words
 
     scenario(tmp_path, story, timing={"lost_grace": 20})
+
+
+def test_two_jobs_with_one_slurm_id_are_told_apart(tmp_path: Path) -> None:
+    """A controller that was killed gave the id of a job it forgot to another one: that one's end
+    is not the first one's, who runs later and is billed for itself."""
+
+    async def story(p: Provider) -> None:
+        first, second = (p.chain.request(script=f"seconds={n}") for n in (5, 65))
+        blockers = [p.chain.request(script="seconds=40") for _ in range(8)]
+        for one in (*blockers, first):
+            p.chain.offer(one)
+        await p.until(lambda: (r := p.record(first)) and r.phase is Phase.SEEN, 60)
+        lost = p.slurm.jobs_by_id.pop(p.accepted(first)[0].id)
+        del p.slurm.tokens[lost.spec.token]
+        await asyncio.sleep(3)
+        p.chain.offer(second)
+        await p.until(lambda: (r := p.record(second)) and r.phase is Phase.SEEN, 60)
+        ids = {r.slurm_id for i in (first, second) if (r := p.record(i)) is not None}
+        assert ids == {lost.id}
+        await p.until_over(first, second)
+        assert p.chain.ends[first] == [(JobStatus.FINISHED, 1, "", 0)]
+        assert p.chain.ends[second] == [(JobStatus.FINISHED, 1, "", 0)]
+        assert [job.runs for job in p.accepted(first)] == [1]
+
+    scenario(tmp_path, story, timing={"lost_grace": 20}, claim_ahead=5)
