@@ -90,8 +90,9 @@ class OpenFile(Dialog[Path]):
     DEFAULT_CSS = """
     OpenFile > .box { height: 90%; }
     OpenFile WorkflowTree { height: 1fr; background: $surface; margin-top: 1; }
+    OpenFile .-recent { margin-top: 1; }
     OpenFile OptionList { height: auto; max-height: 7; background: $surface; border: none;
-                          padding: 0; margin-top: 1; text-wrap: nowrap; text-overflow: ellipsis; }
+                          padding: 0; text-wrap: nowrap; text-overflow: ellipsis; }
     """
 
     TITLE_TEXT = "Open a workflow"
@@ -111,6 +112,7 @@ class OpenFile(Dialog[Path]):
         )
         yield Lines(id="sentence", classes="sentence")
         if self._recent:
+            yield Lines([[("opened last", "muted")]], classes="sentence -recent")
             yield OptionList(*map(_recent_option, self._recent), compact=True, id="recent")
         yield WorkflowTree(self._folder)
 

@@ -42,6 +42,11 @@ def offer_fields(
     return Offer(place.start, place.end, tuple(fitting), place.typed) if fitting else None
 
 
+def load_language() -> None:
+    """Loads the model of the language, which takes a moment: the first letter must not wait."""
+    _describe(_root())
+
+
 def about_field(lines: Sequence[str], row: int, column: int) -> tuple[str, str]:
     """The field around a cursor, and what it means; empty where there is none."""
     path = field_at(lines, row, column)

@@ -43,6 +43,8 @@ UNKNOWN = ("The grid does not answer, so your jobs are not known yet.", "r tries
 class JobsScreen(JobActions):
     """My jobs, newest first."""
 
+    # The first keys must not go into the filter, which is hidden a moment later only.
+    AUTO_FOCUS = "#jobs"
     VIEW = "Jobs"
     ABOUT = (
         "Your jobs, newest first; they change by themselves.\n"
