@@ -683,7 +683,7 @@ class FakeChain:
 
     def answer(self) -> None:
         """Raises if the node does not answer."""
-        if self.world.is_dead:
+        if self.world.has_died():
             raise Crash("chain")
         if self.is_down:
             raise UnreachableError("The node does not answer.")

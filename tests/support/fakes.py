@@ -50,7 +50,7 @@ class FakeScripts:
         self.fetched: list[int] = []
 
     async def fetch(self, job: Job) -> Script:
-        if self.world.is_dead:
+        if self.world.has_died():
             raise Crash("sbatch service")
         await self.world.delay(0.01)
         if self.error is not None:
@@ -78,7 +78,7 @@ class FakeLogs:
         first_index: int,
         end: bool = False,
     ) -> int:
-        if self.world.is_dead:
+        if self.world.has_died():
             await asyncio.Event().wait()
         self.world.boundary(f"before log {log_name[-3:]}")
         await self.world.delay(0.01)

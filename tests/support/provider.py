@@ -25,6 +25,7 @@ from tests.support.fakes import (
     FakeSlurmJob,
     World,
 )
+from tests.support.world import LIFE, Life
 
 
 def settings(tmp_path: Path, **cluster: Any) -> ProviderSettings:
@@ -69,6 +70,7 @@ class Provider:
         self.feed: FakeFeed | None = None
         self._stop: asyncio.Event | None = None
         self._task: asyncio.Task[None] | None = None
+        self._life = Life()
 
     @property
     def journal(self) -> CrashingJournal:
@@ -99,7 +101,10 @@ class Provider:
             token_seed=b"seed",
         )
         self._stop = asyncio.Event()
+        self._life = Life()
+        token = LIFE.set(self._life)
         self._task = asyncio.create_task(self.agent.run(self._stop))
+        LIFE.reset(token)
         return self.agent
 
     async def stop(self) -> float:
@@ -140,7 +145,7 @@ class Provider:
     async def kill(self) -> None:
         """Ends it as kill -9 does: nothing more is written or sent."""
         assert self._task is not None
-        self.world.is_dead = True
+        self.world.is_dead = self._life.is_over = True
         self._task.cancel()
         with contextlib.suppress(BaseException):
             await self._task

@@ -7,6 +7,7 @@ import random
 import sqlite3
 from collections import Counter
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,17 @@ from tests.support.virtual import EPOCH, VirtualClock
 
 class Crash(BaseException):
     """The process died here."""
+
+
+class Life:
+    """One start of a process, until it is killed."""
+
+    def __init__(self) -> None:
+        self.is_over = False
+
+
+LIFE: ContextVar[Life | None] = ContextVar("life", default=None)
+"""The process whose code runs; None for the world itself."""
 
 
 @dataclass
@@ -64,9 +76,14 @@ class World:
         self.say(f"VIOLATED {words}")
         self.violations.append(words)
 
+    def has_died(self) -> bool:
+        """Whether who asks is a process that is dead, or what is left of one that was killed."""
+        life = LIFE.get()
+        return self.is_dead or (life is not None and life.is_over)
+
     def boundary(self, name: str) -> None:
         """A moment at which a crash would matter; a dead process gets no further."""
-        if self.is_dead:
+        if self.has_died():
             raise Crash(name)
         self.boundaries.append(name)
         self.watch(name)

@@ -8,11 +8,14 @@ import {Grid} from "../support/Grid.sol";
 
 contract RegistersTest is Grid {
     function _hardware(uint64 nodes) private pure returns (ProviderHardware memory) {
-        uint64[] memory each = new uint64[](nodes);
+        return ProviderHardware(nodes, _eights(nodes), _eights(nodes), _eights(nodes));
+    }
+
+    function _eights(uint64 nodes) private pure returns (uint64[] memory each) {
+        each = new uint64[](nodes);
         for (uint256 i = 0; i < nodes; ++i) {
             each[i] = 8;
         }
-        return ProviderHardware(nodes, each, each, each);
     }
 
     // ---- ProviderManager ------------------------------------------------------------------------
