@@ -21,7 +21,7 @@ from dsq.supervisor.claims import Claims
 from dsq.supervisor.clockwatch import ClockWatch
 from dsq.supervisor.effects import Effects
 from dsq.supervisor.journal import Journal
-from dsq.supervisor.lock import AnotherSupervisorError
+from dsq.supervisor.lock import AnotherSupervisorError, RivalError
 from dsq.supervisor.logcontext import job_context
 from dsq.supervisor.logship import LogShipper
 from dsq.supervisor.poller import Poller
@@ -126,18 +126,19 @@ class Agent:
             discovered=self._on_discovery,
         )
         self.shipper = LogShipper(s)
-        self.strays = Strays(s, self.wake, lambda: self.poller.is_dark)
         self.claims = Claims(
             s,
             self.poller,
             self.wake,
-            stray=self.strays.add,
+            stray=lambda job_id: self.strays.add(job_id),
+            rivals_job=lambda job_id: self.strays.add_rivals(job_id),
             may_claim=lambda: self.mode is Mode.CLAIMING and not self.strays.waiting,
             claim_ahead=settings.cluster.claim_ahead,
             idle=timing.poll_slow,
             is_paused=lambda: self.mode in (Mode.PAUSED, Mode.DRAINING),
             patience=timing.hand_on_after,
         )
+        self.strays = Strays(s, self.wake, lambda: self.poller.is_dark, self.claims.rivals)
         self.registrar = Registrar(s, settings, self.poller, on_record=self._on_record)
         self.reporter = Reporter(s, wake=self.wake, failed=self._report_failed)
         self._proofs = Proofs(s, self.reporter, lambda: self.poller.is_dark, timing.prove_every)
@@ -150,6 +151,7 @@ class Agent:
         )
         self._feed = feed
         self.feed: Feed | None = None
+        self._rival: RivalError | None = None
         self._stepper = Stepper(s, self.poller, self._effects, self._is_stopping)
         self._reconciler = Reconciler(s, self.claims, self.strays, self.wake)
         self._tick = Waker()
@@ -280,12 +282,17 @@ class Agent:
         async for batch in feed:
             # A batch is committed when all of it was taken in; taking in twice is harmless.
             await self._when_reachable(functools.partial(self._hear, batch))
-            if self.claims.rival is not None:
-                raise self.claims.rival
+            if self.claims.foreign:
+                await self._when_reachable(self._meet_rivals)
+                if self._rival is not None:
+                    raise self._rival
             now = self.services.clock.monotonic()
             if batch.events or batch.reset or now - committed_at >= COMMIT_SECONDS:
                 await feed.commit(batch)
                 committed_at = now
+
+    async def _meet_rivals(self) -> None:
+        self._rival = await self.claims.meet_rivals()
 
     async def _hear(self, batch: Batch) -> None:
         s = self.services

@@ -17,12 +17,13 @@ from dsq.core.errors import ContractError, DsqError
 from dsq.core.model import JobDefinition
 from dsq.supervisor.capacity import Room, claimable, never_runs
 from dsq.supervisor.gas import BatchGas
-from dsq.supervisor.lock import AnotherSupervisorError
+from dsq.supervisor.lock import RivalError
 from dsq.supervisor.observe import WAITING_STATES
 from dsq.supervisor.offers import FULL, PAUSED, SILENT, Offers
 from dsq.supervisor.poller import Poller
 from dsq.supervisor.records import JobRecord, Phase
 from dsq.supervisor.reports import is_too_large_for_a_block
+from dsq.supervisor.rivals import Rivals
 from dsq.supervisor.services import Services, Waker, bounded
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class Claims:
         poller: What is known of the cluster.
         wake: Has a job judged.
         stray: Told of a claim that nothing here knows of.
+        rivals_job: Told of one that a supervisor made which is to stop.
         may_claim: False while claiming is paused.
         claim_ahead: Jobs that may wait in Slurm beyond what is free.
         idle: Seconds between looks at the queues while nothing is open.
@@ -73,6 +75,7 @@ class Claims:
         wake: Wake,
         *,
         stray: Callable[[int], None],
+        rivals_job: Callable[[int], None],
         may_claim: Callable[[], bool],
         claim_ahead: int,
         idle: float,
@@ -83,6 +86,7 @@ class Claims:
         self._poller = poller
         self._wake = wake
         self._stray = stray
+        self._rivals_job = rivals_job
         self._may_claim = may_claim
         self._ahead = claim_ahead
         self._idle = idle
@@ -97,7 +101,8 @@ class Claims:
         self._gas = BatchGas()
         self._width = {"cancel": 1, "top_up": 1}
         self.first_block: int | None = None
-        self.rival: AnotherSupervisorError | None = None
+        self.rivals = Rivals(services)
+        self.foreign: list[Event] = []
         self.registered: Room | None = None
 
     @property
@@ -293,6 +298,7 @@ class Claims:
         for event in events:
             if event.name == "ClaimJobEvent" and event.args["provider"] == self._s.me:
                 if self._is_ours(event):
+                    self.rivals.claimed(event)
                     words = f"claimed for {event.args['max_duration_minute']} min"
                     record = _claimed(event, claim_time, self._s.clock.now())
                     leaves = self.offers.reason_to_leave(record.job_id)
@@ -317,10 +323,26 @@ class Claims:
         if self.first_block is None or event.block_number <= self.first_block:
             self._stray(job_id)  # before our time
             return
-        self.rival = AnotherSupervisorError(
-            f"Another supervisor uses the key of {self._s.me}: it claimed job {job_id}.",
-            hint="Stop it first; two would run jobs twice.",
-        )
+        self.foreign.append(event)
+
+    async def meet_rivals(self) -> RivalError | None:
+        """Looks who made claims with this key that were not sent from here.
+
+        Returns:
+            The error with which this supervisor gives way, None if it stays.
+
+        Raises:
+            UnreachableError: The chain does not answer.
+        """
+        while self.foreign:
+            event = self.foreign[0]
+            job_id = int(event.args["job_id"])
+            if not await self.rivals.stays(event.block_number):
+                return self.rivals.gives_way(job_id, "it claimed")
+            self.rivals.outlasts(job_id)
+            self._rivals_job(job_id)
+            self.foreign.pop(0)
+        return None
 
     def adopt(self, record: JobRecord, event: str) -> None:
         """A job is ours on chain: into the journal, if it is not there."""

@@ -17,6 +17,13 @@ class AnotherSupervisorError(TryAgainError):
     code = "locked"
 
 
+class RivalError(AnotherSupervisorError):
+    """Another supervisor with the same key works on another machine, and was there first."""
+
+    code = "rival"
+    exit_code = 71
+
+
 @contextlib.contextmanager
 def only_supervisor(
     state_dir: Path, chain_id: int, contract: Address, me: Address

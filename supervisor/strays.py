@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 
 from dsq.core.errors import DsqError
 from dsq.core.model import Job, JobStatus, job_hex_id
-from dsq.supervisor.lock import AnotherSupervisorError
 from dsq.supervisor.records import JobRecord, Phase
+from dsq.supervisor.rivals import Rivals
 from dsq.supervisor.services import Services, bounded
 from dsq.supervisor.tokens import attempt_token
 
@@ -54,16 +54,23 @@ class Strays:
         services: Chain, cluster, journal.
         wake: Has a job judged.
         is_dark: True while the cluster does not answer.
+        rivals: Says who stays where another supervisor works on them.
     """
 
     def __init__(
-        self, services: Services, wake: Callable[[int], None], is_dark: Callable[[], bool]
+        self,
+        services: Services,
+        wake: Callable[[int], None],
+        is_dark: Callable[[], bool],
+        rivals: Rivals,
     ) -> None:
+        self._rivals = rivals
         self._s = services
         self._wake = wake
         self._is_dark = is_dark
         self._jobs: dict[int, tuple[float, JobStatus, int]] = {}
         self._left_alone: set[int] = set()
+        self._rivals_jobs: set[int] = set()
 
     def add(self, job_id: int, status: JobStatus = JobStatus.SCHEDULED) -> None:
         """A job of ours that the journal does not know."""
@@ -72,16 +79,24 @@ class Strays:
         log.warning("job=%d is ours on chain, but not in the journal", job_id)
         self._jobs[job_id] = (self._s.clock.monotonic(), status, self._claims(job_id))
 
+    def add_rivals(self, job_id: int) -> None:
+        """A job that another supervisor claimed, which will stop."""
+        self._rivals_jobs.add(job_id)
+        self.add(job_id)
+
     @property
     def waiting(self) -> int:
-        """Jobs whose fate is not decided: until then nothing new is claimed."""
-        return len(self._jobs)
+        """Jobs whose fate is not decided: until then nothing new is claimed.
+
+        Those of a rival that is to stop are left out: only by our claims does it hear of us.
+        """
+        return len(self._jobs.keys() - self._rivals_jobs)
 
     async def look(self) -> None:
         """Looks at those that have waited long enough.
 
         Raises:
-            AnotherSupervisorError: Somebody else works on them with this key.
+            RivalError: Somebody else works on them with this key, and was there first.
         """
         now = self._s.clock.monotonic()
         for job_id, (_, _, claims) in list(self._jobs.items()):
@@ -94,10 +109,12 @@ class Strays:
         for job_id, view in views.items():
             before = self._jobs[job_id][1]
             if view.mine and view.job.status in _STEPS.get(before, ()):
-                raise AnotherSupervisorError(
-                    f"Another supervisor uses the key of {self._s.me}: it works on job {job_id}.",
-                    hint="Stop it first; two would run jobs twice.",
-                )
+                head = await bounded(self._s.chain.head(), "The chain")
+                if not await self._rivals.stays(head.number):
+                    raise self._rivals.gives_way(job_id, "it works on")
+                self._rivals.outlasts(job_id)
+                self._jobs[job_id] = (now, view.job.status, self._jobs[job_id][2])
+                due.remove(job_id)
             if not view.mine or view.job.status not in (JobStatus.SCHEDULED, JobStatus.RUNNING):
                 del self._jobs[job_id]
         due = [job_id for job_id in due if job_id in self._jobs and job_id in views]

@@ -9,7 +9,7 @@ from typing import Any
 
 from dsq.core.model import JobStatus
 from dsq.core.units import CREDIT
-from dsq.supervisor.lock import AnotherSupervisorError
+from dsq.supervisor.lock import RivalError
 from dsq.supervisor.strays import LISTEN_SECONDS
 from dsq.supervisor.tokens import attempt_token
 from tests.support.provider import Provider, provider
@@ -140,30 +140,65 @@ def test_a_running_job_without_its_token_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_second_supervisor_with_the_same_key_gives_way(tmp_path: Path) -> None:
-    """Who hears of a claim that it did not send stops, with exit code 75. Where each claimed a
-    job in one block, both do."""
+    """Of two that begin together the one stays whose first claim is older; the other stops with
+    exit code 71, and what it had claimed is taken over."""
 
     async def story(p: Provider) -> None:
         await asyncio.sleep(5)
         rival = p.rival(tmp_path / "rival")
-        task = rival.start_task()
+        rival.start_task()
         await asyncio.sleep(5)
-        jobs = [p.chain.request(script="seconds=30") for _ in range(2)]
-        for job_id in jobs:
-            p.chain.offer(job_id)
+        jobs = []
+        for _ in range(6):
+            jobs.append(p.chain.request(script="seconds=30"))
+            p.chain.offer(jobs[-1])
+            await asyncio.sleep(3)
         await asyncio.sleep(60)
-        stopped = [one for one in (p, rival) if one.has_stopped]
-        assert stopped
-        for one in stopped:
-            error = one.error()
-            assert isinstance(error, AnotherSupervisorError)
-            assert error.exit_code == 75
+        (stopped,) = [one for one in (p, rival) if one.has_stopped]
+        (stays,) = [one for one in (p, rival) if not one.has_stopped]
+        error = stopped.error()
+        assert isinstance(error, RivalError)
+        assert error.exit_code == 71
+        first = next(event for event in p.chain.log if event.name == "ClaimJobEvent")
+        assert stays.sender.knows(first.tx_hash)
         for job_id in jobs:
             assert sum(job.runs for job in p.accepted(job_id)) <= 1
-        if task.done():
-            rival.journal.close()
-        else:
+            if not p.job(job_id).status.is_final:
+                p.chain.offer(job_id)
+        await stays.until_over(*jobs)
+        for job_id in jobs:
+            assert sum(job.runs for job in p.accepted(job_id)) <= 1
+        if stays is rival:
             await rival.stop()
+        else:
+            rival.journal.close()
+
+    scenario(tmp_path, story)
+
+
+def test_a_second_supervisor_leaves_the_first_at_its_work(tmp_path: Path) -> None:
+    """Started by mistake beside one that had nothing to do just then:
+    the newcomer's first claims show it, and it is the one that stops."""
+
+    async def story(p: Provider) -> None:
+        await asyncio.sleep(5)
+        jobs = [p.chain.request(script="seconds=30")]
+        p.chain.offer(jobs[0])
+        await p.until_over(*jobs)
+        await asyncio.sleep(200)
+        rival = p.rival(tmp_path / "rival")
+        rival.start_task()
+        await asyncio.sleep(10)
+        for _ in range(12):
+            jobs.append(p.chain.request(script="seconds=20"))
+            p.chain.offer(jobs[-1])
+            await asyncio.sleep(4)
+        assert not p.has_stopped
+        assert isinstance(rival.error(), RivalError)
+        rival.journal.close()
+        await p.until_over(*jobs, seconds=3000)
+        for job_id in jobs:
+            assert sum(job.runs for job in p.accepted(job_id)) == 1
 
     scenario(tmp_path, story)
 
