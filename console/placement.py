@@ -33,8 +33,8 @@ def reason_words(wei_per_minute: int | None) -> str:
     Args:
         wei_per_minute: What a minute of the job costs there; None if it is not known.
     """
-    price = "" if wei_per_minute is None else f", {credits_a_minute(wei_per_minute)}"
-    return f"Chosen as the cheapest that could start it{price}."
+    price = "" if wei_per_minute is None else f" ({format_credits(wei_per_minute, 2)} a minute)"
+    return f"It was the cheapest that could start it{price}."
 
 
 def others(chosen: Address, answers: Sequence[WhyNot]) -> list[tuple[str, str]]:

@@ -14,6 +14,7 @@ from dsq.core.units import format_credits
 
 LABELS_SHOWN = 40
 NODES_SHOWN = 40
+NEW_OFFER = "Has proposed other data, which wait for approval."
 LABELS_ASKED = 6
 """Labels that the question before an approval lists."""
 
@@ -59,7 +60,9 @@ def provider_columns(state: ConsoleState) -> list[Column[Provider]]:
         return [(text, "foreground" if text != "–" else "faint")]
 
     def success(row: Provider, _width: int) -> Cell:
-        return past(success_text(state.records.get(row.address)))
+        record = state.records.get(row.address)
+        known = record is not None and record.success is not None
+        return past(f"{record.success:.0%}" if known else "–")  # type: ignore[union-attr]
 
     def waits(row: Provider, _width: int) -> Cell:
         return past(wait_text(state.records.get(row.address)))
@@ -95,10 +98,10 @@ def provider_columns(state: ConsoleState) -> list[Column[Provider]]:
             right=True,
             rank=2,
         ),
-        Column("jobs", "JOBS", 6, lambda row, _: number(row.job_count), right=True, rank=4),
+        Column("jobs", "JOBS", 6, lambda row, _: number(row.job_count), right=True, rank=7),
         Column("mine", "MINE", 4, mine, right=True, rank=5),
-        Column("success", "SUCCESS", 11, success, right=True, rank=7),
-        Column("waits", "WAITS", 7, waits, right=True, rank=8),
+        Column("success", "SUCCESS", 7, success, right=True, rank=4),
+        Column("waits", "WAITS", 6, waits, right=True, rank=8),
         Column("labels", "LABELS", 10, labels, grow=80, rank=6),
     ]
 
@@ -132,6 +135,7 @@ def provider_lines(provider: Provider, record: TrackRecord | None, moment: Momen
     lines: list[Line] = [
         [(one_line(provider.name, 40), "bold foreground"), ("  ", ""), (word, f"bold {colour}")],
         [(str(provider.address), "muted")],
+        *([[(NEW_OFFER, "warning")]] if provider.is_approved and provider.is_waiting else []),
         [],
         *record_lines(record, moment),
         [],

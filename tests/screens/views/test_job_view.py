@@ -37,8 +37,8 @@ async def test_a_placed_job_says_why_there() -> None:
     """Where it is, the rule and the price that decided, and what the others are like now."""
     async with jobs_shown(grid(), size=WIDE) as robot:
         await robot.press("enter")
-        await robot.sees("Runs on gaia.", "Chosen as the cheapest that could start it")
-        await robot.sees("could start it, 2.40 credits a", "iris: needs 4 GPUs, has none")
+        await robot.sees("Runs on gaia.", "It was the cheapest that could start it")
+        await robot.sees("could start it (2.40 a minute).", "iris: needs 4 GPUs, has none")
         await robot.press("escape", "j", "j", "j", "enter")
         await robot.sees("Claimed by gaia; waits in its Slurm.")
         await robot.press("escape", "j", "enter")
@@ -48,7 +48,7 @@ async def test_a_placed_job_says_why_there() -> None:
 def test_words_of_a_placement() -> None:
     """The others stand with their reason or their price; one that is cheaper now was not able."""
     assert where_words(JobStatus.RUNNING, "gaia") == "Runs on gaia."
-    assert reason_words(None) == "Chosen as the cheapest that could start it."
+    assert reason_words(None) == "It was the cheapest that could start it."
     rows = [
         WhyNot(IRIS, "iris", "", 50, CREDIT),
         WhyNot(GAIA, "gaia", "", 20, 3 * CREDIT),

@@ -55,7 +55,9 @@ async def test_sees_what_a_new_proposal_changes() -> None:
     labels = (*gaia.labels, Label("gpu", "h100"))
     made.propose(dataclasses.replace(gaia, prices=dearer, labels=labels))
     async with jobs_shown(made, size=WIDE) as robot:
-        await robot.press("3", "j", "a")
+        await robot.press("3", "j")
+        await robot.sees("Has proposed other data")
+        await robot.press("a")
         await robot.sees("Approve gaia?", "0.05 → 1.00", "+ gpu=h100", "takes the place of")
         await robot.press("y")
         await robot.sees("gaia is approved.")
