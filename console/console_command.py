@@ -114,16 +114,18 @@ def serve_console(
     """Serves the console on loopback until it is interrupted; each tab runs one of its own.
 
     Raises:
-        UsageError: textual-serve is missing, the wallet would ask for its passphrase, or the
-            port is taken.
+        UsageError: textual-serve is missing, no wallet is known, or the port is taken.
     """
     from dsq.core.config import load_grid
+    from dsq.core.wallet import KeyRef
 
     config = load_grid(grid, home)
-    if not (read_only or _unattended(config, passphrase_file)):
+    if key_file is not None:
+        config = config.model_copy(update={"wallet": KeyRef(None, key_file, passphrase_file)})
+    if not (read_only or _unattended(config, passphrase_file) or _is_known(config)):
         raise UsageError(
-            "In a browser nobody can be asked for the passphrase of the wallet.",
-            hint="Name its file with --passphrase-file, or look only with --read-only.",
+            "Before the browser shows anything the wallet has to be known, and here it is not.",
+            hint="Name a key with --key-file, or look only with --read-only.",
         )
     try:
         from dsq.console.web import serve
@@ -270,6 +272,13 @@ def _shown_name(config: GridConfig | None) -> str:
     if config is None:
         return "no grid yet"
     return config.home.name if config.home is not None else config.name
+
+
+def _is_known(config: GridConfig) -> bool:
+    """Whether the account is known without opening the key, which the screen then asks for."""
+    from dsq.console.user.access import address_of
+
+    return config.wallet is not None and address_of(config.wallet) is not None
 
 
 def _must_ask(config: GridConfig, passphrase_file: Path | None) -> bool:

@@ -8,6 +8,7 @@ and pages of other sites in the same browser, get nothing.
 from __future__ import annotations
 
 import hmac
+import re
 import secrets
 import socket
 import sys
@@ -23,6 +24,24 @@ from dsq.core.quoting import join
 
 HOST = "127.0.0.1"
 COOKIE = "dsq-console"
+FOREIGN = re.compile(r"<link[^>]*https?://[^>]*>", re.DOTALL)
+"""What the page of textual-serve would load from other sites."""
+
+HEAD = """<title>dsq</title>
+    <link rel="icon" href="data:," />
+    <script>
+      // The terminal has the keys as soon as it is there, and whenever the tab is in front.
+      function takeKeys() {
+        const keys = document.querySelector(".xterm-helper-textarea");
+        if (keys) keys.focus();
+      }
+      window.addEventListener("focus", takeKeys);
+      window.addEventListener("DOMContentLoaded", () =>
+        new MutationObserver(takeKeys).observe(document.body, { attributes: true })
+      );
+    </script>
+  </head>"""
+
 POLICY = "default-src 'self' data: 'unsafe-inline'; connect-src 'self' ws:; frame-ancestors 'none'"
 
 
@@ -82,8 +101,9 @@ class TokenServer(Server):
             if not self._is(request.cookies.get(COOKIE, "")):
                 raise web.HTTPForbidden(text="Open the link that dsq-console has printed.")
             answer = await handler(request)
+            if isinstance(answer, web.Response) and answer.content_type == "text/html":
+                answer.text = FOREIGN.sub("", answer.text or "").replace("</head>", HEAD, 1)
             if not answer.prepared:
-                # The page of textual-serve would load a font of another site.
                 answer.headers["Content-Security-Policy"] = POLICY
                 answer.headers["Referrer-Policy"] = "no-referrer"
             return answer

@@ -53,7 +53,10 @@ async def test_the_console_is_shown_to_the_browser_with_the_link(tmp_path: Path)
         async with browser.get(link) as page:
             assert page.status == 200
             assert page.url.query_string == ""
-            assert "textual" in (await page.text()).lower()
+            text = await page.text()
+            assert "textual" in text.lower()
+            assert "takeKeys" in text
+            assert "https://" not in text, "nothing is loaded from another site"
             assert "default-src 'self'" in page.headers["Content-Security-Policy"]
         async with browser.ws_connect(f"{base}/ws?width=100&height=30", origin=base) as socket:
             seen = b""
@@ -85,7 +88,7 @@ async def test_without_the_link_nothing_is_shown(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [(["--web"], "--passphrase-file"), (["--port", "8000"], "--port is for --web")],
+    [(["--web"], "--key-file"), (["--port", "8000"], "--port is for --web")],
 )
 async def test_what_cannot_be_served_is_explained(
     tmp_path: Path, arguments: list[str], words: str
