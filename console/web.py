@@ -24,7 +24,7 @@ from dsq.core.quoting import join
 
 HOST = "127.0.0.1"
 COOKIE = "dsq-console"
-FOREIGN = re.compile(r"<link[^>]*https?://[^>]*>", re.DOTALL)
+FOREIGN = re.compile(r"<link[^>]*https://[^>]*>")
 """What the page of textual-serve would load from other sites."""
 
 HEAD = """<title>dsq</title>

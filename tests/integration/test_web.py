@@ -56,6 +56,7 @@ async def test_the_console_is_shown_to_the_browser_with_the_link(tmp_path: Path)
             text = await page.text()
             assert "textual" in text.lower()
             assert "takeKeys" in text
+            assert "css/xterm.css" in text
             assert "https://" not in text, "nothing is loaded from another site"
             assert "default-src 'self'" in page.headers["Content-Security-Policy"]
         async with browser.ws_connect(f"{base}/ws?width=100&height=30", origin=base) as socket:
