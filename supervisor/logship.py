@@ -110,8 +110,8 @@ class LogShipper:
 
     async def run(self, is_stopping: Callable[[], bool]) -> None:
         """Delivers until the agent stops."""
-        if self._s.logs is None:
-            return
+        while self._s.logs is None and not is_stopping():
+            await self.waker.pause(LAST_PAUSE)
         try:
             while not is_stopping():
                 now = self._s.clock.monotonic()

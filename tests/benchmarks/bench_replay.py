@@ -1,7 +1,9 @@
 """A restart with a long history: open jobs read, past events replayed, a picture built.
 
 Each job is requested, placed and claimed, nine events a job; transfers of credits make up
-the rest. Then a new process's questions are timed, each on a connection of its own.
+the rest. Then a new process's questions are timed, each on a connection of its own, and
+at last a whole supervisor is started: its journal knows all the jobs, its cluster is a fake
+that shows them as waiting, and it hears every event once more.
 
     python -m tests.benchmarks.bench_replay [JOBS [EVENTS]]
 """
@@ -10,25 +12,39 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import os
 import resource
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-from dsq.core.chain import Chain, Follower, MemoryCursor, Sender, find_anvil
+import psutil
+
+from dsq.core.chain import Chain, Cursor, Follower, MemoryCursor, Sender, find_anvil
 from dsq.core.clock import SystemClock
 from dsq.core.config import cache_dir
+from dsq.core.errors import TryAgainError
 from dsq.core.metascheduler.loop import EVENTS
 from dsq.core.metascheduler.picture import Picture
-from dsq.core.model import Address, JobDefinition, Label, ProviderHardware
+from dsq.core.model import Address, Job, JobDefinition, Label, ProviderHardware
 from dsq.core.units import CREDIT
 from dsq.core.wallet import Wallet
+from dsq.supervisor.agent import EVENTS as HEARD
+from dsq.supervisor.agent import Agent
+from dsq.supervisor.claims import BEGUN
+from dsq.supervisor.journal import Journal
+from dsq.supervisor.records import JobRecord, Phase
+from dsq.supervisor.run import JournalCursor
+from dsq.supervisor.scheduler.port import SlurmJob, SlurmJobId
 from tests.benchmarks.table import print_table
 from tests.support.anvil import COINS, PRICES, DevGrid, dev_grid
+from tests.support.fakes import FakeChain, FakeScheduler, FakeScripts, FakeSender, World
+from tests.support.provider import settings as provider_settings
 
 BLOCK_SECONDS = 1.0
 TOGETHER = 500
@@ -37,8 +53,8 @@ TOGETHER = 500
 BATCH = 50
 
 
-async def history(grid: DevGrid, chain: Chain, jobs: int, events: int) -> None:
-    """Makes jobs that a provider has claimed, and events."""
+async def history(grid: DevGrid, chain: Chain, jobs: int, events: int) -> Address:
+    """Makes jobs that a provider has claimed, and events. Returns that provider."""
     calls = chain.calls
     provider = Wallet.generate()
     await grid.node.set_balance(provider.address, COINS * 100)
@@ -75,6 +91,7 @@ async def history(grid: DevGrid, chain: Chain, jobs: int, events: int) -> None:
             await asyncio.gather(
                 *(operator.send(pay, gas=80_000, timeout=300) for _ in range(count))
             )
+    return provider.address
 
 
 def node_seconds(grid: DevGrid) -> float:
@@ -130,6 +147,71 @@ WAYS: dict[str, Callable[[Chain], Awaitable[int]]] = {
 }
 
 
+class Waiting(FakeScheduler):
+    """A cluster that shows every job as waiting."""
+
+    async def poll(self, jobs: Sequence[SlurmJobId]) -> dict[str, SlurmJob]:
+        """See the port."""
+        return {job.id: SlurmJob(job.id, 1, state="PENDING", reason="Priority") for job in jobs}
+
+
+class Mute(FakeSender):
+    """Sends nothing; what was sent before was its own."""
+
+    def knows(self, tx_hash: bytes) -> bool:
+        """Everything."""
+        return True
+
+    async def submit(self, call: Any, **_options: Any) -> bytes:
+        """Nothing goes out."""
+        raise TryAgainError("Nothing is sent in this benchmark.")
+
+
+def write_journal(folder: Path, jobs: Sequence[Job]) -> None:
+    """A journal that knows jobs, all of them in Slurm, and has read the first block."""
+    journal = Journal(provider_settings(folder).state_dir / "journal.db")
+    records = [
+        JobRecord(
+            job.id, job.customer, job.definition, claim_tx=b"x" * 32, claimed_at=1, claim_time=1,
+            bought_minutes=60, limit_minutes=60, limit_bought=60, attempt=1, token=f"{job.id:x}",
+            slurm_id=str(job.id), submit_time=1, slurm_state="PENDING", slurm_reason="Priority",
+            phase=Phase.SEEN, logging=False,
+        )
+        for job in jobs
+    ]  # fmt: skip
+    journal.save_all([(record, "") for record in records])
+    journal.set_meta(BEGUN, "1")
+    JournalCursor(journal).save(Cursor(0, b""))
+    journal.close()
+
+
+async def supervised(chain: Chain, me: Address, folder: Path) -> int:
+    """Starts a supervisor; returns the open jobs when it has looked at each, and heard all."""
+    settings = provider_settings(folder)
+    journal, world = Journal(settings.state_dir / "journal.db"), World()
+    mute: Any = Mute(FakeChain(world))
+    agent = Agent(
+        settings, me, chain, mute, Waiting(world), FakeScripts(world), None, journal,
+        SystemClock(), feed=lambda _: Follower(chain, JournalCursor(journal), names=HEARD),
+    )  # fmt: skip
+    stop, target = asyncio.Event(), (await chain.head()).number
+    task = asyncio.create_task(agent.run(stop))
+    stepper, count = agent._stepper, len(journal.open_records())
+    while (
+        len(stepper._judged_at) < count
+        or stepper._busy
+        or agent.services.health.of("cluster").ok is None
+        or JournalCursor(journal).load().number < target
+    ):  # type: ignore[union-attr]
+        assert not task.done(), task.exception()
+        await asyncio.sleep(0.05)
+    stop.set()
+    await task
+    assert {record.phase for record in journal.open_records()} == {Phase.SEEN}
+    journal.close()
+    return count
+
+
 async def main(jobs: int, events: int) -> None:
     """Makes the history, reads it, prints a table."""
     anvil = find_anvil(cache_dir())
@@ -139,11 +221,19 @@ async def main(jobs: int, events: int) -> None:
             dev_grid(folder / "chain", anvil, block_time=BLOCK_SECONDS)
         )
         chain = await grid.connect()
-        await history(grid, chain, jobs, events)
+        me = await history(grid, chain, jobs, events)
         rows = []
         for name, way in WAYS.items():
             count, seconds, ours, nodes = await timed(grid, way)
             rows.append([name, str(count), f"{seconds:.2f}", f"{ours:.2f}", f"{nodes:.2f}"])
+        place = folder / "provider"
+        await asyncio.to_thread(write_journal, place, await chain.jobs(range(1, jobs + 1)))
+        gc.collect()
+        memory = psutil.Process().memory_info().rss
+        count, seconds, ours, nodes = await timed(grid, lambda c: supervised(c, me, place))
+        memory = (psutil.Process().memory_info().rss - memory) // 2**20
+        name = f"a supervisor: all judged, all heard; {memory} MB"
+        rows.append([name, str(count), f"{seconds:.2f}", f"{ours:.2f}", f"{nodes:.2f}"])
         await stack.aclose()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     print_table(

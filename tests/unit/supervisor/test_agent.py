@@ -220,6 +220,11 @@ def test_a_top_up_the_cluster_does_not_allow_comes_back(tmp_path: Path) -> None:
         await p.until_over(job_id)
         texts = [note.text for note in p.journal.history(job_id)]
         assert any("the top-up comes back" in text for text in texts)
+        told = [
+            line for line in p.logs.lines[job_hex_id(job_id)] if b"credits of the top-up" in line
+        ]
+        assert len(told) == 1
+        assert b"it stays at 1 min" in told[0]
         assert p.chain.bills[job_id] == 1
         status, _, words, _ = p.chain.ends[job_id][0]
         assert (status, words) == (
@@ -628,6 +633,23 @@ def test_a_stop_ends_within_five_seconds_and_leaves_jobs_running(tmp_path: Path)
         await p.until_over(*jobs)
         assert all(len(p.accepted(job_id)) == 1 for job_id in jobs)
         assert {p.chain.ends[job_id][0][:2] for job_id in jobs} == {(JobStatus.FINISHED, 1)}
+
+    scenario(tmp_path, story)
+
+
+def test_without_a_log_service_jobs_run_all_the_same(tmp_path: Path) -> None:
+    """There is nothing to deliver logs to, and no reason to stop."""
+
+    async def story(p: Provider) -> None:
+        await p.stop()
+        p.logs = None  # type: ignore[assignment]
+        p.start()
+        job_id = p.chain.request(script="seconds=20")
+        p.chain.offer(job_id)
+        await p.until_over(job_id)
+        assert p.chain.ends[job_id][0][0] is JobStatus.FINISHED
+        assert not p.has_stopped
+        assert await p.stop() < 5
 
     scenario(tmp_path, story)
 
