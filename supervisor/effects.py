@@ -54,6 +54,12 @@ REFUSED_FOR_GOOD_SECONDS = 5
 
 SUBMIT_SECONDS = 60.0
 
+TOP_UP_DENIED = (
+    "dsq: this provider's cluster does not let the time limit of a running job be raised: it stays "
+    "at {minutes} min, and the credits of the top-up come back when the job ends"
+)
+"""What the customer reads in the job's log."""
+
 FETCHES_AT_ONCE = 16
 """Scripts that are fetched side by side: with more, the first would come as late as the last."""
 
@@ -328,6 +334,7 @@ class Effects:
                 job_id,
                 f"the limit stays at {record.limit_minutes} min, the top-up comes back: {error}",
                 limit_denied=True,
+                log_note=TOP_UP_DENIED.format(minutes=record.limit_minutes),
             )
         except NotFoundError:
             journal.update(job_id, "too late for a longer limit", limit_denied=False)

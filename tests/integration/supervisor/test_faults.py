@@ -15,6 +15,7 @@ import pytest
 
 from dsq.console.local.minislurm import MiniSlurm
 from dsq.core.model import JobStatus
+from dsq.core.units import CREDIT, cost_of
 from tests.integration.supervisor.conftest import Site
 from tests.integration.supervisor.interrupted import interrupted, interrupted_in
 from tests.integration.supervisor.load import Load
@@ -152,6 +153,23 @@ async def test_sigterm_under_load_with_a_dead_node(load: Load, count: int) -> No
     await site.spawn()
     await load.ended(120 + 3 * count)
     assert await load.check() == {"FINISHED": count}
+
+
+async def test_a_top_up_that_slurm_refuses_is_told_to_the_customer(site: Site) -> None:
+    """An ordinary account may not raise a running job's limit: the job's log says what becomes of
+    the credits, it ends as it would have, and they are not spent."""
+    await site.start()
+    job_id = await site.submit("echo begun; sleep 12")
+    await site.wait(job_id, JobStatus.RUNNING)
+    await site.customer_sender.send(site.chain.calls.top_up_job(job_id, 50 * CREDIT))
+    job = await site.wait(job_id)
+    assert job.status is JobStatus.FINISHED, job
+    assert job.cost.max_cost == 150 * CREDIT
+    prices = (await site.chain.provider(site.me)).prices
+    assert job.cost.final_cost == cost_of(job.definition, prices, 1)
+    lines = await site.output(job)
+    assert "begun" in lines
+    assert sum("credits of the top-up come back" in line for line in lines) == 1
 
 
 def kill(slurm: MiniSlurm, *daemons: str) -> None:
