@@ -1,12 +1,12 @@
-"""The console in a real terminal, on a real local grid: ten stories of one user."""
+"""The console in a real terminal, on a real local grid: stories of one user."""
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
-import re
 import shutil
-import subprocess
-import sys
+import signal
 import tempfile
 import time
 from collections.abc import Iterator
@@ -17,6 +17,7 @@ import pytest
 from dsq.console.templates import templates
 from dsq.core.units import CREDIT
 from tests.support.grid import GridHome
+from tests.support.terminal import Terminal
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anvil, pytest.mark.tmux]
 
@@ -32,94 +33,19 @@ steps:
 """
 
 
-class Terminal:
-    """A terminal with the console in it: keys go in, text comes out."""
-
-    def __init__(self, home: Path, *options: str, size: tuple[int, int] = (110, 32)) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="dsq-tmux-"))
-        self._width, self._height = size
-        code = "from dsq.console.console_command import main; main()"
-        argv = [sys.executable, "-c", code, "--home", str(home), *options]
-        settings = {
-            "TERM": "xterm-256color",
-            "COLORTERM": "truecolor",
-            "DSQ_CONFIG_DIR": str(self._folder / "config"),
-            "DSQ_STATE_DIR": str(self._folder / "state"),
-            "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
-        }
-        env = [word for key, value in settings.items() for word in ("-e", f"{key}={value}")]
-        place = ("-x", str(self._width), "-y", str(self._height))
-        self.tmux("-f", "/dev/null", "new-session", "-d", *place, *env, *argv)
-        self.tmux("set-option", "-g", "remain-on-exit", "on")
-
-    def tmux(self, *args: str) -> str:
-        """Runs tmux on this terminal's own server."""
-        argv = ["tmux", "-S", str(self._folder / "socket"), *args]
-        # The size is the terminal's own, not one that the environment fixes.
-        env = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES")}
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=20, check=True, env=env)
-        return done.stdout
-
-    def press(self, *keys: str) -> None:
-        """Presses keys, by tmux's names."""
-        self.tmux("send-keys", *keys)
-
-    def type(self, text: str) -> None:
-        """Types a text, letter by letter."""
-        self.tmux("send-keys", "-l", text)
-
-    def resize(self, width: int, height: int) -> None:
-        """Makes the terminal larger or smaller; tmux drops one that comes soon after another."""
-        end = time.monotonic() + 25
-        while time.monotonic() < end:
-            self.tmux("resize-window", "-x", str(width), "-y", str(height))
-            time.sleep(0.5)
-            if len(self.text.splitlines()) == height:
-                return
-        raise AssertionError(f"tmux does not make it {width}x{height}.")
-
-    def leave(self) -> None:
-        """Presses escape and waits for the jobs: with a key after it, it would be another key."""
-        self.press("Escape")
-        self.sees("NAME +STATUS", "[0-9]+ jobs?")
-
-    @property
-    def text(self) -> str:
-        """What is on the terminal."""
-        return self.tmux("capture-pane", "-p")
-
-    @property
-    def ended(self) -> bool:
-        """Whether the console has left the terminal."""
-        return self.tmux("display-message", "-p", "#{pane_dead}").strip() == "1"
-
-    def sees(self, *patterns: str, seconds: float = 25) -> str:
-        """Waits until all patterns are on the terminal."""
-        end = time.monotonic() + seconds
-        while True:
-            text = self.text
-            if all(re.search(pattern, text) for pattern in patterns):
-                return text
-            if time.monotonic() > end:
-                raise AssertionError(f"{patterns} did not come. The terminal:\n{text}")
-            time.sleep(0.1)
-
-    def misses(self, pattern: str, seconds: float = 25) -> None:
-        """Waits until a pattern is not on the terminal."""
-        end = time.monotonic() + seconds
-        while re.search(pattern, self.text):
-            if time.monotonic() > end:
-                raise AssertionError(f"{pattern} stays. The terminal:\n{self.text}")
-            time.sleep(0.1)
-
-    def close(self) -> None:
-        """Ends the terminal and what runs in it."""
-        subprocess.run(
-            ["tmux", "-S", str(self._folder / "socket"), "kill-server"],
-            capture_output=True,
-            timeout=20,
-        )
-        shutil.rmtree(self._folder, ignore_errors=True)
+RATES = """\
+resources: {tasks: 1, cpusPerTask: 1, memPerCpu: 100, gpus: 0}
+sweep:
+  parameters:
+    - name: RATE
+      values: ["1", "2"]
+secrets:
+  - name: TOKEN
+steps:
+  - name: look
+    run:
+      command: test "$TOKEN-$RATE" = "hunter2-$SWEEP_INDEX"
+"""
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +67,7 @@ def home(anvil_here: None) -> Iterator[GridHome]:
 @pytest.fixture(scope="module")
 def shown(home: GridHome) -> Iterator[Terminal]:
     """One console that stays open for the stories, as a user leaves it open."""
-    terminal = Terminal(home.path)
+    terminal = Terminal("--home", str(home.path))
     try:
         terminal.sees("● live", "talker", seconds=60)
         yield terminal
@@ -223,6 +149,31 @@ def test_looks_at_the_grid(terminal: Terminal) -> None:
     terminal.sees("NODE", "127.0.0.1")
 
 
+def test_submits_a_sweep_with_a_secret(terminal: Terminal, home: GridHome) -> None:
+    """A file, a hidden line, the last page: one row for both jobs, which get value and secret."""
+    file = home.path / "rates.yaml"
+    file.write_text(RATES)
+    terminal.press("2")
+    terminal.sees("new workflow|hello-world")
+    terminal.press("C-o")
+    terminal.sees("Open a workflow")
+    terminal.press("End", "C-u")
+    terminal.settle()
+    terminal.type(str(file))
+    terminal.press("Enter")
+    terminal.sees("rates.yaml", "valid, 2 jobs")
+    terminal.press("C-s")
+    terminal.sees("Secrets of this workflow")
+    terminal.type("hunter2")
+    terminal.sees("•••••••")
+    terminal.press("Enter")
+    terminal.sees("Submit 2 jobs", "200 credits: 2 jobs × 100", "TOKEN typed")
+    terminal.press("Enter")
+    terminal.sees("rates ×2 +✓2", seconds=90)
+    terminal.press("f")
+    terminal.sees(r"rates \[1/2\]", r"rates \[2/2\]")
+
+
 def test_makes_the_terminal_small_and_wide(terminal: Terminal) -> None:
     """80 columns, then 180: the same jobs, with the details beside them."""
     terminal.resize(80, 24)
@@ -246,14 +197,170 @@ def test_cancels_the_job(terminal: Terminal, home: GridHome) -> None:
 
 def test_leaves_the_terminal_as_it_was(home: GridHome) -> None:
     """q ends the console; the terminal shows no rest of it."""
-    terminal = Terminal(home.path, "--read-only", size=(80, 24))
+    terminal = Terminal("--home", str(home.path), "--read-only", size=(80, 24))
     try:
         terminal.sees("● live", "only", seconds=60)
         terminal.press("q")
-        end = time.monotonic() + 40
-        while not terminal.ended and time.monotonic() < end:
-            time.sleep(0.1)
-        assert terminal.ended
+        terminal.ends()
         assert "Jobs" not in terminal.text
     finally:
         terminal.close()
+
+
+# -- a new user ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def newcomer(home: GridHome) -> Iterator[Terminal]:
+    """A console without any settings, on the machine where the grid runs."""
+    terminal = Terminal(size=(80, 24))
+    try:
+        # What 'dsq up' without --home would have made.
+        (terminal.folder / "state" / "local").symlink_to(home.path)
+        yield terminal
+    finally:
+        terminal.close()
+
+
+def test_leads_a_newcomer_to_the_first_job(newcomer: Terminal, home: GridHome) -> None:
+    """From nothing: the grid, the wallet, the credits, then hello world runs to its end."""
+    before = len(home.json("jobs"))
+    newcomer.sees("Welcome to dsq", "▸ 1 Grid", "start a local grid|local, in")
+    newcomer.start()  # Started again: now the grid that runs is found.
+    newcomer.sees("▸ 1 Grid", "local, in")
+    newcomer.press("Enter")
+    newcomer.sees("▸ 2 Wallet", "the grid's own")
+    newcomer.press("Escape")
+    newcomer.sees("▸ 1 Grid")
+    newcomer.press("Enter")
+    newcomer.sees("▸ 2 Wallet", "the grid's own")
+    newcomer.press("Enter")
+    newcomer.sees("▸ 3 Credits", "balance +[1-9]", "go on")
+    newcomer.press("Enter")
+    newcomer.sees("hello-world", "● valid", "✓ ")
+    newcomer.press("C-s")
+    newcomer.sees("Submit this job")
+    newcomer.press("Enter")
+    newcomer.sees("TIMELINE", "hello-world")
+    newcomer.sees("✓ FINISHED", seconds=60)
+    assert len(home.json("jobs")) == before + 1
+    assert 'default_grid = "local"' in (newcomer.folder / "config" / "config.toml").read_text()
+    newcomer.leave()
+
+
+def test_switches_to_a_new_wallet_and_locks_it(newcomer: Terminal, home: GridHome) -> None:
+    """ctrl+w makes a wallet and goes there; ctrl+l locks it; its passphrase opens it again."""
+    newcomer.press("C-w")
+    newcomer.sees("Grid", "in use; local")
+    newcomer.press("Enter")
+    newcomer.sees("Wallet on local", r"\+ new")
+    newcomer.press("Down", "Enter")
+    newcomer.sees("Make a new key")
+    newcomer.type("a passphrase")
+    newcomer.press("Enter")
+    newcomer.settle()
+    newcomer.type("another")
+    newcomer.press("Enter")
+    newcomer.sees("The two passphrases differ")
+    newcomer.press("End", "C-u")
+    newcomer.settle()
+    newcomer.type("a passphrase")
+    newcomer.press("Enter")
+    newcomer.sees("● live", "No jobs yet", seconds=60)
+    newcomer.press("4")
+    newcomer.sees("balance +0(.00)? credits", "Without coins no transaction")
+    newcomer.press("C-l")
+    newcomer.sees("Notices.* locked")
+    newcomer.press("C-l")
+    newcomer.sees("Passphrase of default")
+    newcomer.type("not this one")
+    newcomer.press("Enter")
+    newcomer.sees("does not open the key file", seconds=60)
+    newcomer.type("a passphrase")
+    newcomer.press("Enter")
+    newcomer.misses("Passphrase of default", seconds=60)
+    newcomer.press("1")
+    newcomer.misses("Notices.* locked")
+    newcomer.press("C-w")
+    newcomer.sees("in use; local")
+    newcomer.press("Enter")
+    newcomer.sees("Wallet on local", "default +in use")
+    newcomer.press("Enter")
+    newcomer.sees("● live", "hello-world", str(home.address("user"))[:6], seconds=60)
+    newcomer.press("q")
+    newcomer.ends()
+
+
+# -- without the grid -----------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def without_chain(home: GridHome) -> Iterator[None]:
+    """The chain's node is gone meanwhile, and nobody starts it again."""
+    keeper = int((home.path / "run" / "keeper.lock").read_text())
+    node = Path(home.path / "chain" / "anvil.pid")
+    os.kill(keeper, signal.SIGSTOP)
+    try:
+        os.kill(int(json.loads(node.read_text())["pid"]), signal.SIGTERM)
+        yield
+    finally:
+        os.kill(keeper, signal.SIGCONT)
+
+
+def queue_hello(terminal: Terminal, home: GridHome, name: str) -> Path:
+    """Writes hello world under a name and queues it; returns the file of the queue."""
+    terminal.press("2")
+    terminal.sees("new workflow|hello-world")
+    terminal.press("F2")
+    terminal.sees("hello-world")
+    names = [template.name for template in templates()]
+    terminal.press(*["Down"] * names.index("hello-world"), "Enter")
+    terminal.sees("● valid")
+    terminal.press("F6", "End", "C-u")
+    terminal.settle()
+    terminal.type(name)
+    terminal.press("C-s")
+    terminal.sees("Queue this job", name)
+    terminal.press("Enter")
+    terminal.sees("1 queued submit waits for the link", name)
+    (file,) = (home.path / "console").glob("*.queue.json")
+    return file
+
+
+def named(home: GridHome, name: str) -> list[int]:
+    """The jobs of a name on the chain."""
+    return [int(job["id"]) for job in home.json("jobs") if job["name"] == name]
+
+
+def test_queues_a_submit_while_the_chain_is_away(terminal: Terminal, home: GridHome) -> None:
+    """It waits in the queue, over a killed console too, and becomes one job when the chain is back."""
+    with without_chain(home):
+        terminal.sees("Offline: ", "[Nn]ext attempt in|[Tt]rying now", seconds=60)
+        file = queue_hello(terminal, home, "waits")
+        terminal.kill()
+        terminal.start()
+        terminal.sees("Offline: ", "1 queued submit waits for the link: waits", seconds=60)
+        terminal.press("c")
+        terminal.misses("Cancel job")
+        assert json.loads(file.read_text())[0]["tried_at"] == 0
+    terminal.sees("● live", "waits +✓ FINISHED", seconds=90)
+    terminal.misses("queued submit")
+    assert len(named(home, "waits")) == 1
+
+
+def test_killed_while_it_sends_it_sends_once(terminal: Terminal, home: GridHome) -> None:
+    """Between the sending and its answer the console is killed; the next one finds the job."""
+    with without_chain(home):
+        terminal.sees("Offline: ", seconds=60)
+        file = queue_hello(terminal, home, "torn")
+    end = time.monotonic() + 60
+    while not json.loads(file.read_text())[0]["tried_at"]:
+        assert time.monotonic() < end, terminal.text
+        time.sleep(0.01)
+    terminal.kill()
+    assert json.loads(file.read_text()), "it was over before the kill"
+    terminal.start()
+    terminal.sees("● live", "torn +✓ FINISHED", seconds=90)
+    terminal.misses("queued submit", seconds=60)
+    assert json.loads(file.read_text()) == []
+    assert len(named(home, "torn")) == 1
