@@ -9,6 +9,7 @@ with growing pauses, and given up a day after the job's end.
 from __future__ import annotations
 
 import asyncio
+import heapq
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -86,6 +87,7 @@ class LogShipper:
     def __init__(self, services: Services) -> None:
         self._s = services
         self._states: dict[int, _State] = {}
+        self._due: list[tuple[float, int]] = []
         self._busy: set[int] = set()
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -95,8 +97,19 @@ class LogShipper:
         """Output is to be expected: read it now."""
         state = self._states.get(job_id)
         if state is not None and not state.failures:
-            state.next_at = 0.0
+            self._plan(job_id, state, 0.0)
+
+    def _plan(self, job_id: int, state: _State, at: float) -> None:
+        """Has a log read at some time; what was planned for it before does not count."""
+        state.next_at = at
+        heapq.heappush(self._due, (at, job_id))
         self.waker.set()
+
+    def _heard(self, _old: JobRecord | None, record: JobRecord) -> None:
+        """A record changed: its log may be one to deliver from now on."""
+        if record.log_is_due and record.job_id not in self._states:
+            state = self._states[record.job_id] = _State()
+            self._plan(record.job_id, state, 0.0)
 
     async def deliver_note(self, job_id: int) -> None:
         """Delivers what the supervisor has to say about a job; gives up soon, never raises."""
@@ -112,21 +125,21 @@ class LogShipper:
         """Delivers until the agent stops."""
         while self._s.logs is None and not is_stopping():
             await self.waker.pause(LAST_PAUSE)
+        for record in self._s.journal.log_records():
+            self._heard(None, record)
+        self._s.journal.watchers.append(self._heard)
         try:
             while not is_stopping():
                 now = self._s.clock.monotonic()
-                due = now + LAST_PAUSE
-                records = self._s.journal.log_records()
-                for record in records:
-                    state = self._states.setdefault(record.job_id, _State())
-                    if record.job_id in self._busy:
-                        continue
-                    if state.next_at <= now:
-                        self._start(record.job_id, state)
-                    else:
-                        due = min(due, state.next_at)
-                await self.waker.pause(max(0.05, due - now) if records else LAST_PAUSE)
+                while self._due and self._due[0][0] <= now:
+                    at, job_id = heapq.heappop(self._due)
+                    state = self._states.get(job_id)
+                    if state is not None and state.next_at == at and job_id not in self._busy:
+                        self._start(job_id, state)
+                pause = self._due[0][0] - now if self._due else LAST_PAUSE
+                await self.waker.pause(min(max(0.05, pause), LAST_PAUSE))
         finally:
+            self._s.journal.watchers.remove(self._heard)
             for task in self._tasks:
                 task.cancel()
 
@@ -152,10 +165,11 @@ class LogShipper:
                 self._failed(job_id, state, error)
             finally:
                 self._busy.discard(job_id)
-                self.waker.set()
         record = self._s.journal.get(job_id)
         if record is None or not record.log_is_due:
             self._states.pop(job_id, None)
+        elif self._states.get(job_id) is state:
+            self._plan(job_id, state, state.next_at)
 
     def _failed(self, job_id: int, state: _State, error: Exception) -> None:
         state.failures += 1

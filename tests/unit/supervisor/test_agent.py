@@ -11,7 +11,8 @@ import pytest
 from dsq.core.errors import NotFoundError, UnreachableError
 from dsq.core.model import JobDefinition, JobStatus, job_hex_id
 from dsq.core.units import CREDIT
-from dsq.supervisor.records import Phase
+from dsq.supervisor.journal import Journal
+from dsq.supervisor.records import JobRecord, Phase
 from dsq.supervisor.snapshot import Mode
 from tests.support.fakes import CUSTOMER, ME, OTHER
 from tests.support.provider import Provider, provider
@@ -633,6 +634,32 @@ def test_a_stop_ends_within_five_seconds_and_leaves_jobs_running(tmp_path: Path)
         await p.until_over(*jobs)
         assert all(len(p.accepted(job_id)) == 1 for job_id in jobs)
         assert {p.chain.ends[job_id][0][:2] for job_id in jobs} == {(JobStatus.FINISHED, 1)}
+
+    scenario(tmp_path, story)
+
+
+def test_the_journal_is_searched_for_logs_once_a_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With thousands of jobs, each line of a log would else look at all of them."""
+    searches = 0
+    search = Journal.log_records
+
+    def counted(journal: Journal) -> list[JobRecord]:
+        nonlocal searches
+        searches += 1
+        return search(journal)
+
+    monkeypatch.setattr(Journal, "log_records", counted)
+
+    async def story(p: Provider) -> None:
+        jobs = [p.chain.request(script="seconds=20") for _ in range(4)]
+        for job_id in jobs:
+            p.chain.offer(job_id)
+        await p.until_over(*jobs)
+        await asyncio.sleep(10)
+        assert len(p.logs.complete) == 4
+        assert searches == 1
 
     scenario(tmp_path, story)
 
