@@ -286,7 +286,7 @@ class TestOthers:
         """The provider, the rule that chose it, and its price; the address as JSON."""
         grid.add(job(41, JobStatus.RUNNING), job(42, JobStatus.SCHEDULED))
         text = dsq("why", "41").out
-        assert "Job 41 is RUNNING. Runs on gaia. Chosen as the cheapest that could" in text
+        assert "Job 41 is RUNNING. Runs on gaia. It was the cheapest that could" in text
         assert "could start it (1.00 a minute)." in text
         assert "Claimed by gaia; waits in its Slurm." in dsq("why", "42").out
         assert dsq("why", "41", "--json").json["provider"] == str(GAIA)
