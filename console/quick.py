@@ -22,6 +22,8 @@ def start() -> None:
     gc.set_threshold(OBJECTS, *_usual[1:])
     # Nobody extends our models, and looking for plugins reads the metadata of every package.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    # A key waits for the next frame; there are as many only while keys are pressed.
+    os.environ.setdefault("TEXTUAL_FPS", "120")
     _started = True
 
 

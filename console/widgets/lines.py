@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from rich.cells import cell_len
 from textual.content import Content
 from textual.widgets import Static
 
@@ -34,6 +35,11 @@ def content_of(lines: Iterable[Line]) -> Content:
     )
 
 
+def width_of(line: Line) -> int:
+    """The cells a line takes."""
+    return sum(cell_len(text) for text, _ in line)
+
+
 def css_style(name: str) -> str:
     """``bold status-running`` as Textual writes it: ``bold $status-running``."""
     *words, colour = name.split() or ["foreground"]
@@ -57,5 +63,12 @@ class Lines(Static):
         """Shows other lines."""
         kept = [list(line) for line in lines]
         if kept != self._lines:
-            self._lines = kept
-            self.update(content_of(kept))
+            before, self._lines = self._lines, kept
+            self.update(content_of(kept), layout=not self._same_place(before, kept))
+
+    def _same_place(self, before: Sequence[Line], after: Sequence[Line]) -> bool:
+        """Whether other lines take the same room, so that nothing around them moves."""
+        if len(before) != len(after) or self.styles.width is not None:
+            return False
+        room = self.content_size.width
+        return all(width_of(line) <= room for line in (*before, *after))
