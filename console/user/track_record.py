@@ -47,15 +47,17 @@ class TrackRecord:
         return self.finished / self.ran if self.ran else None
 
 
+def has_run(job: Job) -> bool:
+    """It started: where nothing ran the chain may name a start as well, the end's, at no cost."""
+    at_once = job.time.start == job.time.end and not job.cost.final_cost
+    return bool(job.time.start) and not at_once
+
+
 def track_record(jobs: Sequence[Job]) -> TrackRecord:
     """Adds up the jobs of a provider."""
     ended = [job for job in jobs if job.status.is_final]
-    ran = [job for job in ended if job.time.start and job.time.start != job.time.end]
-    waits = [
-        max(0, job.time.start - job.time.submit)
-        for job in jobs
-        if job.time.start and job.time.start != job.time.end
-    ]
+    ran = [job for job in ended if has_run(job)]
+    waits = [max(0, job.time.start - job.time.submit) for job in jobs if has_run(job)]
     return TrackRecord(
         jobs=len(jobs),
         ran=len(ran),

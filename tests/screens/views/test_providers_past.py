@@ -36,6 +36,14 @@ def test_the_past_is_added_up() -> None:
     assert record.last_end == jobs[1].time.end
 
 
+def test_a_job_of_less_than_a_second_ran() -> None:
+    """It has one time for its start and its end, and cost a minute; who never ran cost nothing."""
+    short = job(1, JobStatus.FINISHED, submit=-500, start=-490, end=-490, cost=96)
+    never = job(2, JobStatus.CANCELLED, submit=-500, start=-400, end=-400)
+    record = track_record([short, never])
+    assert (record.ran, record.finished, record.success, record.wait_seconds) == (1, 1, 1.0, 10)
+
+
 def test_nothing_is_known_of_who_never_ran() -> None:
     """No success is claimed where nothing has ended."""
     record = track_record([])
