@@ -50,6 +50,8 @@ UPDATES = 10_000
 VARIANTS = 4
 """Different states of each open job, made before the clock runs."""
 KEY_EVERY = 0.03
+PATIENCE = 120.0
+"""Seconds after which a picture does not come any more."""
 COLUMNS = ("id", "name", "status", "provider", "cost")
 HEADERS = (
     "what", "jobs", "first paint ms", "key p50 ms", "key p95 ms", "key max ms", "updates/s",
@@ -194,9 +196,11 @@ async def pressed(app: App[Any], cursor: Callable[[], int], seconds: float) -> l
         before, begun = cursor(), time.perf_counter()
         app.post_message(events.Key(key, None))
         while cursor() == before:
+            if time.perf_counter() > begun + PATIENCE:
+                raise TimeoutError("A key has done nothing.")
             await asyncio.sleep(0)
         painted.clear()
-        await painted.wait()
+        await asyncio.wait_for(painted.wait(), PATIENCE)
         times.append((time.perf_counter() - begun) * 1000)
         await asyncio.sleep(KEY_EVERY)
     app._display = display  # type: ignore[method-assign]
@@ -205,7 +209,10 @@ async def pressed(app: App[Any], cursor: Callable[[], int], seconds: float) -> l
 
 async def shown(app: App[Any], text: str) -> None:
     """Waits until the screen shows a text."""
+    end = time.perf_counter() + PATIENCE
     while not any(text in strip.text for strip in app.screen._compositor.render_strips()):
+        if time.perf_counter() > end:
+            raise TimeoutError(f"No picture shows {text}.")
         await asyncio.sleep(0.002)
 
 
@@ -334,6 +341,7 @@ def measured(kind: str, count: int, path: Path, seconds: float) -> dict[str, Any
 
 def one_row(kind: str, count: int, path: Path, seconds: float) -> None:
     """Measures a row in this process and prints it for :func:`measured`."""
+    quick.start()
     if kind in OTHERS:
         row = asyncio.run(other_row(kind, count, seconds))
     else:
@@ -354,10 +362,10 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Prints the table."""
     asked = arguments()
-    quick.start()  # for Textual in the processes of the rows
     if asked.row:
         one_row(asked.row[0], asked.jobs[0], Path(asked.row[1]), asked.seconds)
         return
+    quick.start()  # Textual reads it in the processes of the rows
     plain = min(asked.jobs) if asked.plain is None else asked.plain
     names = {"console": "dsq-console", "sorted": "dsq-console, sorted and filtered"}
     todo = [(kind, count) for count in asked.jobs for kind in names]
