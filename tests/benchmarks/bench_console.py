@@ -299,7 +299,7 @@ def fast_table(jobs: list[Job]) -> tuple[Any, Callable[[Any, Job], None]]:
     backend = ArrowBackend.from_pydict(dict(zip(COLUMNS, map(list, made), strict=True)))
     newest = jobs[-1].id
     put = lambda table, each: table.update_cell(newest - each.id, 2, each.last_error)  # noqa: E731
-    return DataTable(backend, cursor_type="row"), put
+    return DataTable(backend=backend, cursor_type="row"), put
 
 
 OTHERS = {"DataTable": data_table, "fastdatatable": fast_table}
