@@ -60,7 +60,7 @@ TOP_UP_DENIED = (
 )
 """What the customer reads in the job's log."""
 
-FETCHES_AT_ONCE = 16
+FETCHES_AT_ONCE = 32
 """Scripts that are fetched side by side: with more, the first would come as late as the last."""
 
 

@@ -66,7 +66,8 @@ class Poller:
         self.info: ClusterInfo | None = None
 
     def soon(self) -> None:
-        """Has the next poll come at once: something was just submitted or cancelled."""
+        """Has the next poll come as soon as the load on Slurm allows: something was just
+        submitted or cancelled."""
         self._waker.set()
 
     @property
@@ -93,7 +94,10 @@ class Poller:
         while not is_stopping():
             await self.poll()
             self._flush()
+            least = self._s.clock.monotonic() + LOAD_FACTOR * self._duration
             await self._waker.pause(max(self._interval(), LOAD_FACTOR * self._duration))
+            while not is_stopping() and (left := least - self._s.clock.monotonic()) > 0:
+                await self._waker.pause(left)
 
     async def poll(self) -> None:
         """One look. A silent cluster is noted, not raised."""

@@ -2,8 +2,8 @@
 
 A session costs a login shell and several round trips, sbatch itself a few milliseconds.
 Submissions that wait for a session therefore go together in the next one, one after the
-other; what became of each is read from its own lines. One that finds a session free goes at
-once and alone. If the line breaks, the outcome of all that were on it is unknown.
+other; what became of each is read from its own lines. One that finds no session at work goes
+at once and alone. If the line breaks, the outcome of all that were on it is unknown.
 """
 
 from __future__ import annotations
@@ -24,6 +24,12 @@ SESSIONS = 4
 """Sessions for submissions at once; the rest of a connection's are for looking."""
 
 MOST_TOGETHER = 16
+LEAST_TOGETHER = 4
+"""Fewer do not get a session of their own while another one is at work, ..."""
+
+GATHER_SECONDS = 0.05
+"""... unless they have waited so long."""
+
 SECONDS_EACH = 2.0
 """What a session's time limit grows by for each further submission on it."""
 
@@ -148,8 +154,13 @@ class Submissions:
 
     async def _work(self) -> None:
         while self._waiting:
-            count = max(1, min(MOST_TOGETHER, -(-len(self._waiting) // SESSIONS)))
+            if len(self._sessions) > 1 and len(self._waiting) < LEAST_TOGETHER:
+                await asyncio.sleep(GATHER_SECONDS)
+            share = max(-(-len(self._waiting) // SESSIONS), LEAST_TOGETHER)
+            count = min(MOST_TOGETHER, share)
             jobs = [self._waiting.popleft() for _ in range(min(count, len(self._waiting)))]
+            if not jobs:
+                return
             try:
                 results = await self._run(jobs)
             except Exception as error:

@@ -15,7 +15,6 @@ from dsq.core.errors import UnreachableError
 from dsq.supervisor.scheduler.port import Completed
 from dsq.supervisor.scheduler.slurm_tools import SlurmTools
 from dsq.supervisor.scheduler.submissions import (
-    MOST_TOGETHER,
     NO_FOLDER,
     SESSIONS,
     Outcome,
@@ -158,8 +157,23 @@ async def test_half_an_answer_is_none(program: str, tmp_path: Path) -> None:
     assert (await many.submit(str(tmp_path / "3"), [program, "y"], b"")).done.returncode == 0
 
 
-async def test_one_alone_goes_at_once(program: str, tmp_path: Path) -> None:
-    """And a caller that is cancelled leaves the others on its session alone."""
+async def test_a_few_that_come_meanwhile_share_a_session(program: str, tmp_path: Path) -> None:
+    """The first goes at once; those that come in a moment after it go together."""
+    line = Line()
+    many = made(line)
+    first = asyncio.create_task(many.submit(str(tmp_path / "a"), [program, "a"], b""))
+    await asyncio.sleep(0)
+    rest = []
+    for n in range(3):
+        folder = str(tmp_path / str(n))
+        rest.append(asyncio.create_task(many.submit(folder, [program, f"{n}"], b"")))
+        await asyncio.sleep(0)
+    await asyncio.gather(first, *rest)
+    assert line.sessions == 2
+
+
+async def test_who_goes_away_leaves_the_others_on_the_session(program: str, tmp_path: Path) -> None:
+    """A caller that is cancelled does not end what runs for others too."""
     line = Line()
     many = made(line)
     tasks = [
@@ -171,7 +185,6 @@ async def test_one_alone_goes_at_once(program: str, tmp_path: Path) -> None:
     done = await asyncio.gather(*tasks, return_exceptions=True)
     assert isinstance(done[1], asyncio.CancelledError)
     assert all(isinstance(each, Outcome) for n, each in enumerate(done) if n != 1)
-    assert MOST_TOGETHER > 1
 
 
 WHOLE = "@m begin\nw1\n@m end 0\n41\n@m begin\n@m end 1\n\n@m all\nqueue"
