@@ -134,7 +134,7 @@ class SlurmScheduler:
     def _submissions_of(self, tools: SlurmTools) -> Submissions:
         known = self._submissions.get(id(tools))
         if known is None:
-            ask = commands.squeue(self._program("squeue"), jobs=[""])
+            ask = commands.squeue(self._program("squeue"), jobs=[""], named=True)
             known = Submissions(tools, self.settings.submit_timeout, ask)
             self._submissions[id(tools)] = known
         return known
@@ -223,8 +223,12 @@ class SlurmScheduler:
         outcome = await self._submissions_of(tools).submit(folder, argv, text.encode())
         job_id = submitted_id(outcome.done, folder)
         log.info("submitted name=%s token=%s slurm=%s", spec.name, spec.token, job_id)
-        times = {job.id: job.submit_time for job in printed.parse_squeue(outcome.queue)}
-        return SlurmJobId(job_id, times.get(job_id) or await self._submit_time(job_id))
+        rows = {job.id: job for job in printed.parse_squeue(outcome.queue)}
+        row = rows.get(job_id) or await self._fresh.get(job_id)
+        # A controller that died since then may have forgotten the job, and given its id again.
+        if row is None or row.output != spec.name[: commands.NAME_WIDTH]:
+            raise UnreachableError(f"Slurm took a job as {job_id}, and does not show it.")
+        return row.job_id
 
     async def _job_account(self, tools: SlurmTools, name: str) -> RemoteAccount:
         """Who a job would run as.
@@ -410,15 +414,6 @@ class SlurmScheduler:
         text = await self._tools.query(commands.show_config(self._program("scontrol")))
         return described.parse_config(text)
 
-    async def _submit_time(self, job_id: str) -> int:
-        """When Slurm took a job; 0 if that cannot be seen now."""
-        try:
-            job = await self._fresh.get(job_id)
-        except (UnreachableError, SchedulerError) as error:
-            log.info("submit time unknown slurm=%s reason=%s", job_id, error)
-            return 0
-        return job.submit_time if job is not None else 0
-
     async def _look_up(self, job_ids: Sequence[str]) -> dict[str, SlurmJob]:
-        argv = commands.squeue(self._program("squeue"), jobs=job_ids)
+        argv = commands.squeue(self._program("squeue"), jobs=job_ids, named=True)
         return {job.id: job for job in printed.parse_squeue(await self._tools.query(argv))}

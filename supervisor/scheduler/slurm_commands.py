@@ -19,6 +19,7 @@ TIME_FORMAT: Final = {"SLURM_TIME_FORMAT": "%s"}
 """Environment of every query."""
 
 PATH_WIDTH: Final = 1024
+NAME_WIDTH: Final = 128
 """Longest output path that squeue is asked to print."""
 
 QUEUE_COLUMNS: Final = (
@@ -98,7 +99,13 @@ def sbatch(program: str, spec: JobSpec, workdir: str, options: SubmitOptions) ->
 
 
 def squeue(
-    program: str, *, user: str = "", jobs: Sequence[str] = (), name: str = "", output: bool = False
+    program: str,
+    *,
+    user: str = "",
+    jobs: Sequence[str] = (),
+    name: str = "",
+    output: bool = False,
+    named: bool = False,
 ) -> list[str]:
     """Lists jobs in the queue and those that ended within Slurm's MinJobAge.
 
@@ -108,8 +115,10 @@ def squeue(
         jobs: Only these ids; Slurm answers with an error if none of them is known.
         name: Only jobs of this name.
         output: Also ask for the output's path. A user chooses it, so never for money.
+        named: Ask for the name in the path's place; the same holds.
     """
-    columns = [*QUEUE_COLUMNS, *([("STDOUT", PATH_WIDTH)] if output else [])]
+    last = [("STDOUT", PATH_WIDTH)] if output else [("NAME", NAME_WIDTH)] if named else []
+    columns = [*QUEUE_COLUMNS, *last]
     argv = [program, "--noheader", "--states=all"]
     argv.append("--Format=" + ",".join(f"{column}:{width}|" for column, width in columns))
     if user:
