@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -28,12 +30,18 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     return report
 
 
+@pytest.fixture(scope="session")
+def _folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A new folder each time; pytest's own would be looked up among all before it."""
+    root = tmp_path_factory.mktemp("settings")
+    return (root / str(number) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def _no_settings_of_the_user(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def _no_settings_of_the_user(_folders: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """Keeps the tests away from the settings, state and keys of who runs them."""
-    folder = tmp_path_factory.mktemp("dsq")
+    folder = next(_folders)
+    folder.mkdir()
     monkeypatch.setenv("DSQ_CONFIG_DIR", str(folder / "config"))
     monkeypatch.setenv("DSQ_STATE_DIR", str(folder / "state"))
     for name in list(os.environ):
