@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from dsq.core.errors import DsqError
+from dsq.core.errors import DsqError, UnreachableError
 from dsq.supervisor.scheduler import slurm_commands as commands
 from dsq.supervisor.scheduler import slurm_output as printed
 from dsq.supervisor.scheduler.port import ENDED_STATES, SlurmJob, SlurmJobId
@@ -27,6 +27,9 @@ others too (CANCELLED, NODE_FAIL, PREEMPTED)."""
 
 REMEMBERED = 20_000
 """Ended jobs whose record is kept in memory."""
+
+PATIENCE = 40
+"""Polls that wait for an accounting that is known to be there, before it is done without."""
 
 MOST_NAMED = 2000
 """Jobs that are named on a command line; their ids have to fit on it."""
@@ -43,6 +46,7 @@ class Poll:
 
     def __init__(self, tools: SlurmTools, accounting: Accounting, *, one_account: bool) -> None:
         self._in_doubt = True
+        self._patience = PATIENCE
         self._newest: OrderedDict[str, int] = OrderedDict()
         self._tools = tools
         self._accounting = accounting
@@ -108,7 +112,13 @@ class Poll:
 
     async def _correct(self, jobs: Sequence[SlurmJobId], found: dict[str, SlurmJob]) -> None:
         """Puts ends that are in the accounting in the place of what the queue says."""
-        accounted = await self._accounted([job.id for job in jobs])
+        accounted = await self._accounted([job.id for job in jobs]) if jobs else {}
+        books = self._accounting
+        if jobs and books.has_answered and not books.is_answering and self._patience:
+            # A controller that starts shuts its completion log for a moment: nothing is known yet.
+            self._patience -= 1
+            raise UnreachableError("Slurm's accounting does not answer yet.")
+        self._patience = PATIENCE
         for job in jobs:
             seen = found[job.id]
             end = self._first_end(job, accounted.get(job.id, []))

@@ -123,7 +123,14 @@ class Accounting:
 
     Args:
         tools: The programs.
+
+    Attributes:
+        has_answered: There is accounting: it has answered at some time.
+        is_answering: It answered the last time.
     """
+
+    has_answered = False
+    is_answering = False
 
     def __init__(self, tools: SlurmTools) -> None:
         self._tools = tools
@@ -150,6 +157,7 @@ class Accounting:
         Raises:
             UnreachableError: There is accounting, but it does not answer.
         """
+        self.is_answering = False
         kinds = (False, True) if self._completion is None else (self._completion,)
         for completion in kinds:
             argv = commands.sacct(
@@ -167,6 +175,7 @@ class Accounting:
                 return []
             if done.returncode == 0:
                 self._completion = completion
+                self.is_answering = self.has_answered = True
                 return printed.parse_sacct(text_of(done.stdout))
             stderr = text_of(done.stderr)
             if printed.is_lost_line(stderr):

@@ -11,7 +11,7 @@ import pytest
 from dsq.core.errors import UnreachableError
 from dsq.supervisor.scheduler.port import Completed, SlurmJob, SlurmJobId
 from dsq.supervisor.scheduler.slurm_commands import QUEUE_COLUMNS
-from dsq.supervisor.scheduler.slurm_poll import Poll
+from dsq.supervisor.scheduler.slurm_poll import PATIENCE, Poll
 from dsq.supervisor.scheduler.slurm_tools import Accounting, SlurmTools
 
 JOB = SlurmJobId("14", 1000)
@@ -26,6 +26,7 @@ class Books(Accounting):
         self.kept = records
         self.asked = 0
         self._completion = completion
+        self.has_answered = self.is_answering = True
 
     async def records(
         self,
@@ -144,3 +145,24 @@ def test_an_end_belongs_to_the_newest_job_that_has_the_id() -> None:
     newer, older = asyncio.run(story())
     assert newer["14"].state == "COMPLETED"
     assert older == {}
+
+
+def test_an_accounting_that_is_shut_for_a_moment_is_waited_for() -> None:
+    """A controller that starts shuts its completion log: until it is open nothing is known, and
+    nothing is told. One that stays shut is done without."""
+
+    async def story(silent: int) -> list[str]:
+        books = Books(END)
+        poll = Poll(Queue(RUN), books, one_account=False)
+        found = []
+        for turn in range(PATIENCE + 2):
+            books.is_answering = turn >= silent
+            books.kept = (END,) if books.is_answering else ()
+            try:
+                found.append((await poll.poll([JOB]))["14"].state)
+            except UnreachableError:
+                found.append("")
+        return found
+
+    assert asyncio.run(story(3))[:5] == ["", "", "", "COMPLETED", "COMPLETED"]
+    assert asyncio.run(story(1000))[-2:] == ["RUNNING", "RUNNING"]
