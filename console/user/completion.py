@@ -148,7 +148,8 @@ def _values(place: Place, modules: Sequence[tuple[str, str]]) -> list[Completion
     if found is None:
         return []
     if found.name == "source" and found.type_name == "String" and "use" in place.path:
-        return [Completion(one_line(name, 60), name, words) for name, words in modules]
+        shown = [(name, words) for name, words in modules if one_line(name) == name]
+        return [Completion(one_line(name, 60), name, words) for name, words in shown]
     return [] if found.is_list else _choices(found, "")
 
 

@@ -15,7 +15,7 @@ from dsq.core.model import Affinity, Label, Provider
 _PLAIN_LABEL = re.compile(r"[^=!<>:]+=[^=].*|[^=!<>:]+=")
 _KEY = re.compile(r"[^=!<>:\s,]*")
 _VALUE = re.compile(r"([^=!<>:\s,]+)(<=|>=|==|!=|=|<|>|:in:)(\S*)")
-_TYPABLE = re.compile(r"[^\s,]+")
+_TYPABLE = re.compile(r"[^\s,]{1,64}")
 MOST = 200
 """Keys, or values of a key, that are offered."""
 
@@ -77,8 +77,13 @@ def _keys(known: Sequence[Provider], begun: str) -> list[Completion]:
     return [
         Completion(one_line(key, 24), f"{key}=", _examples(values[key]), goes_on=True)
         for key in found[:MOST]
-        if _TYPABLE.fullmatch(key)
+        if _can_be_typed(key)
     ]
+
+
+def _can_be_typed(word: str) -> bool:
+    """A stranger's word is offered only if it is what it looks like, and one word."""
+    return _TYPABLE.fullmatch(word) is not None and one_line(word) == word
 
 
 def _examples(values: Counter[str]) -> str:
@@ -96,5 +101,5 @@ def _values(known: Sequence[Provider], key: str, head: str, begun: str) -> list[
     return [
         Completion(one_line(value, 32), f"{head}{value} ", plural(having[value], "provider"))
         for value in found[:MOST]
-        if _TYPABLE.fullmatch(value)
+        if _can_be_typed(value)
     ]

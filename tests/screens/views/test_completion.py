@@ -227,8 +227,14 @@ def test_labels_tell_who_has_them() -> None:
 
 
 def test_a_label_that_cannot_be_typed_is_not_offered() -> None:
-    """A blank would begin another word."""
-    odd = dataclasses.replace(PROVIDERS[0], labels=(Label("os name", "x"), Label("os", "a b")))
+    """A blank would begin another word, and signs that hide would lie."""
+    labels = (
+        Label("os name", "x"),
+        Label("os", "a b"),
+        Label("o\u202es", "x"),
+        Label("os", "\x1b"),
+    )
+    odd = dataclasses.replace(PROVIDERS[0], labels=labels)
     assert [each.word for each in offer_labels("", 0, [odd]).items] == ["os"]
     assert offer_labels("os=", 3, [odd]).items == ()
 
