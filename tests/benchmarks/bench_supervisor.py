@@ -35,6 +35,7 @@ from dsq.supervisor.records import JobRecord, Phase
 from dsq.supervisor.run import built_agent
 from dsq.supervisor.scheduler.ssh import SshTransport
 from dsq.supervisor.settings import load_settings
+from tests.benchmarks import cpu
 from tests.benchmarks.table import print_table
 from tests.integration.supervisor.conftest import Site, built_site
 from tests.integration.supervisor.load import PLACED_AT_ONCE, Load
@@ -55,8 +56,8 @@ def share(part: float, whole: float) -> str:
     return f"{100 * part / whole:.0f} %" if whole else "-"
 
 
-async def bare_sbatch(server: SshServer, count: int) -> float:
-    """sbatch a second, as many at once as the supervisor's connection has sessions."""
+async def bare_sbatch(server: SshServer, count: int) -> tuple[float, dict[str, float]]:
+    """sbatch a second, as many at once as the supervisor's connection has sessions; CPU of each."""
     line = SshTransport(
         "127.0.0.1", port=server.port, user=server.user,
         identity_file=server.identity, known_hosts=server.known_hosts,
@@ -73,13 +74,14 @@ async def bare_sbatch(server: SshServer, count: int) -> float:
             assert done.returncode == 0, done.stderr
 
     await one()
-    began = time.monotonic()
+    before, began = cpu.spent(None), time.monotonic()
     await asyncio.gather(*(one() for _ in range(count)))
     took = time.monotonic() - began
+    costs = cpu.each(before, cpu.spent(None), count)
     while (await line.run(["squeue", "-h"], timeout=60)).stdout.strip():
         await asyncio.sleep(0.2)
     await line.close()
-    return count / took
+    return count / took, costs
 
 
 async def bare_transactions(site: Site, count: int) -> float:
@@ -112,17 +114,22 @@ class HeldLoad(Load):
         )
 
 
-async def throughput(site: Site, load: HeldLoad, count: int) -> dict[str, float]:
-    """Claims and submissions of ``count`` jobs; the time begins when they are placed."""
+async def throughput(
+    site: Site, load: HeldLoad, count: int
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Claims and submissions of ``count`` jobs; the time begins when they are placed.
+
+    The second part is the CPU a job until the last is submitted.
+    """
     load.is_held = True
     await load.offer(count, seconds=None)
     load.is_held = False
     assert site.process is not None
     process = psutil.Process(site.process.pid)
-    cpu = sum(process.cpu_times()[:2])
+    own = sum(process.cpu_times()[:2])
     began_block = (await site.chain.head()).number
     await load.place(load.jobs)
-    began = time.monotonic()
+    before, began = cpu.spent(process.pid), time.monotonic()
     journal = sqlite3.connect(site.folder / "state" / "journal.db")
     claimed = submitted = 0.0
     while not submitted:
@@ -134,20 +141,21 @@ async def throughput(site: Site, load: HeldLoad, count: int) -> dict[str, float]
             submitted = now
         assert now < 900, rows
         await asyncio.sleep(0.1)
+    costs = cpu.each(before, cpu.spent(process.pid), count)
     await load.ended(900)
     settled = time.monotonic() - began
-    cpu = sum(process.cpu_times()[:2]) - cpu
+    own = sum(process.cpu_times()[:2]) - own
     claims, reports, gas = await spent(site, began_block)
     return {
         "claims/s": count / claimed,
         "submitted/s": count / submitted,
         "settled/s": count / settled,
-        "cpu ms": 1000 * cpu / count,
+        "cpu ms": 1000 * own / count,
         "memory": process.memory_info().rss / 2**20,
         "claim gas": gas / count,
         "claim txs": claims,
         "report txs": reports,
-    }
+    }, costs
 
 
 async def spent(site: Site, first_block: int) -> tuple[int, int, int]:
@@ -333,11 +341,11 @@ async def measure(folder: Path, server: SshServer, slurm: Any, count: int) -> No
     try:
         anvil = find_anvil(cache_dir())
         async with built_site(anvil, home, cluster, block_time=BLOCK_SECONDS) as site:
-            raw_slurm = await bare_sbatch(server, count)
+            raw_slurm, raw_costs = await bare_sbatch(server, count)
             raw_chain = await bare_transactions(site, count)
             await site.start()
             load = await HeldLoad.on(site, folder)
-            found = await throughput(site, load, count)
+            found, costs = await throughput(site, load, count)
             assert {job.status for job in await load.states()} == {JobStatus.FINISHED}
             await site.stop()
             lags, rates = await lag_and_commands(site, load)
@@ -356,6 +364,11 @@ async def measure(folder: Path, server: SshServer, slurm: Any, count: int) -> No
         f"{count} no-op jobs, blocks of 2 s, journal on",
         ["what", "rate", "of the lower limit"],
         rows,
+    )
+    print_table(
+        "CPU until submitted, ms a job",
+        ["of", "bare sbatch", "through the grid"],
+        [[name, f"{raw_costs[name]:.1f}", f"{costs[name]:.1f}"] for name in costs],
     )
     gas = found["claim gas"]
     p50, p95 = lags[len(lags) // 2], lags[int(len(lags) * 0.95)]
