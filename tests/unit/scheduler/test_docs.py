@@ -8,15 +8,17 @@ import pytest
 
 from dsq.supervisor.scheduler import slurm_tools
 from dsq.supervisor.scheduler.port import OUTPUT_FILE
-from dsq.supervisor.scheduler.script import STARTED
+from dsq.supervisor.scheduler.script import RAN, STARTED
 from dsq.supervisor.scheduler.transport import KEPT_VARIABLES
 
 PAGE = Path(__file__).parents[3] / "docs" / "clusters.md"
 
 
-@pytest.mark.parametrize("name", [*slurm_tools.KEPT_VARIABLES[:-1], OUTPUT_FILE, STARTED])
+@pytest.mark.parametrize(
+    "name", [*slurm_tools.KEPT_VARIABLES[:-1], OUTPUT_FILE, STARTED, f"`{RAN}`"]
+)
 def test_the_page_names_what_jobs_find(name: str) -> None:
-    """Every variable kept, the output's file and the fence are documented."""
+    """Every variable kept, the output's file and the fences are documented."""
     assert name in PAGE.read_text()
 
 
