@@ -310,12 +310,13 @@ def without_chain(home: GridHome) -> Iterator[None]:
 def queue_hello(terminal: Terminal, home: GridHome, name: str) -> Path:
     """Writes hello world under a name and queues it; returns the file of the queue."""
     terminal.press("2")
-    terminal.sees("new workflow|hello-world")
+    terminal.sees("or time")
     terminal.press("F2")
-    terminal.sees("hello-world")
+    terminal.sees("Start from a template")
     names = [template.name for template in templates()]
     terminal.press(*["Down"] * names.index("hello-world"), "Enter")
-    terminal.sees("● valid")
+    terminal.misses("Start from a template")
+    terminal.sees("hello-world", "● valid")
     terminal.press("F6", "End", "C-u")
     terminal.settle()
     terminal.type(name)
