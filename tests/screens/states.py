@@ -364,7 +364,7 @@ SUBMIT: dict[str, State] = {
         lambda: a_console(read_only=True), ("2",), writes(WORKFLOW), ("read-only", "● valid")
     ),
     "submit-completion": State(
-        a_console, ("2", "r", "e"), sees=("resources", "required: What the job gets"), main=True
+        a_console, ("2", "r", "e"), sees=("required: What the job gets", "× 1 problem"), main=True
     ),
     "submit-asked-completion": State(
         a_console,
@@ -373,7 +373,7 @@ SUBMIT: dict[str, State] = {
         ("› ", "enter, tab take it"),
     ),
     "submit-labels": State(
-        a_console, ("2",), writes(WORKFLOW, *["f6"] * 4, "g"), ("gpu", "a100, none")
+        a_console, ("2",), writes(WORKFLOW, *["f6"] * 4, "g"), ("a100, none", "fill in the fields")
     ),
     "submit-time": State(
         a_console,
