@@ -139,7 +139,11 @@ class Follower:
         return self._run()
 
     async def _run(self) -> AsyncIterator[Batch]:
-        self._position = self._store.load() or START
+        cursor = self._store.load()
+        self._position = cursor or START
+        if cursor is not None:
+            # What came behind the cursor is not passed over, wherever a new reader would begin.
+            self._start = min(self._start, self._chain.start_block, cursor.number + 1)
         self._committed = self._position.number
         last_yield = -TICK_SECONDS
         try:

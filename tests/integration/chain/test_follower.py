@@ -70,6 +70,23 @@ async def test_every_event_once_and_in_order(grid: DevGrid) -> None:
     assert feed.resets == 0
 
 
+async def test_a_cursor_behind_the_place_where_a_new_reader_begins_loses_nothing(
+    grid: DevGrid,
+) -> None:
+    """What happened while the reader was down is read, though it would begin at the head today."""
+    sender = await grid.sender(grid.operator)
+    chain = await grid.connect()
+    store = MemoryCursor()
+    first = _follow(chain, store, start_block=(await chain.head()).number)
+    await _pay(sender, 1)
+    await first.until(1)
+    await _pay(sender, 2, 3)
+    again = _follow(chain, store, start_block=(await chain.head()).number + 1)
+    await _pay(sender, 4)
+    await again.until(4)
+    assert sorted(again.values) == [2, 3, 4]
+
+
 async def test_ticks_without_events(grid: DevGrid) -> None:
     """Empty batches come every two seconds or so, with a head that moves."""
     chain = await grid.connect()
