@@ -23,7 +23,7 @@ def start() -> None:
     # Nobody extends our models, and looking for plugins reads the metadata of every package.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     # A key waits for the next frame; there are as many only while keys are pressed.
-    os.environ.setdefault("TEXTUAL_FPS", "120")
+    os.environ.setdefault("TEXTUAL_FPS", "240")
     _started = True
 
 

@@ -29,7 +29,7 @@ AHEAD = 64
 FIRST = 2000
 """Jobs known before the first picture; the rest follows at once."""
 
-SLICE = 100
+SLICE = 50
 """Changed jobs written in one go, so that no key waits for the file."""
 
 AT_ONCE = 20_000
