@@ -28,7 +28,7 @@ others too (CANCELLED, NODE_FAIL, PREEMPTED)."""
 REMEMBERED = 20_000
 """Ended jobs whose record is kept in memory."""
 
-PATIENCE = 40
+PATIENCE = 20
 """Polls that wait for an accounting that is known to be there, before it is done without."""
 
 MOST_NAMED = 2000

@@ -125,7 +125,7 @@ class Accounting:
         tools: The programs.
 
     Attributes:
-        has_answered: There is accounting: it has answered at some time.
+        has_answered: There is accounting: it has answered at some time, or is shut to us now.
         is_answering: It answered the last time.
     """
 
@@ -180,6 +180,7 @@ class Accounting:
             stderr = text_of(done.stderr)
             if printed.is_lost_line(stderr):
                 raise UnreachableError(f"sacct got no answer: {printed.first_line(stderr)}.")
+            self.has_answered |= printed.is_denied(stderr)
             if not printed.accounting_is_off(stderr):
                 reason = printed.first_line(stderr)
                 log.warning("sacct completion=%s reason=%s", completion, reason)
