@@ -166,7 +166,7 @@ class JobStore:
         if self._shown is not None:
             self._unsifted.update(dict.fromkeys(fresh))
             # Of very many changes a slice at each idle(): nothing may keep a key waiting.
-            if len(self._unsifted) <= SLICE:
+            if len(self._unsifted) <= 2 * SLICE:
                 self._write(list(self._unsifted))
 
     def _statuses(self, ids: list[int]) -> dict[int, JobStatus]:
@@ -304,7 +304,7 @@ class JobStore:
         if shown is not None and meanwhile:
             self._sift([job_id for job_id in meanwhile if job_id not in self._unwritten])
             self._unsifted = dict.fromkeys(each for each in self._unwritten if each in meanwhile)
-            if len(self._unsifted) <= SLICE:
+            if len(self._unsifted) <= 2 * SLICE:
                 self._write(list(self._unsifted))
         self.revision += 1
 
