@@ -9,6 +9,7 @@ accounting is asked once about every job of the queue too.
 from __future__ import annotations
 
 import logging
+import time
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -27,6 +28,9 @@ others too (CANCELLED, NODE_FAIL, PREEMPTED)."""
 
 REMEMBERED = 20_000
 """Ended jobs whose record is kept in memory."""
+
+SLOW_SECONDS = 2.0
+"""An answer that took longer may come from another controller than the one that was asked."""
 
 PATIENCE = 20
 """Polls that wait for an accounting that is known to be there, before it is done without."""
@@ -74,7 +78,11 @@ class Poll:
         missing = [job_id for job_id in wanted if job_id not in found]
         records: dict[str, list[SlurmJob]] = {}
         if missing:
-            records = printed.jobs_by_id(self._read(await self._queue(missing)))
+            began = time.monotonic()
+            text = await self._queue(missing)
+            # squeue itself waits for a controller that is away.
+            self._in_doubt |= time.monotonic() - began > SLOW_SECONDS
+            records = printed.jobs_by_id(self._read(text))
             for job_id in missing:
                 self._take(wanted[job_id], records.get(job_id, []), found, exact=True)
             if self._in_doubt:
