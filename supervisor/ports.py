@@ -94,9 +94,7 @@ class SenderPort(Protocol):
         """Whether a transaction was sent by this wallet from here, now or before."""
         ...
 
-    async def send(
-        self, call: Call, *, timeout: float = 60.0, gas: int | None = None
-    ) -> Receipt:
+    async def send(self, call: Call, *, timeout: float = 60.0, gas: int | None = None) -> Receipt:
         """Sends and waits until it is mined; errors of both methods below.
 
         With ``gas`` the call is not tried first, and a refusal costs gas.

@@ -239,7 +239,6 @@ class Services:
             log.info("batches=%s", "yes" if self._has_batches else "no")
         return self._has_batches
 
-
     async def fee_percent(self) -> int:
         """The grid's part of what a job costs; asked at most once a minute."""
         now = self.clock.monotonic()
