@@ -279,12 +279,16 @@ class Standins:
         }
 
     def start(self, script: str, extra: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
-        """Starts a script as Slurm does: from a file, in a session of its own."""
+        """Starts a script as Slurm does: from a file, in a session of its own.
+
+        All signals do what they do by default, also where the tests run in the background
+        (``nohup``), whose ignored signals no bash script can trap.
+        """
         path = self.root / "script.sh"
         path.write_text(script, encoding="utf-8", newline="")
         path.chmod(0o755)
         return subprocess.Popen(
-            [*self.prefix, path],
+            ["env", "--default-signal", *self.prefix, path],
             env=self.environment(extra),
             cwd=self.root,
             stdin=subprocess.DEVNULL,
