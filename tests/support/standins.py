@@ -9,11 +9,15 @@ make networks let it run in the host's.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+ENV = shutil.which("env") or "env"
+"""Also found by a script whose own PATH is empty."""
 
 _HEAD = r"""#!/bin/bash
 record=@RECORDS@/$EPOCHREALTIME.$$.@NAME@
@@ -288,7 +292,7 @@ class Standins:
         path.write_text(script, encoding="utf-8", newline="")
         path.chmod(0o755)
         return subprocess.Popen(
-            ["env", "--default-signal", *self.prefix, path],
+            [ENV, "--default-signal", *self.prefix, path],
             env=self.environment(extra),
             cwd=self.root,
             stdin=subprocess.DEVNULL,
