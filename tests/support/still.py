@@ -69,7 +69,8 @@ async def until_still(*_: float, app: App[Any] | None = None) -> None:
         await asyncio.sleep(0)
         if loop._ready:
             continue
-        if getattr(loop._default_executor, "working", 0):
+        held = seen is not None and seen._batch_count
+        if held or getattr(loop._default_executor, "working", 0):
             await asyncio.sleep(THREAD_PAUSE)
         elif seen is None or not _paint(seen):
             return
@@ -77,7 +78,7 @@ async def until_still(*_: float, app: App[Any] | None = None) -> None:
 
 def _paint(app: App[Any]) -> bool:
     """Paints what is due; False if nothing was."""
-    if not app.is_running or not app._screen_stack or app._batch_count:
+    if not app.is_running or not app._screen_stack:
         return False
     screen = app.screen
     due = (
@@ -116,10 +117,11 @@ def _parse_once(
 def make_still(monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes a test's apps quick and the same each time.
 
-    Textual's own waits become :func:`until_still`, nothing glides or blinks, and the style
+    Textual's own waits become :func:`until_still`, nothing glides or is held back, and the style
     sheets, which are the same in all apps, are parsed once.
     """
     monkeypatch.setattr("textual.app.wait_for_idle", until_still)
     monkeypatch.setattr("textual.pilot.wait_for_idle", until_still)
     monkeypatch.setattr("textual.constants.TEXTUAL_ANIMATIONS", "none")
+    monkeypatch.setattr(App, "delay_update", lambda *_: None)
     monkeypatch.setattr(Stylesheet, "_parse_rules", _parse_once)
