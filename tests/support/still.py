@@ -69,7 +69,7 @@ async def until_still(*_: float, app: App[Any] | None = None) -> None:
         await asyncio.sleep(0)
         if loop._ready:
             continue
-        held = seen is not None and seen._batch_count
+        held = seen is not None and seen.is_running and seen._batch_count
         if held or getattr(loop._default_executor, "working", 0):
             await asyncio.sleep(THREAD_PAUSE)
         elif seen is None or not _paint(seen):
