@@ -110,7 +110,7 @@ unit: dev ## unit tests only, in under a minute
 
 integration: dev
 	@$(BIN)/python -m tests.support.prepare
-	$(BIN)/pytest -q -n 2 --dist loadfile -m "not slow" tests/integration tests/e2e
+	$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not slow" tests/e2e tests/integration
 
 test: dev ## unit tests, and those on real Slurm, sshd and anvil; sets up what it can
 	@$(BIN)/python -m tests.support.prepare
@@ -120,7 +120,7 @@ test: dev ## unit tests, and those on real Slurm, sshd and anvil; sets up what i
 	@$(MAKE) -s contracts/node_modules
 	@if [ -x contracts/node_modules/.bin/forge ]; then $(MAKE) -s forge-test; \
 	else echo "npm has no forge for this machine: the contracts' own tests are skipped"; fi
-	$(BIN)/pytest -q -n 2 --dist loadfile -m "not slow" tests/integration tests/e2e
+	$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not slow" tests/e2e tests/integration
 
 # How many runs of the simulation, and the number of the first
 SEEDS ?= 200
