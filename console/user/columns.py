@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from dsq.console.dialogs.columns import Choice
 from dsq.console.user.accounting import Account, account
@@ -21,7 +22,7 @@ from dsq.console.widgets.words import (
     status_text,
     time_text,
 )
-from dsq.core.groups import membership
+from dsq.core.groups import Membership, membership
 from dsq.core.model import Job, JobStatus
 from dsq.core.units import CREDIT
 
@@ -42,6 +43,22 @@ GROUP_STATES = (
     JobStatus.OUT_OF_CREDITS,
     JobStatus.PANICKED,
 )
+
+
+class Money(NamedTuple):
+    """What a row of the table costs, in wei.
+
+    Attributes:
+        ran: It has run, or runs.
+        so_far: The cost if it ended now.
+        locked: What is locked for it; for one that has ended, what was.
+        is_open: It has not ended.
+    """
+
+    ran: bool
+    so_far: int
+    locked: int
+    is_open: bool
 
 
 class JobCells:
@@ -66,20 +83,38 @@ class JobCells:
             self._last = last
         return last[2]
 
+    def folded(self, job: Job) -> Membership | None:
+        """The group whose one row a job stands for."""
+        return membership(job.name) if self._state.jobs.folded else None
+
+    def money(self, job: Job) -> Money:
+        """What a job costs; of a folded group, what its jobs cost together."""
+        group = self.folded(job)
+        if group is None:
+            own = self.account(job)
+            return Money(own.ran, own.so_far, own.locked, job.status.is_hot)
+        totals, still_open = self._state.jobs.group(group.group), False
+        ran, so_far, locked = totals.paid > 0, totals.paid, totals.locked
+        for each in self._state.jobs.open_of(group.group):
+            own = account(each, self._state.provider_of(each), self._moment().now)
+            ran, still_open = ran or own.ran, True
+            so_far, locked = so_far + own.so_far, locked + own.locked
+        return Money(ran, so_far, locked, still_open)
+
     def name(self, job: Job, _width: int) -> Cell:
         """Its name; of a folded group, the group's."""
-        group = membership(job.name)
-        if group is None or not self._state.jobs.folded:
+        group = self.folded(job)
+        if group is None:
             return [(job_name(job), "foreground")]
-        count = sum(self._state.jobs.group(group.group).values())
+        count = sum(self._state.jobs.group(group.group).counts.values())
         return [(one_line(group.title, 64), "foreground"), (f" ×{count}", "muted")]
 
     def status(self, job: Job, _width: int) -> Cell:
         """Glyph and word; of a folded group, how many are in which state."""
-        group = membership(job.name) if self._state.jobs.folded else None
+        group = self.folded(job)
         if group is None:
             return [(status_text(job), STATUS_WORDS[job.status].colour)]
-        counts, spans = self._state.jobs.group(group.group), list[tuple[str, str]]()
+        counts, spans = self._state.jobs.group(group.group).counts, list[tuple[str, str]]()
         for status in GROUP_STATES:
             if counts[status]:
                 words = STATUS_WORDS[status]
@@ -107,7 +142,9 @@ class JobCells:
         return self.time(job.time.end if job.status.is_final else 0)
 
     def elapsed(self, job: Job, _width: int) -> Cell:
-        """How long it has run."""
+        """How long it has run; a folded group has no such time."""
+        if self.folded(job) is not None:
+            return [(NONE, "faint")]
         return seconds_cell(self.account(job).elapsed, "foreground")
 
     def waited(self, job: Job, _width: int) -> Cell:
@@ -116,13 +153,15 @@ class JobCells:
         return seconds_cell(max(0, until - job.time.submit), "foreground")
 
     def left(self, job: Job, _width: int) -> Cell:
-        """How long its credits last."""
+        """How long its credits last; a folded group has no such time."""
+        if self.folded(job) is not None:
+            return [(NONE, "faint")]
         seconds = self.account(job).left
         return seconds_cell(seconds, "warning" if (seconds or 0) < 300 else "foreground")
 
     def cost(self, job: Job, width: int) -> Cell:
-        """Cost so far against what is locked."""
-        return cost_cell(job, self.account(job), width)
+        """Cost so far against what is locked; of a folded group, of all its jobs."""
+        return cost_cell(self.money(job), width)
 
     def rate(self, job: Job, _width: int) -> Cell:
         """Credits a minute at its provider."""
@@ -217,14 +256,13 @@ def seconds_cell(seconds: int | None, colour: str) -> Cell:
     return [(NONE, "faint")] if seconds is None else [(duration_text(seconds), colour)]
 
 
-def cost_cell(job: Job, reckoned: Account, width: int) -> Cell:
+def cost_cell(money: Money, width: int) -> Cell:
     """Cost so far against what is locked, with a bar where there is room."""
-    so_far = compact_credits(reckoned.so_far) if reckoned.so_far or reckoned.ran else NONE
-    text = f"{so_far:>6}/{compact_credits(reckoned.locked):<6}"
-    colour = "foreground" if reckoned.ran else "faint"
+    so_far = compact_credits(money.so_far) if money.so_far or money.ran else NONE
+    text = f"{so_far:>6}/{compact_credits(money.locked):<6}"
+    colour = "foreground" if money.ran else "faint"
     if width < BAR_FROM:
         return [(text, colour)]
     room = width - len(text) - 1
-    part = reckoned.so_far / reckoned.locked if reckoned.locked else 0.0
-    bar = "primary" if job.status.is_hot else "faint"
-    return [(text + " ", colour), *bar_spans(part, room, bar)]
+    part = money.so_far / money.locked if money.locked else 0.0
+    return [(text + " ", colour), *bar_spans(part, room, "primary" if money.is_open else "faint")]

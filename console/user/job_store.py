@@ -16,8 +16,9 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
 
 from dsq.console.user.job_search import JobSearch, read_rest
+from dsq.core.groups import membership
 from dsq.core.model import Job, JobStatus
-from dsq.core.readmodel import Filter, Order, ReadModel
+from dsq.core.readmodel import Filter, GroupTotals, Order, ReadModel
 from dsq.core.readmodel.filters import NO_FILTER
 
 KEPT = 4096
@@ -56,7 +57,8 @@ class JobStore:
         self._order = Order()
         self.folded = False
         self._wanted = (self._filter, self._order, self.folded)
-        self._groups: dict[str, Counter[JobStatus]] = {}
+        self._groups: dict[str, GroupTotals] = {}
+        self._open: dict[str, list[Job]] = {}
         self._groups_of = -1
         self._stale = False
         self._meanwhile: set[int] | None = None
@@ -243,13 +245,25 @@ class JobStore:
         """Jobs are being searched or sorted beside the screen."""
         return self._search is not None
 
-    def group(self, name: str) -> Counter[JobStatus]:
-        """How many jobs of a group are in each state."""
-        if self._groups_of != self.revision:
-            self._groups, self._groups_of = {}, self.revision
+    def group(self, name: str) -> GroupTotals:
+        """The jobs of a group, taken together."""
+        self._forget_groups()
         if name not in self._groups:
             self._groups[name] = self.model.group(name)
         return self._groups[name]
+
+    def open_of(self, name: str) -> list[Job]:
+        """The jobs of a group that have not ended."""
+        self._forget_groups()
+        if not self._open:
+            for job in self._hot.values():
+                if (group := membership(job.name)) is not None:
+                    self._open.setdefault(group.group, []).append(job)
+        return self._open.get(name, [])
+
+    def _forget_groups(self) -> None:
+        if self._groups_of != self.revision:
+            self._groups, self._open, self._groups_of = {}, {}, self.revision
 
     async def show(
         self,

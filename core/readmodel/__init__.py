@@ -7,7 +7,16 @@ searched, sorted and counted at once; it may be deleted at any time and is then 
 from __future__ import annotations
 
 from dsq.core.readmodel.filters import FIELDS, Filter, parse_filter
-from dsq.core.readmodel.model import Anchor, Order, ReadModel
+from dsq.core.readmodel.model import Anchor, GroupTotals, Order, ReadModel
 from dsq.core.readmodel.place import read_model_path
 
-__all__ = ["FIELDS", "Anchor", "Filter", "Order", "ReadModel", "parse_filter", "read_model_path"]
+__all__ = [
+    "FIELDS",
+    "Anchor",
+    "Filter",
+    "GroupTotals",
+    "Order",
+    "ReadModel",
+    "parse_filter",
+    "read_model_path",
+]

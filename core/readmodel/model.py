@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dsq.core.errors import UsageError, close_matches
 from dsq.core.groups import membership
@@ -213,12 +213,21 @@ class ReadModel:
             query += f" LIMIT {int(limit)}"
         return array("q", (row[0] for row in self._run(query, wanted, now)))
 
-    def group(self, group: str) -> Counter[JobStatus]:
-        """How many jobs of a group there are of each status."""
-        rows = self._sql.execute(
-            "SELECT status, count(*) FROM jobs WHERE grp = ? GROUP BY status", (group,)
-        )
-        return Counter({JobStatus(status): count for status, count in rows})
+    def group(self, group: str) -> GroupTotals:
+        """The jobs of a group, taken together."""
+        totals = GroupTotals(Counter(), 0, 0)
+        for status, count, high, low, locked in self._sql.execute(
+            "SELECT status, count(*), sum(cost_high), sum(cost_low), total(locked)"
+            " FROM jobs WHERE grp = ? GROUP BY status",
+            (group,),
+        ):
+            totals.counts[JobStatus(status)] = count
+            if JobStatus(status).is_final:
+                totals = totals._replace(
+                    paid=totals.paid + high * 10**9 + low,
+                    locked=totals.locked + round(locked * CREDIT),
+                )
+        return totals
 
     def passing(self, ids: Sequence[int], wanted: Filter, *, now: float = 0.0) -> set[int]:
         """Those of the jobs that pass a filter."""
@@ -298,6 +307,20 @@ class ReadModel:
         self.close()
         if self.path is not None:
             forget(self.path)
+
+
+class GroupTotals(NamedTuple):
+    """The jobs of a group, taken together.
+
+    Attributes:
+        counts: How many there are of each status.
+        paid: Wei that those which have ended cost.
+        locked: Wei that those had locked, near enough to be shown.
+    """
+
+    counts: Counter[JobStatus]
+    paid: int
+    locked: int
 
 
 def _row(job: Job) -> tuple[Any, ...]:

@@ -39,6 +39,25 @@ async def test_time_and_cost_tick_without_asking_the_grid() -> None:
         await robot.sees("1:10:41", "168.2/400.0", "1:35:19")
 
 
+async def test_a_folded_sweep_costs_what_its_jobs_cost() -> None:
+    """Its row has the sums of cost and lock, and no times of a single job; open, each its own."""
+    clock, grid = Clock(), FakeGrid()
+    name, ended = "lr#k3x9f2.{}/4", {"start": -600, "end": -1, "at": GAIA, "locked": 10}
+    grid.add(
+        job(61, JobStatus.FINISHED, name.format(1), cost=150, **ended),
+        job(62, JobStatus.FAILED, name.format(2), cost=250, **ended),
+        job(63, JobStatus.RUNNING, name.format(3), at=GAIA, locked=100, start=-600),
+        job(64, JobStatus.PENDING, name.format(4), locked=10),
+    )
+    async with jobs_shown(grid, now=clock, size=WIDE) as robot:
+        await robot.sees("1.5/10.0", "2.5/10.0", "4.0/100.0", "–/10.0", "10:00")
+        await robot.press("f")
+        await robot.sees("lr ×4", "8.0/130.0")
+        assert "10:00" not in robot.text.splitlines()[3]
+        clock.now += 60
+        await robot.sees("8.4/130.0")
+
+
 async def test_changes_show_by_themselves() -> None:
     """A job that starts and ends elsewhere changes in the table; its end is told."""
     grid = FakeGrid().add(*some_jobs())
