@@ -10,7 +10,6 @@ from __future__ import annotations
 import hmac
 import re
 import secrets
-import socket
 import sys
 from collections.abc import Sequence
 from urllib.parse import urlsplit
@@ -20,6 +19,7 @@ from aiohttp.typedefs import Handler, Middleware
 from textual_serve.server import Server
 
 from dsq.core.errors import UsageError
+from dsq.core.loopback import free_port
 from dsq.core.quoting import join
 
 HOST = "127.0.0.1"
@@ -55,7 +55,7 @@ class TokenServer(Server):
 
     def __init__(self, arguments: Sequence[str], port: int) -> None:
         self.token = secrets.token_urlsafe(24)
-        place = port or _free_port()
+        place = port or free_port()
         command = join([sys.executable, "-m", "dsq.console.console_command", *arguments])
         super().__init__(command, HOST, place, "dsq", f"http://{HOST}:{place}")
 
@@ -112,12 +112,6 @@ class TokenServer(Server):
 
     def _is(self, token: str) -> bool:
         return hmac.compare_digest(token.encode(), self.token.encode())
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 def serve(arguments: Sequence[str], port: int) -> None:

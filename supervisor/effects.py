@@ -33,7 +33,7 @@ from dsq.supervisor.scheduler.port import (
     SubmitRefused,
 )
 from dsq.supervisor.services import Services, bounded
-from dsq.supervisor.tokens import attempt_token
+from dsq.supervisor.tokens import attempt_token, job_token
 
 if TYPE_CHECKING:
     from dsq.core.chain import Call
@@ -200,7 +200,7 @@ class Effects:
             env={**self._s.env, **script.secrets},
             job_path=self._s.job_path,
             comment=f"dsq {self._s.me.lower}",
-            once=True,
+            once=job_token(self._s.token_seed, job_id),
         )
         await self._s.journal.settled()
         try:

@@ -37,5 +37,17 @@ def attempt_token(seed: bytes, job_id: int, claim_time: int, attempt: int) -> st
     """
     if not seed or not claim_time:
         return secrets.token_hex(TOKEN_DIGITS // 2)
-    words = f"{job_id}/{claim_time}/{attempt}".encode()
-    return hmac.new(seed, words, hashlib.sha256).hexdigest()[:TOKEN_DIGITS]
+    return _named(seed, f"{job_id}/{claim_time}/{attempt}")
+
+
+def job_token(seed: bytes, job_id: int) -> str:
+    """The token of a job, the same for all its claims and attempts.
+
+    Two grids number their jobs alike, and one account may serve one after the other: as the
+    seed is of one grid, what its job left behind means nothing to the other's.
+    """
+    return _named(seed, f"{job_id}")
+
+
+def _named(seed: bytes, words: str) -> str:
+    return hmac.new(seed, words.encode(), hashlib.sha256).hexdigest()[:TOKEN_DIGITS]

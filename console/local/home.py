@@ -247,13 +247,6 @@ def write_atomically(path: Path, text: str, mode: int = 0o600) -> None:
     Path(name).replace(path)
 
 
-def free_port() -> int:
-    """A TCP port of the loopback interface that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def port_is_free(port: int) -> bool:
     """True when one may listen on the port now."""
     with socket.socket() as probe:

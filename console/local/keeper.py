@@ -17,12 +17,13 @@ from pathlib import Path
 from dsq.console.local import clusters, processes
 from dsq.console.local.closing import close_providers
 from dsq.console.local.held import gate
-from dsq.console.local.home import Home, Options, State, free_port, port_is_free
+from dsq.console.local.home import Home, Options, State, port_is_free
 from dsq.console.local.ledger import Ledger, operator_wallet, settle, start_node
 from dsq.console.local.progress import Tell
 from dsq.core.chain import Chain, DevChain, Sender
 from dsq.core.config import GridConfig
 from dsq.core.errors import ContractError, DsqError, SettingsError, TryAgainError, UnreachableError
+from dsq.core.loopback import free_port
 from dsq.core.model import Address
 
 log = logging.getLogger("dsq.console.local.keeper")

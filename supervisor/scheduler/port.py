@@ -182,7 +182,8 @@ class JobSpec:
         job_path: The script's PATH; None keeps the one the cluster gives.
         comment: Words for the cluster's operators.
         nodes: Nodes that the tasks are spread over; 0 leaves that to the cluster.
-        once: Its script ends at once if any attempt of a job of this name has run here.
+        once: Token of the job; its script ends at once if any attempt of a job of this name
+            with this token has run here. "" for a script that may run again.
     """
 
     name: str
@@ -196,7 +197,7 @@ class JobSpec:
     job_path: str | None = None
     comment: str = ""
     nodes: int = 0
-    once: bool = False
+    once: str = ""
 
     def check(self) -> None:
         """Refuses what no cluster could take literally.
@@ -207,7 +208,7 @@ class JobSpec:
         Raises:
             SubmitRefused: A number is out of range, or name or token is no plain word.
         """
-        for label, word in (("name", self.name), ("token", self.token)):
+        for label, word in (("name", self.name), ("token", self.token), ("once", self.once or "x")):
             if not _SAFE_WORD.fullmatch(word):
                 raise SubmitRefused(f"The {label} {word!r} of the job is not a plain word.")
         least = {

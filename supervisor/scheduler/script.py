@@ -11,9 +11,9 @@ from dsq.supervisor.scheduler.port import JobSpec, SubmitRefused
 STARTED = "started"
 """Folder made by the first attempt to run a script; whoever comes second does not run."""
 
-RAN = "ran"
-"""The same in the folder of the job, for all its attempts and claims: a job whose journal was
-lost may be claimed once more, and does not run once more."""
+RAN = "ran-"
+"""The same in the folder of the job, followed by the job's token, for all its attempts and claims:
+a job whose journal was lost may be claimed once more, and does not run once more."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 

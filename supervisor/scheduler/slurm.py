@@ -214,7 +214,7 @@ class SlurmScheduler:
             script,
             env=self._job_environment(account, spec),
             fence=posixpath.join(folder, STARTED),
-            once=posixpath.join(posixpath.dirname(folder), RAN) if spec.once else "",
+            once=posixpath.join(posixpath.dirname(folder), RAN + spec.once) if spec.once else "",
         )
         options = commands.SubmitOptions(
             self.settings.partition, self.settings.account, self.settings.extra

@@ -157,6 +157,6 @@ def test_cluster_over_ssh(home: GridHome, slurm_here: None, folder: Path) -> Non
         )  # fmt: skip
         job_id = home.submit(host_job("id -un; hostname"))
         job = home.wait(job_id, timeout=90)
-        assert job["status"] == "FINISHED", job
+        assert (job["status"], job["last_error"], job["exit_code"]) == ("FINISHED", "", 0)
         assert account in home.dsq("logs", str(job_id)).stdout.splitlines()
         home.down()

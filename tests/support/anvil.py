@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ import pytest
 from dsq.core.chain import Chain, Deployment, DevChain, Sender, deploy, find_anvil
 from dsq.core.config import cache_dir
 from dsq.core.errors import DsqError
+from dsq.core.loopback import free_port
 from dsq.core.model import Address, Label, ProviderHardware, ProviderPrices
 from dsq.core.units import CREDIT
 from dsq.core.wallet import Wallet
@@ -32,13 +32,6 @@ BLOCK_SECONDS = 0.1
 
 HARDWARE = ProviderHardware(gpus_per_node=(2, 2), cpus_per_node=(8, 8), mem_per_node=(64_000,) * 2)
 PRICES = ProviderPrices(gpu_per_min=CREDIT, cpu_per_min=CREDIT // 10, mem_per_min=10**13)
-
-
-def free_port() -> int:
-    """A port of the loopback interface that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from typing import Protocol
 from dsq.console.user.port import GridPort
 from dsq.core.config import GridConfig
 from dsq.core.grid import Grid
+from dsq.core.loopback import free_port
 from dsq.core.metascheduler.service import MetaSchedulerSettings, run_metascheduler
 from dsq.core.model import Address, Job, JobStatus
 from dsq.core.rpc.logger import LogLine, LogWriter
@@ -22,7 +23,7 @@ from dsq.core.units import CREDIT
 from dsq.core.wallet import Wallet
 from dsq.sbatch.service.serve import Service
 from dsq.sbatch.service.settings import ServiceSettings
-from tests.support.anvil import CHAIN_ID, HARDWARE, PRICES, DevGrid, free_port
+from tests.support.anvil import CHAIN_ID, HARDWARE, PRICES, DevGrid
 from tests.support.fake_grid import GAIA, FakeBalance, FakeGrid
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.anvil import free_port
+from dsq.core.loopback import free_port
 
 
 @contextmanager

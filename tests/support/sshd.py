@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from dsq.core.loopback import free_port
+
 TEST_ACCOUNT = "dsqtest"
 HOW_TO_GET = "apt-get install openssh-server"
 
@@ -107,7 +109,7 @@ def sshd(
     (folder / "authorized_keys").write_text((folder / "identity.pub").read_text())
     (folder / "authorized_keys").chmod(0o644)
     server = SshServer(
-        _free_port(), user, folder / "identity", folder / "known_hosts", folder, tuple(extra)
+        free_port(), user, folder / "identity", folder / "known_hosts", folder, tuple(extra)
     )
     server.known_hosts.write_text(f"[127.0.0.1]:{server.port} {server.host_key}\n")
     start(server, program, env=env)
@@ -147,9 +149,3 @@ def start(server: SshServer, program: str, *, env: Mapping[str, str] | None = No
             return
         time.sleep(0.02)
     raise TimeoutError((folder / "sshd.log").read_text())
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

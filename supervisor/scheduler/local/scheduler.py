@@ -133,7 +133,7 @@ class LocalScheduler:
         self._check_size(spec)
         await self._prepare()
         folder = posixpath.join(str(self.workdir), spec.name, spec.token)
-        once = posixpath.join(str(self.workdir), spec.name, RAN) if spec.once else ""
+        once = posixpath.join(str(self.workdir), spec.name, RAN + spec.once) if spec.once else ""
         text = compose(spec, script, env={"PATH": self._path(spec)}, once=once)
         await self._store(folder, "script", text, "700")
         record = {

@@ -8,8 +8,9 @@ import pytest
 
 from dsq.core.chain import Chain
 from dsq.core.errors import NotFoundError, SettingsError, UnreachableError, WrongChainError
+from dsq.core.loopback import free_port
 from dsq.core.model import Address
-from tests.support.anvil import CHAIN_ID, DevGrid, free_port
+from tests.support.anvil import CHAIN_ID, DevGrid
 
 pytestmark = pytest.mark.anvil
 

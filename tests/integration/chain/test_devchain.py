@@ -16,9 +16,10 @@ from dsq.core.chain import DevChain
 from dsq.core.chain.rpc import Rpc
 from dsq.core.chain.wire import Wire
 from dsq.core.errors import SettingsError, TryAgainError
+from dsq.core.loopback import free_port
 from dsq.core.model import Address
 from dsq.core.wallet import Wallet
-from tests.support.anvil import dev_chain, free_port
+from tests.support.anvil import dev_chain
 
 pytestmark = pytest.mark.anvil
 

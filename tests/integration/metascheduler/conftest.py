@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 from dsq.core.chain import Call, Chain, DevChain, Receipt, Sender, deploy, find_anvil
 from dsq.core.config import cache_dir
 from dsq.core.errors import DsqError
+from dsq.core.loopback import free_port
 from dsq.core.metascheduler.loop import MetaScheduler
 from dsq.core.metascheduler.memory import Memory
 from dsq.core.model import (
@@ -31,13 +31,6 @@ from dsq.core.wallet import Wallet
 
 BLOCK_SECONDS = 0.2
 CHAIN_ID = 31337
-
-
-def free_port() -> int:
-    """A loopback port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Party:

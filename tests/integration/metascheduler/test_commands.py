@@ -14,11 +14,12 @@ import httpx
 import pytest
 
 from dsq.core.chain import DevChain
+from dsq.core.loopback import free_port
 from dsq.core.model import JobStatus
 from dsq.core.units import CREDIT
 from dsq.core.wallet import Wallet
 
-from .conftest import BLOCK_SECONDS, CHAIN_ID, Town, free_port
+from .conftest import BLOCK_SECONDS, CHAIN_ID, Town
 
 pytestmark = pytest.mark.anvil
 

@@ -13,12 +13,13 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from dsq.core.errors import ReorgError, SettingsError, WalletError
+from dsq.core.loopback import free_port
 from dsq.core.metascheduler.lease import AnotherMetaSchedulerError
 from dsq.core.metascheduler.service import MetaSchedulerSettings, run_metascheduler
 from dsq.core.model import JobStatus
 from dsq.core.wallet import Wallet
 
-from .conftest import CHAIN_ID, Town, free_port
+from .conftest import CHAIN_ID, Town
 
 pytestmark = pytest.mark.anvil
 

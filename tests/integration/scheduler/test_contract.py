@@ -206,13 +206,15 @@ async def test_an_attempt_is_found_by_its_token_alone(cluster: Cluster) -> None:
 
 async def test_a_job_that_ran_does_not_run_in_another_attempt(cluster: Cluster) -> None:
     """Whoever submits it again, knowing nothing of the first: the script ends at once with 75."""
-    spec, first = await cluster.submit("echo ran", once=True)
+    spec, first = await cluster.submit("echo ran", once="this-grid")
     assert (await cluster.ended(first)).state == "COMPLETED"
-    again, second = await cluster.submit("echo ran", once=True, name=spec.name)
+    again, second = await cluster.submit("echo ran", once="this-grid", name=spec.name)
     assert (await cluster.ended(second)).exit_code == 75
     output = await cluster.scheduler.read_output(again.name, again.token, 0)
     assert b"begun once already" in output
     assert b"ran\n" not in output
+    _, third = await cluster.submit("echo ran", once="another-grid", name=spec.name)
+    assert (await cluster.ended(third)).state == "COMPLETED"
 
 
 async def test_poll_leaves_out_what_nobody_knows(cluster: Cluster) -> None:

@@ -15,7 +15,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "clusters.md"
 
 
 @pytest.mark.parametrize(
-    "name", [*slurm_tools.KEPT_VARIABLES[:-1], OUTPUT_FILE, STARTED, f"`{RAN}`"]
+    "name", [*slurm_tools.KEPT_VARIABLES[:-1], OUTPUT_FILE, STARTED, f"`{RAN}TOKEN`"]
 )
 def test_the_page_names_what_jobs_find(name: str) -> None:
     """Every variable kept, the output's file and the fences are documented."""
