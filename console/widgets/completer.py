@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 from textual import events
@@ -17,6 +18,12 @@ from textual.message import Message
 from textual.widget import Widget
 
 from dsq.console.widgets.safe import fit, one_line
+
+if TYPE_CHECKING:
+    _Typed = Widget
+else:
+    # No base of its own: Textual takes the styles of the first base that is a widget.
+    _Typed = object
 
 ROWS = 8
 """Completions shown at once."""
@@ -239,3 +246,35 @@ class Completer:
         """Takes the list off the screen if it is shown for this widget."""
         if self._popup.owner is self:
             self._popup.hide()
+
+
+class Completing(_Typed):
+    """What a widget that is typed into adds, before its own class: keys go to the list first."""
+
+    _completer: Completer | None = None
+    _by_hand = False
+
+    @property
+    def is_completing(self) -> bool:
+        """Completions are shown: the word is not written yet."""
+        return self._completer is not None and self._completer.is_open
+
+    def action_complete(self) -> None:
+        """Shows what can stand here."""
+        if self._completer is None or not self._completer.show(explicit=True):
+            self.app.bell()
+
+    def close_completion(self) -> bool:
+        """Takes the list of completions away; False if there is none."""
+        if self._completer is None or not self._completer.is_open:
+            return False
+        self._completer.close()
+        return True
+
+    async def _on_key(self, event: events.Key) -> None:
+        if self._completer is not None and self._completer.key(event.key):
+            event.stop()
+            event.prevent_default()
+            return
+        again = event.key == "backspace" and self._completer is not None and self._completer.is_open
+        self._by_hand = event.is_printable or again

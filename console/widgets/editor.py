@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 from rich.style import Style
 from rich.text import Text
-from textual import events, on
+from textual import on
 from textual._text_area_theme import TextAreaTheme
 from textual.geometry import Offset
 from textual.widgets import TextArea
 
-from dsq.console.widgets.completer import Completer, Completion, CompletionList, Offer
+from dsq.console.widgets.completer import Completer, Completing, Completion, CompletionList, Offer
 from dsq.console.widgets.palette import Palette
 from dsq.console.widgets.safe import REPLACEMENT
 
@@ -98,7 +98,7 @@ def _line_highlights(line: str) -> list[Highlight]:
     return spans
 
 
-class WorkflowEditor(TextArea):
+class WorkflowEditor(Completing, TextArea):
     """A text area with YAML colours and marked problems."""
 
     DEFAULT_CSS = """
@@ -109,8 +109,6 @@ class WorkflowEditor(TextArea):
 
     def __init__(self, text: str = "", *, id: str | None = None) -> None:  # noqa: A002
         self._marks: tuple[Mark, ...] = ()
-        self._completer: Completer | None = None
-        self._by_hand = False
         self._completing = (0, 0)
         super().__init__(
             text, show_line_numbers=True, tab_behavior="indent", soft_wrap=False, id=id
@@ -166,26 +164,6 @@ class WorkflowEditor(TextArea):
         lines = completion.insert.split("\n")
         before = offer.start if len(lines) == 1 else 0
         self.move_cursor((row + len(lines) - 1, before + len(lines[-1])))
-
-    def action_complete(self) -> None:
-        """Shows what can stand here."""
-        if self._completer is None or not self._completer.show(explicit=True):
-            self.app.bell()
-
-    def close_completion(self) -> bool:
-        """Takes the list of completions away; False if there is none."""
-        if self._completer is None or not self._completer.is_open:
-            return False
-        self._completer.close()
-        return True
-
-    async def _on_key(self, event: events.Key) -> None:
-        if self._completer is not None and self._completer.key(event.key):
-            event.stop()
-            event.prevent_default()
-            return
-        again = event.key == "backspace" and self._completer is not None and self._completer.is_open
-        self._by_hand = event.is_printable or again
 
     @on(TextArea.Changed)
     def _typed(self) -> None:

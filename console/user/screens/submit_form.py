@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from textual import events, on
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.geometry import Offset
@@ -12,7 +12,7 @@ from textual.widgets import Input, Label
 from dsq.console.user.label_words import offer_labels, parse_demands
 from dsq.console.user.state import ConsoleState
 from dsq.console.user.workflow_check import Checked
-from dsq.console.widgets.completer import Completer, Completion, CompletionList, Offer
+from dsq.console.widgets.completer import Completer, Completing, Completion, CompletionList, Offer
 from dsq.console.widgets.lines import Line, Lines
 from dsq.console.widgets.words import credits_text, plural
 from dsq.core.errors import UsageError
@@ -195,13 +195,11 @@ def at_once(checked: Checked) -> int:
     return min(checked.jobs, limit or checked.jobs)
 
 
-class LabelsInput(Input):
+class LabelsInput(Completing, Input):
     """Labels and demands, completed from what providers have."""
 
     def __init__(self, *, placeholder: str) -> None:
         super().__init__(placeholder=placeholder)
-        self._completer: Completer | None = None
-        self._by_hand = False
 
     def complete_with(self, popup: CompletionList, state: ConsoleState) -> None:
         """Offers completions in a list while one types."""
@@ -219,31 +217,6 @@ class LabelsInput(Input):
         self._by_hand = completion.goes_on
         self.value = self.value[: offer.start] + completion.insert + self.value[offer.end :]
         self.cursor_position = offer.start + len(completion.insert)
-
-    @property
-    def is_completing(self) -> bool:
-        """Completions are shown: the word is not written yet."""
-        return self._completer is not None and self._completer.is_open
-
-    def action_complete(self) -> None:
-        """Shows what can stand here."""
-        if self._completer is None or not self._completer.show(explicit=True):
-            self.app.bell()
-
-    def close_completion(self) -> bool:
-        """Takes the list of completions away; False if there is none."""
-        if self._completer is None or not self._completer.is_open:
-            return False
-        self._completer.close()
-        return True
-
-    async def _on_key(self, event: events.Key) -> None:
-        if self._completer is not None and self._completer.key(event.key):
-            event.stop()
-            event.prevent_default()
-            return
-        again = event.key == "backspace" and self._completer is not None and self._completer.is_open
-        self._by_hand = event.is_printable or again
 
     @on(Input.Changed)
     def _typed(self) -> None:

@@ -76,7 +76,7 @@ def hostile(field: FieldDescription, kind: str, text: str, old: str, root: Path)
     if (kind, field.name) == ("Step", "if"):
         return f"{shlex.quote(text)} != ''"
     if field.name == "workDir":
-        return f"{root}/work/{directory_name(text)}"
+        return f"{root}/inside/{directory_name(text)}"
     if field.name == "image" and not old.startswith("/"):
         return None  # with a path nothing would be fetched
     address = percent(text, safe="'()!*;:@&=+$,/~")
