@@ -93,6 +93,11 @@ class State:
             await robot.until(lambda: ready(app))
         for key in self.keys:
             await robot.press(key)
+            if isinstance(robot.app.screen, SubmitScreen):
+                # It checks what is written a moment after the last key: a picture without that
+                # check would be one of how fast the keys came.
+                robot.app.screen._check()
+                await robot.settle()
         if self.act is not None:
             await self.act(robot)
         if self.sees:

@@ -73,6 +73,14 @@ class Robot:
         """Waits until the screen shows these texts."""
         await self.until(lambda: all(text in self.text for text in texts))
 
+    async def told(self, *texts: str) -> None:
+        """Waits until the messages at the edge say these texts, on however many lines."""
+        await self.until(lambda: all(text in self._messages for text in texts))
+
+    @property
+    def _messages(self) -> str:
+        return "\n".join(f"{one.title} {one.message}" for one in self.app._notifications)
+
     async def misses(self, *texts: str) -> None:
         """Waits until the screen shows none of these texts."""
         await self.until(lambda: not any(text in self.text for text in texts))

@@ -241,7 +241,7 @@ async def test_jobs_are_exported(tmp_path: Path) -> None:
         await robot.press("e", "ctrl+u")
         await robot.type(str(tmp_path / "a.json"))
         await robot.press("enter")
-        await robot.sees("export failed", "Choose another name")
+        await robot.told("export failed", "Choose another name")
 
 
 def test_spreadsheets_take_no_formula(tmp_path: Path) -> None:
