@@ -36,6 +36,8 @@ READY_SECONDS = 30.0
 STOP_SECONDS = 30.0
 """Writing a large state takes its time."""
 
+PORT_SECONDS = 3.0
+"""So long may another program, or the node before this one, still have the port."""
 COPY_SECONDS = 1.0
 """Least time between two copies of the state."""
 
@@ -89,7 +91,7 @@ class DevChain:
         """
         if not self.is_running():
             self.home.mkdir(parents=True, exist_ok=True)
-            self._check_port()
+            await self._until_port_is_free()
             await asyncio.to_thread(_prepare_state, self.home)
             self._launch()
         await self._until_ready()
@@ -177,6 +179,17 @@ class DevChain:
             return await rpc.request(method, params)
         finally:
             await rpc.close()
+
+    async def _until_port_is_free(self) -> None:
+        """A node that has just ended lets go of its port a moment later than of its process."""
+        end = time.monotonic() + PORT_SECONDS
+        while True:
+            try:
+                return self._check_port()
+            except TryAgainError:
+                if time.monotonic() > end:
+                    raise
+            await asyncio.sleep(0.02)
 
     def _check_port(self) -> None:
         """Another program on the port would answer while ours gives up."""

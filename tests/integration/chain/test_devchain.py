@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -134,6 +135,19 @@ async def test_node_that_cannot_start(tmp_path: Path) -> None:
     broken.chmod(0o755)
     with pytest.raises(TryAgainError, match="does not start.*: this machine is too old"):
         await DevChain(tmp_path / "chain", free_port(), broken).start()
+
+
+async def test_a_port_that_is_being_let_go_of_is_waited_for(tmp_path: Path, anvil: Path) -> None:
+    """A node starts on the port of one whose process is just ending."""
+    with socket.socket() as before:
+        before.bind(("127.0.0.1", 0))
+        before.listen()
+        node = DevChain(tmp_path, before.getsockname()[1], anvil)
+        starting = asyncio.create_task(node.start())
+        await asyncio.sleep(0.3)
+        assert not starting.done()
+    await starting
+    await node.stop()
 
 
 async def test_node_outlives_its_starter(tmp_path: Path, anvil: Path) -> None:
