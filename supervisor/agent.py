@@ -1,9 +1,9 @@
 """The agent: what was heard from chain and cluster becomes steps, one job at a time.
 
 Several loops run side by side and wait for nobody: the follower of the chain's events,
-the three queues (:mod:`.claims`), the poll (:mod:`.poller`), the output (:mod:`.logship`)
-and a clock tick for what only time decides. Each only says *this job is to be judged*;
-what then happens is one step of that job (:mod:`.stepper`).
+the three queues (:mod:`.claims`), the poll (:mod:`.poller`), the output (:mod:`.logship`),
+chores (:mod:`.chores`) and a clock tick for what only time decides. Each only says *this job
+is to be judged*; what then happens is one step of that job (:mod:`.stepper`).
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING
 from dsq.core.clock import Clock
 from dsq.core.errors import DsqError
 from dsq.core.model import JobStatus
+from dsq.supervisor.chores import Chores
 from dsq.supervisor.claims import Claims
 from dsq.supervisor.clockwatch import ClockWatch
 from dsq.supervisor.effects import Effects
 from dsq.supervisor.journal import Journal
-from dsq.supervisor.lock import AnotherSupervisorError, RivalError
+from dsq.supervisor.lock import RivalError
 from dsq.supervisor.logcontext import job_context
 from dsq.supervisor.logship import LogShipper
 from dsq.supervisor.poller import Poller
@@ -59,9 +60,6 @@ EVENTS = (
 
 TICK_SECONDS = 1.0
 FIRST_RETRY, LAST_RETRY = 0.5, 30.0
-
-CHORES_SECONDS = 5.0
-PRUNE_SECONDS = 6 * 3600.0
 
 STOP_SECONDS = 3.5
 """What is in flight gets so long after a stop; the journal covers the rest."""
@@ -141,7 +139,7 @@ class Agent:
         self.strays = Strays(s, self.wake, lambda: self.poller.is_dark, self.claims.rivals)
         self.registrar = Registrar(s, settings, self.poller, on_record=self._on_record)
         self.reporter = Reporter(s, wake=self.wake, failed=self._report_failed)
-        self._proofs = Proofs(s, self.reporter, lambda: self.poller.is_dark, timing.prove_every)
+        proofs = Proofs(s, self.reporter, lambda: self.poller.is_dark, timing.prove_every)
         self._effects = Effects(
             s,
             self.reporter,
@@ -154,9 +152,8 @@ class Agent:
         self._rival: RivalError | None = None
         self._stepper = Stepper(s, self.poller, self._effects, self._is_stopping)
         self._reconciler = Reconciler(s, self.claims, self.strays, self.wake)
+        self._chores = Chores(s, proofs, self._reconciler, self.strays, settings.keep_days)
         self._tick = Waker()
-        self._chores = Waker()
-        self._pruned_at: float | None = None
         self._clock_watch = ClockWatch(s)
         self.head_number = 0
         self.head_timestamp = 0
@@ -230,12 +227,12 @@ class Agent:
                     ("registration", self.registrar.run(self._is_stopping)),
                     ("reports", self.reporter.run(self._is_stopping)),
                     ("tick", self._tick_loop()),
-                    ("chores", self._chores_loop()),
+                    ("chores", self._chores.run(self._is_stopping)),
                 )
             ]
             await self._until(stop, loops)
             self.mode = Mode.STOPPING
-            for waker in (self._tick, self._chores, self.shipper.waker, self.registrar.waker):
+            for waker in (self._tick, self._chores.waker, self.shipper.waker, self.registrar.waker):
                 waker.set()
             self.reporter.stop()
             self.claims.soon()
@@ -376,34 +373,6 @@ class Agent:
             self._clock_watch.look()
             self._stepper.tick()
             await self._tick.pause(TICK_SECONDS)
-
-    async def _chores_loop(self) -> None:
-        while not self._is_stopping():
-            await self._chores.pause(CHORES_SECONDS)
-            if self._is_stopping():
-                return
-            self._prune()
-            try:
-                self._proofs.look()
-                self._reconciler.doubt()
-                await self._reconciler.recount()
-                await self.strays.look()
-                self._reconciler.begin_if_clear()
-            except AnotherSupervisorError:
-                raise
-            except DsqError as error:
-                log.info("chores=later reason=%r", str(error))
-            except Exception:
-                log.exception("chores=failed")
-
-    def _prune(self) -> None:
-        """Forgets closed jobs that are older than the settings keep."""
-        clock, days = self.services.clock, self.settings.keep_days
-        is_due = self._pruned_at is None or clock.monotonic() - self._pruned_at >= PRUNE_SECONDS
-        if days and is_due:
-            self._pruned_at = clock.monotonic()
-            if gone := self.services.journal.prune(clock.now() - days * 86_400):
-                log.info("journal=pruned jobs=%d", gone)
 
     def _report_failed(self, job_id: int, words: str) -> None:
         with job_context(job_id):

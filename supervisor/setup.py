@@ -85,7 +85,7 @@ async def ask_host_key(target: Target) -> tuple[str, str]:
 
 def scheduler_of(target: Target) -> SlurmScheduler:
     """The cluster; nothing is contacted yet."""
-    from dsq.supervisor.scheduler.port import Transport
+    from dsq.supervisor.scheduler.line import Transport
     from dsq.supervisor.scheduler.slurm import SlurmSettings
     from dsq.supervisor.scheduler.ssh import SshTransport
     from dsq.supervisor.scheduler.transport import LocalTransport

@@ -10,7 +10,8 @@ from pathlib import Path
 from dsq.core.clock import Clock
 from dsq.core.errors import SettingsError
 from dsq.core.model import Address
-from dsq.supervisor.scheduler.port import Scheduler, Transport
+from dsq.supervisor.scheduler.line import Transport
+from dsq.supervisor.scheduler.port import Scheduler
 from dsq.supervisor.scheduler.transport import LocalTransport
 from dsq.supervisor.scheduler.users import OWNERS_FILE, AccountMap, WalletAccounts
 from dsq.supervisor.settings import ClusterSettings, ProviderSettings, is_this_host

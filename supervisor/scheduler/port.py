@@ -1,8 +1,8 @@
-"""What the supervisor asks of a cluster, and of the line to it.
+"""What the supervisor asks of a cluster.
 
 :class:`Scheduler` has two adapters, ``slurm.SlurmScheduler`` and
 ``local.scheduler.LocalScheduler``; both pass the same contract tests.
-:class:`Transport` moves bytes and runs commands, on this machine or over SSH.
+The line to its machine is another port (:mod:`.line`).
 Times are unix seconds of the cluster's clock, memory is in MB, limits are in minutes.
 """
 
@@ -30,6 +30,10 @@ ENDED_STATES = frozenset(
 
 FORGOTTEN = "UNKNOWN"
 """State of a job that did start, of which the cluster keeps no record any more."""
+
+UNTOLD = "UNTOLD"
+"""State of a job that has left the queue, while the accounting that would tell its end is silent:
+whether and when it ended is not known yet."""
 
 OUTPUT_FILE = "out.log"
 """Name of a job's output file inside its attempt's folder."""
@@ -248,7 +252,7 @@ class SlurmJob:
         submit_time: When the cluster took it.
         name: Its name if it was asked for, else "". A job's user can change it.
         user: The account it runs as.
-        state: The base state: one of LIVE_STATES, ENDED_STATES, or FORGOTTEN.
+        state: The base state: one of LIVE_STATES, ENDED_STATES, FORGOTTEN or UNTOLD.
         reason: The cluster's word why it waits or why it ended, "" if none.
         start: When it started, 0 if it has not.
         end: When it ended, 0 if it has not.
@@ -367,54 +371,4 @@ class Scheduler(Protocol):
 
     async def close(self) -> None:
         """Lets go of connections. Jobs run on."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Completed:
-    """A command that has ended. ``returncode`` is negative for a signal."""
-
-    returncode: int
-    stdout: bytes
-    stderr: bytes
-
-
-class Transport(Protocol):
-    """A line to a machine on which commands run as one account."""
-
-    async def run(
-        self,
-        argv: Sequence[str],
-        *,
-        stdin: bytes = b"",
-        timeout: float = 30.0,
-        env: Mapping[str, str] | None = None,
-    ) -> Completed:
-        """Runs a command to its end.
-
-        Args:
-            argv: Program and arguments; no shell interprets them.
-            stdin: What the program reads.
-            timeout: Seconds after which the program is killed.
-            env: Variables added to the account's own. They can be seen in the list of
-                processes: no secrets here.
-
-        Raises:
-            UnreachableError: No line, the line broke, or the time was up: whether the command
-                did its work is not known.
-        """
-        ...
-
-    async def read(self, path: str, offset: int, limit: int) -> bytes:
-        """Returns at most ``limit`` bytes of a file from ``offset`` on, none if it is not there.
-
-        Only regular files are read, and no link is followed at the end of ``path``.
-
-        Raises:
-            UnreachableError: No line, or the line broke.
-        """
-        ...
-
-    async def close(self) -> None:
-        """Closes the line."""
         ...

@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from dsq.core.clock import Clock, SystemClock
-from dsq.core.errors import NotFoundError, SettingsError, UnreachableError, close_matches
+from dsq.core.errors import SettingsError, UnreachableError, close_matches
 from dsq.supervisor.scheduler import slurm_cluster as described
 from dsq.supervisor.scheduler import slurm_commands as commands
 from dsq.supervisor.scheduler import slurm_output as printed
 from dsq.supervisor.scheduler.accounts import RemoteAccount
 from dsq.supervisor.scheduler.batch import Batch
+from dsq.supervisor.scheduler.line import Transport
 from dsq.supervisor.scheduler.port import (
     ENDED_STATES,
     FORGOTTEN,
@@ -23,16 +24,15 @@ from dsq.supervisor.scheduler.port import (
     JobSpec,
     LoginRefused,
     NotPermitted,
-    SchedulerError,
     SlurmJob,
     SlurmJobId,
     SubmitRefused,
-    Transport,
 )
 from dsq.supervisor.scheduler.script import RAN, STARTED, compose
+from dsq.supervisor.scheduler.slurm_limits import Limits, queued
 from dsq.supervisor.scheduler.slurm_poll import Poll
 from dsq.supervisor.scheduler.slurm_search import Search
-from dsq.supervisor.scheduler.slurm_tools import Accounting, SlurmTools, failure, text_of
+from dsq.supervisor.scheduler.slurm_tools import Accounting, SlurmTools, text_of
 from dsq.supervisor.scheduler.stats import LineStats
 from dsq.supervisor.scheduler.submissions import Submissions, submitted_id
 from dsq.supervisor.scheduler.users import JobAccounts
@@ -109,6 +109,7 @@ class SlurmScheduler:
         self._clock = clock or SystemClock()
         self._search = Search(self._tools, self._accounting, self._clock)
         self._poll = Poll(self._tools, self._accounting, one_account=accounts is None)
+        self._limits = Limits(self._tools, self._admin, self._slurm_user)
         self._fresh = Batch(self._look_up, pause=LOOK_UP_PAUSE)
 
     def _tools_on(self, line: Transport) -> SlurmTools:
@@ -289,7 +290,7 @@ class SlurmScheduler:
         """
         wait = 0.1
         for _ in range(12):
-            current = await self._current(job)
+            current = await queued(self._tools, job)
             if current is None or current.state in ENDED_STATES or current.state == "COMPLETING":
                 return
             owner = self._accounts is not None and self._accounts.is_known(current.user)
@@ -304,62 +305,13 @@ class SlurmScheduler:
             wait = min(wait * 2, 2.0)
         raise UnreachableError(f"Slurm job {job.id} is still there after it was cancelled.")
 
-    async def _current(self, job: SlurmJobId) -> SlurmJob | None:
-        """The job in the queue, None if it is not there or its id belongs to another one."""
-        argv = commands.squeue(self._program("squeue"), jobs=[job.id])
-        done = await self._tools.run(argv)
-        stderr = text_of(done.stderr)
-        if done.returncode != 0:
-            if printed.is_gone(stderr):
-                return None
-            raise failure(argv, stderr)
-        for record in printed.parse_squeue(text_of(done.stdout)):
-            same = not job.submit_time or record.submit_time == job.submit_time
-            if record.id == job.id and same:
-                return record
-        return None
-
     async def set_time_limit(self, job: SlurmJobId, minutes: int) -> None:
         """See :meth:`~dsq.supervisor.scheduler.port.Scheduler.set_time_limit`."""
-        if minutes < 1:  # Slurm reads 0 as "no limit"
-            raise SchedulerError(f"A time limit of {minutes} minutes cannot be set.")
-        current = await self._current(job)
-        if current is None or current.state in ENDED_STATES:
-            raise NotFoundError(f"Slurm job {job.id} has ended.")
-        argv = commands.update_limit(self._program("scontrol"), job.id, minutes)
-        done = await self._admin.run(argv)
-        if done.returncode == 0:
-            return
-        stderr = text_of(done.stderr)
-        if printed.is_denied(stderr):
-            raise NotPermitted(
-                f"Slurm does not let this account raise the limit of job {job.id}.",
-                hint=f"Make it an operator: {await self._remedy()}.",
-            )
-        if printed.is_gone(stderr):
-            raise NotFoundError(f"Slurm job {job.id} has ended.")
-        raise failure(argv, stderr)
-
-    async def _remedy(self) -> str:
-        """What an administrator of the accounting types."""
-        user = (await self._admin.account()).user
-        return f"sacctmgr modify user {user} set adminlevel=operator"
+        await self._limits.set(job, minutes)
 
     async def can_raise_limit(self) -> bool:
-        """See :meth:`~dsq.supervisor.scheduler.port.Scheduler.can_raise_limit`.
-
-        True for root, for the account slurmctld runs as, and for an operator or administrator
-        of the accounting; Slurm lets nobody else raise the limit of a running job.
-        """
-        account = await self._admin.account()
-        if account.uid == 0 or account.user == (await self._config()).slurm_user:
-            return True
-        argv = commands.show_admin_level(self._program("sacctmgr"), account.user)
-        done = await self._admin.run(argv)
-        if done.returncode != 0 and printed.is_lost_line(text_of(done.stderr)):
-            raise UnreachableError("sacctmgr got no answer.")
-        level = text_of(done.stdout).strip().casefold()
-        return done.returncode == 0 and level in ("operator", "administrator")
+        """See :meth:`~dsq.supervisor.scheduler.port.Scheduler.can_raise_limit`."""
+        return await self._limits.may_raise()
 
     async def read_output(
         self, spec_name: str, token: str, offset: int, limit: int = 65536
@@ -413,6 +365,9 @@ class SlurmScheduler:
     async def _config(self) -> described.Config:
         text = await self._tools.query(commands.show_config(self._program("scontrol")))
         return described.parse_config(text)
+
+    async def _slurm_user(self) -> str:
+        return (await self._config()).slurm_user
 
     async def _look_up(self, job_ids: Sequence[str]) -> dict[str, SlurmJob]:
         argv = commands.squeue(self._program("squeue"), jobs=job_ids, named=True)

@@ -12,7 +12,8 @@ from dsq.core.errors import UnreachableError
 from dsq.supervisor.scheduler import slurm_commands as commands
 from dsq.supervisor.scheduler import slurm_output as printed
 from dsq.supervisor.scheduler.accounts import RemoteAccount
-from dsq.supervisor.scheduler.port import Completed, SchedulerError, SlurmJob, Transport
+from dsq.supervisor.scheduler.line import Completed, Transport
+from dsq.supervisor.scheduler.port import SchedulerError, SlurmJob
 from dsq.supervisor.scheduler.stats import LineStats
 
 log = logging.getLogger("dsq.supervisor.slurm")

@@ -19,7 +19,8 @@ from dsq.core.clock import Clock, SystemClock
 from dsq.core.errors import UnreachableError
 from dsq.core.quoting import join
 from dsq.supervisor.scheduler.gate import Gate
-from dsq.supervisor.scheduler.port import Completed, LoginRefused
+from dsq.supervisor.scheduler.line import Completed
+from dsq.supervisor.scheduler.port import LoginRefused
 from dsq.supervisor.scheduler.stats import LineStats
 from dsq.supervisor.scheduler.transport import read_by_command
 

@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 
 from dsq.core.errors import UnreachableError
 from dsq.supervisor.scheduler import slurm_output as printed
-from dsq.supervisor.scheduler.port import Completed, SubmitRefused
+from dsq.supervisor.scheduler.line import Completed
+from dsq.supervisor.scheduler.port import SubmitRefused
 from dsq.supervisor.scheduler.slurm_tools import SlurmTools, text_of
 
 SESSIONS = 4

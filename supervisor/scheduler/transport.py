@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dsq.core.errors import SettingsError, UnreachableError
 from dsq.supervisor.scheduler.accounts import SAFE_PATH, Account
-from dsq.supervisor.scheduler.port import Completed, Transport
+from dsq.supervisor.scheduler.line import Completed, Transport
 
 KEPT_VARIABLES = ("LANG", "LC_ALL", "LC_CTYPE", "TZ", "SLURM_CONF", "SLURM_CONF_SERVER")
 """What a command inherits from this process besides PATH: no key, no ``DSQ_*``, no ``ETH_*``."""

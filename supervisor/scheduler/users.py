@@ -20,7 +20,8 @@ from typing import Protocol
 
 from dsq.core.errors import SettingsError, UsageError
 from dsq.core.model import Address
-from dsq.supervisor.scheduler.port import SubmitRefused, Transport
+from dsq.supervisor.scheduler.line import Transport
+from dsq.supervisor.scheduler.port import SubmitRefused
 
 log = logging.getLogger("dsq.supervisor.users")
 

@@ -18,13 +18,8 @@ from dsq.console.local.minislurm import MiniSlurm
 from dsq.core.errors import SettingsError, UnreachableError
 from dsq.core.model import JobDefinition
 from dsq.supervisor.capacity import claimable, never_runs
-from dsq.supervisor.scheduler.port import (
-    FORGOTTEN,
-    Completed,
-    NotPermitted,
-    SlurmJobId,
-    SubmitRefused,
-)
+from dsq.supervisor.scheduler.line import Completed
+from dsq.supervisor.scheduler.port import FORGOTTEN, NotPermitted, SlurmJobId, SubmitRefused
 from dsq.supervisor.scheduler.slurm import SlurmScheduler, SlurmSettings
 from dsq.supervisor.scheduler.transport import LocalTransport
 from dsq.supervisor.states import AWAY_REASONS

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from dsq.core.errors import SettingsError, UnreachableError
-from dsq.supervisor.scheduler.port import Transport
+from dsq.supervisor.scheduler.line import Transport
 from dsq.supervisor.scheduler.ssh import SshTransport
 from dsq.supervisor.scheduler.transport import LocalTransport
 from tests.support.clusters import connect

@@ -9,7 +9,8 @@ from dataclasses import replace
 import pytest
 
 from dsq.core.errors import UnreachableError
-from dsq.supervisor.scheduler.port import Completed, SlurmJob, SlurmJobId
+from dsq.supervisor.scheduler.line import Completed
+from dsq.supervisor.scheduler.port import SlurmJob, SlurmJobId
 from dsq.supervisor.scheduler.slurm_commands import QUEUE_COLUMNS
 from dsq.supervisor.scheduler.slurm_poll import PATIENCE, Poll
 from dsq.supervisor.scheduler.slurm_tools import Accounting, SlurmTools

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsq.core.errors import UnreachableError
-from dsq.supervisor.scheduler.port import Completed
+from dsq.supervisor.scheduler.line import Completed
 from dsq.supervisor.scheduler.slurm_tools import SlurmTools
 from dsq.supervisor.scheduler.submissions import (
     NO_FOLDER,

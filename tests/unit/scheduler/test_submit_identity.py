@@ -10,7 +10,8 @@ import pytest
 
 from dsq.core.errors import UnreachableError
 from dsq.supervisor.scheduler.accounts import RemoteAccount
-from dsq.supervisor.scheduler.port import Completed, JobSpec, SlurmJobId
+from dsq.supervisor.scheduler.line import Completed
+from dsq.supervisor.scheduler.port import JobSpec, SlurmJobId
 from dsq.supervisor.scheduler.slurm import SlurmScheduler
 from dsq.supervisor.scheduler.submissions import Outcome
 from dsq.supervisor.scheduler.transport import LocalTransport
