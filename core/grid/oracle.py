@@ -48,8 +48,10 @@ class Oracle(Connection):
         try:
             async with httpx.AsyncClient(timeout=10) as client:
                 response = await client.get(url)
-                response.raise_for_status()
                 data = response.json()
+            if "error" in data:
+                raise UnreachableError(f"The meta-scheduler cannot tell: {data['error']}")
+            response.raise_for_status()
         except (httpx.HTTPError, ValueError) as error:
             raise UnreachableError(
                 f"The meta-scheduler at {self.config.oracle_url} does not answer.",

@@ -26,6 +26,10 @@ _STANDBY = {
     "error": "This meta-scheduler stands by; another one is at work.",
     "code": "standby",
 }
+_STARTING = {
+    "error": "This meta-scheduler has not read the chain yet; ask again in a moment.",
+    "code": "starting",
+}
 
 _LAST_SECOND = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
 
@@ -117,6 +121,13 @@ def health(service: MetaScheduler) -> dict[str, Any]:
     }
 
 
+def _unready(service: MetaScheduler) -> dict[str, str] | None:
+    """What is said instead of an answer that would look like an empty grid."""
+    if service.is_standby:
+        return _STANDBY
+    return _STARTING if service.head is None else None
+
+
 def create_app(service: MetaScheduler, chain: Chain) -> Starlette:
     """The HTTP application.
 
@@ -128,13 +139,13 @@ def create_app(service: MetaScheduler, chain: Chain) -> Starlette:
     exporter = Exporter(service.snapshot)
 
     async def index(_request: Request) -> JSONResponse:
-        if service.is_standby:
-            return JSONResponse(_STANDBY, 503)
+        if unready := _unready(service):
+            return JSONResponse(unready, 503)
         return JSONResponse(placed_jobs(service))
 
     async def job(request: Request) -> JSONResponse:
-        if service.is_standby:
-            return JSONResponse(_STANDBY, 503)
+        if unready := _unready(service):
+            return JSONResponse(unready, 503)
         try:
             job_id = parse_job_id(request.path_params["job_id"])
             return JSONResponse(explain(service, await chain.job(job_id)))

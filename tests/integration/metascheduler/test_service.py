@@ -7,14 +7,21 @@ import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from dsq.core.errors import ReorgError, SettingsError, WalletError
+from dsq.core.chain import Chain
+from dsq.core.config import GridConfig
+from dsq.core.errors import ReorgError, SettingsError, UnreachableError, WalletError
+from dsq.core.grid.oracle import Oracle
 from dsq.core.loopback import free_port
 from dsq.core.metascheduler.lease import AnotherMetaSchedulerError
+from dsq.core.metascheduler.loop import MetaScheduler
+from dsq.core.metascheduler.oracle import create_app
 from dsq.core.metascheduler.service import MetaSchedulerSettings, run_metascheduler
 from dsq.core.model import JobStatus
 from dsq.core.wallet import Wallet
@@ -151,6 +158,14 @@ async def test_too_deep_a_reorganisation_ends_it(town: Town) -> None:
     assert caught.value.exit_code == 74
 
 
+class Asking(Oracle):
+    """The part of a grid that asks the oracle at a port."""
+
+    def __init__(self, chain: Chain, port: int) -> None:
+        self.chain = chain
+        self.config = cast("GridConfig", SimpleNamespace(oracle_url=f"http://127.0.0.1:{port}"))
+
+
 async def test_a_standby_takes_over(town: Town) -> None:
     """It says that it stands by, and places jobs once the first one has ended."""
     await town.seller(cpus=64)
@@ -179,12 +194,25 @@ async def test_a_standby_takes_over(town: Town) -> None:
             await until(port, (200, wanted))
         assert await status(ports[1], "/ready") == (503, "standby")
         assert await status(ports[1], "/jobs/1") == (503, "standby")
-        await town.until(await town.request(customer), JobStatus.META_SCHEDULED)
+        job_id = await town.request(customer)
+        await town.until(job_id, JobStatus.META_SCHEDULED)
+        with pytest.raises(UnreachableError, match="stands by; another one is at work"):
+            await Asking(town.chain, ports[1]).why(job_id)
         stops[0].set()
         await until(ports[1], (200, "ok"))
         await town.until(await town.request(customer), JobStatus.META_SCHEDULED)
         stops[1].set()
         await asyncio.wait_for(asyncio.gather(*runs), 10)
+
+
+async def test_it_says_that_it_has_read_nothing_yet(town: Town) -> None:
+    """No answer looks like an empty grid before the chain was read."""
+    service = MetaScheduler(town.chain, (await town.placer()).sender)
+    transport = httpx.ASGITransport(app=create_app(service, town.chain))
+    async with httpx.AsyncClient(transport=transport, base_url="http://oracle") as client:
+        for path in ("/", "/jobs/1"):
+            answer = await client.get(path)
+            assert (answer.status_code, answer.json()["code"]) == (503, "starting")
 
 
 async def test_a_key_without_the_role_is_told_so(town: Town) -> None:
