@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Se
 from datetime import tzinfo
 from typing import Any, ClassVar
 
-from textual.app import App, ComposeResult, SystemCommand
+from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
 from textual.notifications import SeverityLevel
@@ -23,6 +23,7 @@ from dsq.console.widgets.bars import Banner, KeyBar, Part, Tabs, TopBar
 from dsq.console.widgets.notice import Notice, NoticeBook
 from dsq.console.widgets.palette import default_variables, register_themes, to_textual
 from dsq.console.widgets.safe import one_line
+from dsq.console.widgets.typeahead import TypeAhead
 from dsq.console.widgets.words import Moment
 from dsq.themes.loader import ThemeFile
 
@@ -120,7 +121,7 @@ class Frame(Screen[None]):
         self.app.push_screen(Help(help_lines(self.app, self, self.ABOUT)))
 
 
-class DsqApp(App[None]):
+class DsqApp(TypeAhead):
     """An app made of :class:`Frame` screens, one mode a view.
 
     Args:
