@@ -71,11 +71,17 @@ class SubmitPlan:
         return self.order.wei * self.at_once
 
 
-QUEUE_LINES: list[Line] = [
-    labelled("offline", ("no provider can be asked now", "bold warning")),
-    labelled("", ("it is kept, and sent once when the link is back;", "foreground")),
-    labelled("", ("until then Q in the jobs view withdraws it", "foreground")),
-]
+def _queue_lines(plan: SubmitPlan) -> list[Line]:
+    kept, it = ("they are kept, and each is", "them") if plan.sweep else ("it is kept, and", "it")
+    lines = [
+        labelled("offline", ("no provider can be asked now", "bold warning")),
+        labelled("", (f"{kept} sent once when the link is back;", "foreground")),
+        labelled("", (f"until then Q in the jobs view withdraws {it}", "foreground")),
+    ]
+    if plan.jobs > plan.at_once:
+        words = "the next is sent when one ends, while a console is open"
+        lines.append(labelled("", (words, "foreground")))
+    return lines
 
 
 def plan_lines(plan: SubmitPlan, state: ConsoleState) -> list[Line]:
@@ -95,7 +101,7 @@ def plan_lines(plan: SubmitPlan, state: ConsoleState) -> list[Line]:
     ):
         if words:
             lines.append(labelled(label, (one_line(words, 60), "foreground")))
-    place = QUEUE_LINES if plan.offline else _place_lines(plan)
+    place = _queue_lines(plan) if plan.offline else _place_lines(plan)
     lines += [[], *_money_lines(plan, state), [], *place]
     if not plan.offline:
         lines.append(labelled("then", (_next_words(plan), "muted")))
@@ -214,7 +220,8 @@ class ConfirmSubmit(Dialog[bool]):
 
     def title_text(self) -> str:
         if self._plan.sweep is not None:
-            return f"Submit {plural(self._plan.jobs, 'job')}?"
+            verb = "Queue" if self._plan.offline else "Submit"
+            return f"{verb} {plural(self._plan.jobs, 'job')}?"
         return "Queue this job?" if self._plan.offline else self.TITLE_TEXT
 
     def compose_box(self) -> ComposeResult:
@@ -223,7 +230,8 @@ class ConfirmSubmit(Dialog[bool]):
         amount = credits_text(self._plan.wei)
         what = f" locks {amount} credits and submits   "
         if self._plan.offline:
-            what = " queues it; nothing is locked yet   "
+            it = "it" if self._plan.sweep is None else "them"
+            what = f" queues {it}; nothing is locked yet   "
         yield Lines(
             [
                 [

@@ -35,6 +35,8 @@ class Queued:
         tried_at: When it was first sent; 0 if it never was.
         problem: Why the grid refused it; it is then not sent again by itself.
         source: The text of the workflow.
+        group: Of a job of a sweep, the name of its group.
+        limit: Jobs of the group that may be open at once; 0 for all.
     """
 
     name: str
@@ -46,6 +48,8 @@ class Queued:
     tried_at: int = 0
     problem: str = ""
     source: str = ""
+    group: str = ""
+    limit: int = 0
     key: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def is_due(self, now: float) -> bool:
@@ -91,20 +95,21 @@ class Outbox:
             self._items, self._stamp = tuple(_from_json(each) for each in records), stamp
         return self._items
 
-    def add(self, item: Queued) -> None:
-        """Puts a submit at the end."""
-        self._change(lambda items: (*items, item))
+    def add(self, *fresh: Queued) -> None:
+        """Puts submits at the end."""
+        self._change(lambda items: (*items, *fresh))
 
-    def remove(self, key: str) -> Queued | None:
-        """Takes a submit out: it was sent, or is withdrawn. None if it is not there any more."""
-        found = next((each for each in self.items() if each.key == key), None)
-        self._change(lambda items: (each for each in items if each.key != key))
+    def remove(self, *keys: str) -> tuple[Queued, ...]:
+        """Takes submits out: they were sent, or are withdrawn. Returns those that were there."""
+        found = tuple(each for each in self.items() if each.key in keys)
+        if found:
+            self._change(lambda items: (each for each in items if each.key not in keys))
         return found
 
-    def update(self, key: str, **changes: Any) -> None:
-        """Changes a submit that waits."""
+    def update(self, *keys: str, **changes: Any) -> None:
+        """Changes submits that wait."""
         self._change(
-            lambda items: (replace(each, **changes) if each.key == key else each for each in items)
+            lambda items: (replace(each, **changes) if each.key in keys else each for each in items)
         )
 
     @contextlib.contextmanager
@@ -154,6 +159,8 @@ def _to_json(item: Queued) -> dict[str, Any]:
         "tried_at": item.tried_at,
         "problem": item.problem,
         "source": item.source,
+        "group": item.group,
+        "limit": item.limit,
     }
 
 
@@ -170,6 +177,8 @@ def _from_json(data: Mapping[str, Any]) -> Queued:
             tried_at=int(data["tried_at"]),
             problem=str(data["problem"]),
             source=str(data["source"]),
+            group=str(data.get("group", "")),
+            limit=int(data.get("limit", 0)),
         )
     except (KeyError, TypeError) as error:
         raise ValueError(f"the queue is damaged: {error!r}") from error

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from dsq.console.submitting import Order
     from dsq.console.sweeps import Sweep
 
+QUEUED_JOBS = 500
+"""Jobs of a sweep that are queued at most: the file of the queue is written anew each time."""
+
 NO_ANSWER = "It is not known whether the job was submitted; look at the jobs first."
 ASK_AGAIN = "Submitting the same again makes no second one."
 
@@ -119,8 +122,11 @@ class SubmitSending(WorkflowSource):
             return ""
         if workflow.secrets:
             return "Offline, and secrets are kept in no file: submit it when the link is back."
-        if workflow.sweep is not None:
-            return "Offline, and only single jobs are queued: submit it when the link is back."
+        if checked.jobs > QUEUED_JOBS:
+            return (
+                f"Offline, and {plural(checked.jobs, 'job')} are more than are queued at a time "
+                f"({QUEUED_JOBS}): submit the sweep when the link is back."
+            )
         return ""
 
     def _ask_last(self, given: GivenSecrets) -> None:
@@ -184,18 +190,29 @@ class SubmitSending(WorkflowSource):
     # -- sending ---------------------------------------------------------------------------
 
     def _queue(self, plan: SubmitPlan) -> None:
-        app, order = self.console_app, plan.order
-        item = Queued(
-            order.title,
-            order.workflow.to_wire(),
-            order.wei,
-            order.uses,
-            order.affinity,
-            queued_at=int(app.now()),
-            source=plan.text,
-            key=order.key,
+        from dsq.core.grid import Submission
+
+        app, order, sweep = self.console_app, plan.order, plan.sweep
+        jobs = [Submission(order.workflow.to_wire(), order.title, order.key)]
+        group, limit = "", 0
+        if sweep is not None:
+            jobs, group, limit = sweep.missing, sweep.group, sweep.limit
+        items = (
+            Queued(
+                each.name,
+                each.workflow,
+                order.wei,
+                order.uses,
+                order.affinity,
+                queued_at=int(app.now()),
+                source=plan.text,
+                group=group,
+                limit=limit,
+                key=each.key,
+            )
+            for each in jobs
         )
-        if app.queue(item):
+        if app.queue(*items):
             self._clean = self.editor.text
             app.action_view("jobs")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -188,6 +189,112 @@ async def test_what_needs_the_grid_is_refused_offline(tmp_path: Path, clock: Clo
     assert grid.sent == [("close", None)]
 
 
+SWEEP = """\
+sweep:
+  parameters:
+    - name: RATE
+      values: ["0.1", "0.2", "0.3"]
+"""
+
+
+async def queue_sweep(robot: Robot, text: str) -> SubmitScreen:
+    screen = await write(robot, GOOD, "lr.yaml")
+    screen.load(text, "lr.yaml", Path("lr.yaml"))
+    await robot.sees("3 jobs")
+    await robot.press("ctrl+s")
+    await robot.sees("Queue 3 jobs?", "each is sent once when the link is back")
+    await robot.press("enter")
+    return screen
+
+
+async def test_a_sweep_waits_for_the_link_as_one(tmp_path: Path, clock: Clock) -> None:
+    """Its jobs are one entry, are sent together, each once, also when an answer was lost."""
+    grid = FakeGrid().add(*some_jobs())
+    async with jobs_shown(grid, **options(tmp_path, clock)) as robot:
+        app: Any = robot.app
+        go_offline(app, grid)
+        await queue_sweep(robot, GOOD + SWEEP)
+        await robot.sees("3 queued submits wait for the link: lr ")
+        await robot.press("Q")
+        await robot.sees("3 jobs of a sweep, 100.00 cr each, queued")
+        await robot.press("escape")
+        grid.most = 2
+        await come_back(robot, grid, clock)
+        await robot.sees("queued submit failed", "1 queued submit waits")
+        grid.most = None
+        clock.now += 60
+        app.send_queue()
+        await robot.until(lambda: len(submits(grid)) == 3)
+        await robot.misses("queued submit waits")
+        names = submits(grid)
+        assert [name.rpartition(".")[2] for name in names] == ["1/3", "2/3", "3/3"]
+        assert len({name.rpartition(".")[0] for name in names}) == 1
+        made = [job for job in grid.known.values() if job.name in names]
+        found = {app.state.sources.find(job.definition.batch_location_hash) for job in made}
+        assert found == {GOOD + SWEEP}
+
+
+async def test_the_limit_of_a_queued_sweep_holds(tmp_path: Path, clock: Clock) -> None:
+    """The next job is sent when one has ended; other submits do not wait for that."""
+    grid = FakeGrid().add(*some_jobs())
+    async with jobs_shown(grid, **options(tmp_path, clock)) as robot:
+        app: Any = robot.app
+        go_offline(app, grid)
+        await queue_sweep(robot, GOOD + SWEEP + "  limit: 1\n")
+        await queue_one(robot, "other")
+        await come_back(robot, grid, clock)
+        await robot.until(lambda: len(submits(grid)) == 2)
+        assert submits(grid)[1] == "other"
+        await robot.sees("2 queued submits wait: lr ")
+        await robot.press("Q")
+        await robot.sees("1 open at most; sent when one ends")
+        await robot.press("escape")
+        for number in (1, 2):
+            clock.now += 60
+            app.send_queue()
+            await robot.settle()
+            assert len(submits(grid)) == number + 1
+            newest = next(job for job in grid.known.values() if job.name.endswith(f".{number}/3"))
+            await grid.cancel(newest.id)
+            # The end of a job brings the next one by itself.
+            await robot.until(lambda: len(submits(grid)) == number + 2)  # noqa: B023
+        assert app.state.outbox.items() == ()
+
+
+async def test_a_refused_sweep_stays_and_is_withdrawn_as_one(tmp_path: Path, clock: Clock) -> None:
+    """What the grid refuses stays with its reason; one answer withdraws all of it."""
+    grid = FakeGrid().add(*some_jobs())
+    grid.fail["submit_many"] = CreditsError("The wallet holds 1 credit, not 300.")
+    async with jobs_shown(grid, **options(tmp_path, clock)) as robot:
+        app: Any = robot.app
+        go_offline(app, grid)
+        await queue_sweep(robot, GOOD + SWEEP)
+        await come_back(robot, grid, clock)
+        await robot.sees("holds 1 credit", "3 refused")
+        await robot.press("Q", "enter")
+        await robot.sees("Withdraw lr ", "refused: The wallet holds 1")
+        await robot.press("y")
+        await robot.misses("queued submit")
+        assert app.state.outbox.items() == ()
+    assert submits(grid) == []
+
+
+async def test_a_huge_sweep_is_not_queued(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says how many are queued at most, and keeps the text."""
+    monkeypatch.setattr("dsq.console.user.screens.submit_sending.QUEUED_JOBS", 2)
+    grid = FakeGrid().add(*some_jobs())
+    async with jobs_shown(grid, **options(tmp_path, clock)) as robot:
+        go_offline(robot.app, grid)  # type: ignore[arg-type]
+        screen = await write(robot, GOOD)
+        screen.load(GOOD + SWEEP, "lr.yaml", Path("lr.yaml"))
+        await robot.sees("3 jobs")
+        await robot.press("ctrl+s")
+        await robot.told("3 jobs are more than are queued at a time (2)")
+        assert screen.editor.text == GOOD + SWEEP
+
+
 async def test_read_only_sends_no_queue(tmp_path: Path, clock: Clock) -> None:
     """What another console queued waits for one that may sign."""
     Outbox(tmp_path / "jobs.queue.json").add(Queued("x", {}, CREDIT))
@@ -217,8 +324,15 @@ def test_the_file_keeps_everything(tmp_path: Path) -> None:
     assert one.items() == (dataclasses.replace(item, tried_at=9),)
     with one.sending() as mine, two.sending() as also:
         assert (mine, also) == (True, False)
-    assert one.remove(item.key) is not None
-    assert two.remove(item.key) is None
+    assert one.remove(item.key) == (dataclasses.replace(item, tried_at=9),)
+    assert two.remove(item.key) == ()
+    grouped = dataclasses.replace(item, group="k3x9f2", limit=3)
+    one.add(grouped)
+    assert two.items() == (grouped,)
+    old = json.loads(path.read_text())
+    del old[0]["group"], old[0]["limit"]
+    path.write_text(json.dumps(old))
+    assert Outbox(path).items() == (item,)
     path.write_text('[{"key": 1}]')
     with pytest.raises(ValueError, match="damaged"):
         Outbox(path)
