@@ -346,6 +346,17 @@ class JobStore:
         visible = self._visible
         return visible[len(visible) - 1 - index] if self._upward else visible[index]
 
+    def shown_ids(self) -> array[int]:
+        """The numbers of all shown jobs as they are now, from the top."""
+        return self._visible[::-1] if self._upward else self._visible[:]
+
+    def many(self, ids: Iterable[int]) -> list[Job]:
+        """Those of the jobs that are known, in this order; nothing is kept in memory for it."""
+        wanted = list(ids)
+        found = {each: job for each in wanted if (job := self._at_hand(each)) is not None}
+        found |= self.model.get([each for each in wanted if each not in found])
+        return [found[each] for each in wanted if each in found]
+
     def row(self, index: int) -> Job:
         """The ``index``-th shown job, 0 is on top."""
         job_id = self.id_at(index)

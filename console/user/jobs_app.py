@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from dsq.console.dialogs.confirm import Confirm
@@ -15,6 +16,8 @@ from dsq.core.model import Job, JobStatus
 
 LISTED = 8
 """Jobs that a question names."""
+CANCELS = 16
+"""Cancels that are under way at a time."""
 TOP_UP_STATES = (JobStatus.SCHEDULED, JobStatus.RUNNING)
 
 
@@ -70,7 +73,7 @@ class JobsApp(LogsApp):
 
         def answered(yes: bool | None) -> None:
             if yes:
-                self.sign(lambda: self._cancel_each(jobs))
+                self.sign(lambda: self.act(self._cancel_each(jobs)))
 
         if self.offline_refuses("cancelling"):
             return
@@ -87,9 +90,9 @@ class JobsApp(LogsApp):
         title = f"Cancel {plural(len(jobs), 'job')}?"
         self.push_screen(Confirm(title, lines, yes="Cancel them"), answered)
 
-    def _cancel_each(self, jobs: Sequence[Job]) -> None:
-        for job in jobs:
-            self.act(self._cancel(job))
+    async def _cancel_each(self, jobs: Sequence[Job]) -> None:
+        for start in range(0, len(jobs), CANCELS):
+            await asyncio.gather(*map(self._cancel, jobs[start : start + CANCELS]))
 
     def ask_top_up(self, job: Job) -> None:
         """Asks for credits, showing what they buy, then adds them."""

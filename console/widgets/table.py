@@ -6,6 +6,7 @@ on how many there are. Cells are plain text with style names; nothing in them is
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
@@ -33,6 +34,9 @@ Cell = Sequence[Span]
 
 MARK = 2
 MARGIN = 1
+
+MARKED_AT_ONCE = 25_000
+"""Rows marked before keys are looked at again."""
 
 PAINTED = 2000
 """Painted lines that are kept: those of a few pages that one looks through."""
@@ -122,6 +126,10 @@ def fit_cell(cell: Cell, width: int, *, right: bool) -> list[Span]:
 class LiveTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False):
     """A table over a :class:`Source`, with a cursor that stays on its row's key.
 
+    Attributes:
+        marked: The keys of the marked rows.
+        marking: How many of how many rows were gone through, while very many are being marked.
+
     Args:
         source: Where the rows come from.
         columns: What is shown of them.
@@ -130,7 +138,8 @@ class LiveTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
         empty: What to say when there are no rows.
         opens: Enter and a double click open a row.
         quiet: Without the focus it shows no cursor.
-        marks: Rows can be marked; ``key_at`` then tells a row's key without reading the row.
+        marks: Rows can be marked.
+        keys: Tells the keys of all rows, from the top, without reading the rows.
     """
 
     DEFAULT_CSS = """
@@ -209,7 +218,7 @@ class LiveTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
         opens: bool = True,
         quiet: bool = False,
         marks: bool = False,
-        key_at: Callable[[int], Hashable] | None = None,
+        keys: Callable[[], Sequence[Hashable]] | None = None,
         id: str | None = None,  # noqa: A002 - Textual's word
     ) -> None:
         super().__init__(id=id)
@@ -220,7 +229,8 @@ class LiveTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
         self._opens = opens
         self._quiet = quiet
         self._marks = marks
-        self._key_at = key_at or (lambda index: key(self.source.row(index)))
+        self._keys = keys or self._read_keys
+        self.marking: tuple[int, int] | None = None
         self.marked: dict[Hashable, None] = {}
         self._key = key
         self._find = index_of or self._scan
@@ -231,6 +241,9 @@ class LiveTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
         self._painted: dict[int, Strip] = {}
 
     # -- rows ---------------------------------------------------------------------
+
+    def _read_keys(self) -> list[Hashable]:
+        return [self._key(self.source.row(index)) for index in range(len(self.source))]
 
     def _scan(self, key: Hashable) -> int | None:
         return next(
@@ -320,16 +333,41 @@ class LiveTable(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False
         self._move(self._cursor + 1)
         self.post_message(self.Marked(self))
 
-    def action_mark_all(self) -> None:
-        shown = [self._key_at(index) for index in range(len(self.source))]
-        everything = all(key in self.marked for key in shown)
-        self.marked = {} if everything else dict.fromkeys(shown)
-        self.refresh()
-        self.post_message(self.Marked(self))
+    async def action_mark_all(self) -> None:
+        if self.marking is not None:
+            self.clear_marks()
+            return
+        shown = self._keys()
+        if len(shown) <= MARKED_AT_ONCE:
+            await self._mark_all(shown)
+        else:
+            self.run_worker(self._mark_all(shown), group="marks", exclusive=True)
+
+    async def _mark_all(self, shown: Sequence[Hashable]) -> None:
+        """Marks these rows, or none if they all are; of very many a slice at a time."""
+        everything = len(self.marked) >= len(shown)
+        marked: dict[Hashable, None] = {}
+        try:
+            for start in range(0, len(shown), MARKED_AT_ONCE):
+                if start:
+                    self.marking = (start, len(shown))
+                    self._marks_changed()
+                    await asyncio.sleep(0)
+                keys = shown[start : start + MARKED_AT_ONCE]
+                everything = everything and all(key in self.marked for key in keys)
+                marked |= dict.fromkeys(keys)
+        finally:
+            self.marking = None
+        self.marked = {} if everything else marked
+        self._marks_changed()
 
     def clear_marks(self) -> None:
-        """Marks no row."""
-        self.marked = {}
+        """Marks no row, and marks no further ones."""
+        self.workers.cancel_group(self, "marks")
+        self.marked, self.marking = {}, None
+        self._marks_changed()
+
+    def _marks_changed(self) -> None:
         self.refresh()
         self.post_message(self.Marked(self))
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from typing import ClassVar
+import heapq
+from array import array
+from collections.abc import Collection, Hashable, Sequence
+from typing import ClassVar, cast
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -37,6 +39,7 @@ SORT_EVERY = 1.0
 EMPTY = ("No jobs yet. Press s to submit the first one.", "", "? shows all keys.")
 NO_MATCH = ("No job passes the filter.", "Press / to change it, escape to show all jobs.")
 LOADING = ("Reading your jobs from the grid…",)
+NO_GRID = ("No grid is chosen yet.",)
 UNKNOWN = ("The grid does not answer, so your jobs are not known yet.", "r tries again.")
 
 
@@ -92,7 +95,8 @@ class JobsScreen(JobActions):
                 tooltip="Submit the job's workflow again; edit it first", id="jobs.resubmit"),
         Binding("Q", "app.queue", "Queue", show=False, tooltip="Submits that wait for the link",
                 id="jobs.queue"),
-        Binding("escape", "clear_filter", "All jobs", tooltip="Drop the marks, then the filter",
+        Binding("escape", "clear_filter", "All jobs",
+                tooltip="Stop writing a file; else drop the marks, then the filter",
                 id="jobs.all"),
     ]  # fmt: skip
 
@@ -118,7 +122,7 @@ class JobsScreen(JobActions):
                 index_of=self._index_of,
                 empty=LOADING,
                 marks=True,
-                key_at=lambda index: self.state.jobs.id_at(index),
+                keys=lambda: self.state.jobs.shown_ids(),
                 id="jobs",
             )
             with VerticalScroll(id="detail", can_focus=False):
@@ -141,8 +145,8 @@ class JobsScreen(JobActions):
         return self.table.selected
 
     @property
-    def marked_ids(self) -> list[int]:
-        return [key for key in self.table.marked if isinstance(key, int)]
+    def marked_ids(self) -> Collection[int]:
+        return cast("Collection[int]", self.table.marked)
 
     def on_mount(self) -> None:
         self.table.focus()
@@ -177,7 +181,7 @@ class JobsScreen(JobActions):
             return NO_MATCH
         if self.state.loaded:
             return EMPTY
-        return UNKNOWN if self.state.link.state == "offline" else LOADING
+        return {"offline": UNKNOWN, "none": NO_GRID}.get(self.state.link.state, LOADING)
 
     def _show_details(self) -> None:
         job = self.job
@@ -207,14 +211,20 @@ class JobsScreen(JobActions):
         jobs = self.state.jobs
         text = self.query_one("#filter", Input).value.strip()
         shown = f"{len(jobs):,} of {jobs.total:,}" if text else plural(jobs.total, "job")
-        if self.table.marked:
-            shown = f"{len(self.table.marked):,} marked of {shown}"
+        marking, marked = self.table.marking, len(self.table.marked)
+        if marked or marking is not None:
+            shown = f"{marking[0] if marking is not None else marked:,} marked of {shown}"
         if not jobs.order.is_plain or not jobs.order.descending:
             shown += f" by {jobs.order.by} {'↓' if jobs.order.descending else '↑'}"
         if self.state.to_read:
             shown += f", {self.state.to_read:,} to read"
         if jobs.searching:
             shown += ", searching…"
+        if marking is not None:
+            shown += ", marking…"
+        if self.exporting is not None:
+            done, of = self.exporting
+            shown = f"{done:,} of {of:,} written, escape stops"
         note = f"/{text}  {shown}" if text else shown if jobs.total else ""
         return "  ".join(part for part in (super().tab_note(), note) if part)
 
@@ -277,7 +287,10 @@ class JobsScreen(JobActions):
 
     def action_clear_filter(self) -> None:
         open_line = self.query_one("#filter-line").has_class("-open")
-        if self.table.marked and not open_line:
+        if self.exporting is not None and not open_line:
+            self.stop_export()
+            return
+        if (self.table.marked or self.table.marking is not None) and not open_line:
             self.table.clear_marks()
             return
         self.query_one("#filter", Input).value = ""
@@ -327,9 +340,8 @@ class JobsScreen(JobActions):
         self.console_app.ask_columns()
 
     @property
-    def export_ids(self) -> list[int]:
-        store = self.state.jobs
-        return self.marked_ids or [store.id_at(index) for index in range(len(store))]
+    def export_ids(self) -> Sequence[int]:
+        return array("q", self.marked_ids) or self.state.jobs.shown_ids()
 
     # -- what one can do with a job -----------------------------------------------------
 
@@ -339,7 +351,8 @@ class JobsScreen(JobActions):
         if action == "clear_filter":
             shown = self.query_one("#filter-line").has_class("-open")
             typed = bool(self.query_one("#filter", Input).value)
-            return shown or typed or bool(self.table.marked)
+            busy = self.table.marking is not None or self.exporting is not None
+            return shown or typed or busy or bool(self.table.marked)
         if action in ("export", "sort", "fold"):
             return self.state.jobs.total > 0
         if action in ("logs", "copy", "resubmit"):
@@ -351,7 +364,7 @@ class JobsScreen(JobActions):
             self.app.push_screen(JobScreen(self.job.id))
 
     def action_logs(self) -> None:
-        marked = sorted(self.marked_ids)[:LOGS_AT_ONCE]
+        marked = heapq.nsmallest(LOGS_AT_ONCE, self.marked_ids)
         if marked:
             self.app.push_screen(LogScreen(*marked))
         elif self.job is not None:

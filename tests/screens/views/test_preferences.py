@@ -246,10 +246,11 @@ async def test_jobs_are_exported(tmp_path: Path) -> None:
 
 def test_spreadsheets_take_no_formula(tmp_path: Path) -> None:
     """A job's name cannot become a formula in the CSV file."""
-    from dsq.console.export import export_jobs
+    from dsq.console.export import JobFile
 
     evil = dataclasses.replace(job(1, JobStatus.PENDING), name="=cmd()")
-    export_jobs(tmp_path / "x.csv", [evil])
+    with JobFile(tmp_path / "x.csv") as file:
+        file.write([evil])
     assert "'=cmd()" in (tmp_path / "x.csv").read_text()
 
 
