@@ -195,13 +195,13 @@ class ProviderApp(DsqApp):
             return "Stopping; jobs go on in Slurm and are settled by the next start."
         if self._retry_at:
             wait = max(0, round(self._retry_at - self.now()))
-            return f"{self.progress} Next attempt in {wait} s."
+            return f"{self.progress}\nNext attempt in {wait} s."
         if self.snapshot is None:
             return ""
         down = [each for each in self.snapshot.connections if each.ok is False]
         if not down:
             return ""
-        return f"Not reachable: {down_words(down)}. Jobs go on; reports wait in the journal."
+        return f"Not reachable: {down_words(down)}.\nJobs go on; reports wait in the journal."
 
     # -- what the operator does ---------------------------------------------------------
 

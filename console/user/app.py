@@ -30,7 +30,7 @@ from dsq.console.user.screens.base import VIEWS
 from dsq.console.user.screens.jobs import JobsScreen
 from dsq.console.user.screens.logs import LogKeys
 from dsq.console.user.sources import Sources
-from dsq.console.user.state import ConsoleState
+from dsq.console.user.state import ConsoleState, Link
 from dsq.console.widgets.frame import TICK, number_keys
 from dsq.console.widgets.notice import Notice
 from dsq.console.widgets.safe import one_line
@@ -180,6 +180,7 @@ class ConsoleApp(ProvidersApp):
             assert self._folder is not None
             from dsq.console.dialogs.first_run import FirstRun
 
+            self.state.link = Link("none")
             self.push_screen(FirstRun(self._folder), self._guided)
             return
         # What it reads, and the modules that reading needs, come after the first picture.
@@ -192,6 +193,8 @@ class ConsoleApp(ProvidersApp):
         self.send_queue()
 
     def _start(self) -> None:
+        if self.state.link.state == "none":
+            self.state.link = Link()
         self.state.locked = self.locked
         self.run_worker(self._complete(), group="store", exit_on_error=False)
         self.run_worker(self._feed(), group="feed", exit_on_error=False)

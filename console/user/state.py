@@ -24,7 +24,7 @@ class Link:
     """The connection to the grid.
 
     Attributes:
-        state: ``connecting``, ``online`` or ``offline``.
+        state: ``connecting``, ``online`` or ``offline``; ``none`` before a grid is chosen.
         since: When it became so.
         retry_at: When the next attempt is made, while offline.
         reason: Why it is offline.

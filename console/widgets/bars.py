@@ -10,6 +10,7 @@ from textual import events
 from textual.binding import ActiveBinding, Binding
 from textual.content import Content
 from textual.dom import DOMNode
+from textual.geometry import Size
 from textual.screen import Screen
 from textual.style import Style as ContentStyle
 from textual.widget import Widget
@@ -238,25 +239,35 @@ def first_key(node: DOMNode, binding: Binding) -> str:
 
 
 class Banner(Widget):
-    """A line that says what is wrong with the connection; hidden while nothing is."""
+    """What is wrong with the connection, in one line or two; hidden while nothing is."""
 
     DEFAULT_CSS = """
     Banner { height: auto; max-height: 2; display: none; background: $warning; color: $background;
-             text-style: bold; padding: 0 1; }
+             text-style: bold; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
     Banner.-shown { display: block; }
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._text = ""
+        self._sentences: tuple[str, ...] = ()
 
     def show(self, text: str) -> None:
-        """Shows a text, nothing hides the banner. Reasons in it come from others."""
-        text = one_line(text)
-        if text != self._text:
-            self._text = text
-            self.set_class(bool(text), "-shown")
+        """Shows a text, nothing hides the banner. Reasons in it come from others.
+
+        Its lines stand side by side where there is room; none of them is broken.
+        """
+        sentences = tuple(one_line(line) for line in text.split("\n", 1)) if text else ()
+        if sentences != self._sentences:
+            self._sentences = sentences
+            self.set_class(bool(sentences), "-shown")
             self.refresh(layout=True)
 
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
+        return len(self._lines(width))
+
+    def _lines(self, width: int) -> tuple[str, ...]:
+        joined = " ".join(self._sentences)
+        return (joined,) if cell_len(joined) <= width else self._sentences
+
     def render(self) -> Content:
-        return Content(self._text)
+        return Content("\n".join(self._lines(self.content_size.width)))

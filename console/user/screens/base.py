@@ -69,6 +69,8 @@ def link_part(link: Link, now: float) -> tuple[str, str]:
     """The connection as a glyph, a word and a colour."""
     if link.state == "online":
         return "● live", "success"
+    if link.state == "none":
+        return "○ not connected", "muted"
     if link.state == "connecting":
         return "◷ connecting", "warning"
     return f"× offline {age_text(now - link.since)}", "error"
@@ -114,4 +116,5 @@ def banner_text(state: ConsoleState, moment: Moment) -> str:
     wait = max(0, round(link.retry_at - moment.now))
     when = f"next attempt in {wait} s" if wait else "trying now"
     kept = "what is shown is from before" if state.loaded else "nothing is known yet"
-    return f"Offline: {one_line(link.reason, 200)} {when.capitalize()}, r tries at once; {kept}."
+    # The line with the countdown stays whole, however long the reason is.
+    return f"Offline: {one_line(link.reason, 200)}\n{when.capitalize()}, r tries at once; {kept}."
