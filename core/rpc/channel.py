@@ -109,9 +109,14 @@ def as_dsq_error(error: Any, service: str, endpoint: str) -> DsqError:
         service: Name of the service for the sentence, as in "the log service".
         endpoint: Where it is.
     """
+    return of_status(error.code(), error.details() or "", service, endpoint)
+
+
+def of_status(status: Any, details: str, service: str, endpoint: str) -> DsqError:
+    """What a ``grpc.StatusCode`` other than OK means; arguments as of :func:`as_dsq_error`."""
     import grpc
 
-    status, details = error.code(), error.details() or "no reason given"
+    details = details or "no reason given"
     where = f"{service} at {endpoint}"
     codes = grpc.StatusCode
     if status in (codes.UNAVAILABLE, codes.DEADLINE_EXCEEDED, codes.CANCELLED):

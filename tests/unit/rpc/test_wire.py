@@ -28,6 +28,27 @@ MESSAGES: dict[str, dict[int, str]] = {
         2: "grid_logger_url string",
         3: "secrets repeated SecretsEntry",
     },
+    "sbatchapi.v1alpha1.GetSBatchesRequest": {
+        1: "signed_challenge bytes",
+        2: "challenge bytes",
+        3: "provider_address bytes",
+        4: "jobs repeated WantedSBatch",
+    },
+    "sbatchapi.v1alpha1.WantedSBatch": {
+        1: "batch_location_hash string",
+        2: "customer_address bytes",
+        3: "job_id string",
+    },
+    "sbatchapi.v1alpha1.GetSBatchesResponse": {
+        1: "answers repeated SBatchAnswer",
+        2: "grid_logger_url string",
+    },
+    "sbatchapi.v1alpha1.SBatchAnswer": {
+        1: "status uint32",
+        2: "reason string",
+        3: "sbatch string",
+        4: "secrets repeated SecretsEntry",
+    },
     "sbatchapi.v1alpha1.ReadSBatchRequest": {
         1: "signed_challenge bytes",
         2: "challenge bytes",
@@ -78,6 +99,7 @@ METHODS = {
     "sbatchapi.v1alpha1.AuthAPI": {"Challenge": "ChallengeRequest -> ChallengeResponse"},
     "sbatchapi.v1alpha1.SBatchAPI": {
         "GetSBatch": "GetSBatchRequest -> GetSBatchResponse",
+        "GetSBatches": "GetSBatchesRequest -> GetSBatchesResponse",
         "ReadSBatch": "ReadSBatchRequest -> ReadSBatchResponse",
     },
     "logger.v1alpha1.LoggerAPI": {
@@ -95,7 +117,7 @@ FILES = (sbatch_pb2.DESCRIPTOR, logger_pb2.DESCRIPTOR, health_pb2.DESCRIPTOR)
 
 
 def _type(field: Any) -> str:
-    names = {9: "string", 12: "bytes", 3: "int64", 4: "uint64", 8: "bool"}
+    names = {9: "string", 12: "bytes", 3: "int64", 4: "uint64", 8: "bool", 13: "uint32"}
     nested = field.message_type or field.enum_type
     name = nested.name if nested else names[field.type]
     return f"repeated {name}" if field.is_repeated else name

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fsbatchapi/v1alpha1/sbatch.proto\x12\x12sbatchapi.v1alpha1\"\x12\n\x10\x43hallengeRequest\"&\n\x11\x43hallengeResponse\x12\x11\n\tchallenge\x18\x01 \x01(\x0c\"\xa0\x01\n\x10GetSBatchRequest\x12\x1b\n\x13\x62\x61tch_location_hash\x18\x01 \x01(\t\x12\x18\n\x10signed_challenge\x18\x02 \x01(\x0c\x12\x11\n\tchallenge\x18\x03 \x01(\x0c\x12\x18\n\x10provider_address\x18\x04 \x01(\x0c\x12\x18\n\x10\x63ustomer_address\x18\x05 \x01(\x0c\x12\x0e\n\x06job_id\x18\x06 \x01(\t\"\xb1\x01\n\x11GetSBatchResponse\x12\x0e\n\x06sbatch\x18\x01 \x01(\t\x12\x17\n\x0fgrid_logger_url\x18\x02 \x01(\t\x12\x43\n\x07secrets\x18\x03 \x03(\x0b\x32\x32.sbatchapi.v1alpha1.GetSBatchResponse.SecretsEntry\x1a.\n\x0cSecretsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"j\n\x11ReadSBatchRequest\x12\x18\n\x10signed_challenge\x18\x01 \x01(\x0c\x12\x11\n\tchallenge\x18\x02 \x01(\x0c\x12\x18\n\x10\x63ustomer_address\x18\x03 \x01(\x0c\x12\x0e\n\x06job_id\x18\x04 \x01(\t\"$\n\x12ReadSBatchResponse\x12\x0e\n\x06sbatch\x18\x01 \x01(\t2c\n\x07\x41uthAPI\x12X\n\tChallenge\x12$.sbatchapi.v1alpha1.ChallengeRequest\x1a%.sbatchapi.v1alpha1.ChallengeResponse2\xc2\x01\n\tSBatchAPI\x12X\n\tGetSBatch\x12$.sbatchapi.v1alpha1.GetSBatchRequest\x1a%.sbatchapi.v1alpha1.GetSBatchResponse\x12[\n\nReadSBatch\x12%.sbatchapi.v1alpha1.ReadSBatchRequest\x1a&.sbatchapi.v1alpha1.ReadSBatchResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fsbatchapi/v1alpha1/sbatch.proto\x12\x12sbatchapi.v1alpha1\"\x12\n\x10\x43hallengeRequest\"&\n\x11\x43hallengeResponse\x12\x11\n\tchallenge\x18\x01 \x01(\x0c\"\xa0\x01\n\x10GetSBatchRequest\x12\x1b\n\x13\x62\x61tch_location_hash\x18\x01 \x01(\t\x12\x18\n\x10signed_challenge\x18\x02 \x01(\x0c\x12\x11\n\tchallenge\x18\x03 \x01(\x0c\x12\x18\n\x10provider_address\x18\x04 \x01(\x0c\x12\x18\n\x10\x63ustomer_address\x18\x05 \x01(\x0c\x12\x0e\n\x06job_id\x18\x06 \x01(\t\"\xb1\x01\n\x11GetSBatchResponse\x12\x0e\n\x06sbatch\x18\x01 \x01(\t\x12\x17\n\x0fgrid_logger_url\x18\x02 \x01(\t\x12\x43\n\x07secrets\x18\x03 \x03(\x0b\x32\x32.sbatchapi.v1alpha1.GetSBatchResponse.SecretsEntry\x1a.\n\x0cSecretsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x8b\x01\n\x12GetSBatchesRequest\x12\x18\n\x10signed_challenge\x18\x01 \x01(\x0c\x12\x11\n\tchallenge\x18\x02 \x01(\x0c\x12\x18\n\x10provider_address\x18\x03 \x01(\x0c\x12.\n\x04jobs\x18\x04 \x03(\x0b\x32 .sbatchapi.v1alpha1.WantedSBatch\"U\n\x0cWantedSBatch\x12\x1b\n\x13\x62\x61tch_location_hash\x18\x01 \x01(\t\x12\x18\n\x10\x63ustomer_address\x18\x02 \x01(\x0c\x12\x0e\n\x06job_id\x18\x03 \x01(\t\"a\n\x13GetSBatchesResponse\x12\x31\n\x07\x61nswers\x18\x01 \x03(\x0b\x32 .sbatchapi.v1alpha1.SBatchAnswer\x12\x17\n\x0fgrid_logger_url\x18\x02 \x01(\t\"\xae\x01\n\x0cSBatchAnswer\x12\x0e\n\x06status\x18\x01 \x01(\r\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0e\n\x06sbatch\x18\x03 \x01(\t\x12>\n\x07secrets\x18\x04 \x03(\x0b\x32-.sbatchapi.v1alpha1.SBatchAnswer.SecretsEntry\x1a.\n\x0cSecretsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"j\n\x11ReadSBatchRequest\x12\x18\n\x10signed_challenge\x18\x01 \x01(\x0c\x12\x11\n\tchallenge\x18\x02 \x01(\x0c\x12\x18\n\x10\x63ustomer_address\x18\x03 \x01(\x0c\x12\x0e\n\x06job_id\x18\x04 \x01(\t\"$\n\x12ReadSBatchResponse\x12\x0e\n\x06sbatch\x18\x01 \x01(\t2c\n\x07\x41uthAPI\x12X\n\tChallenge\x12$.sbatchapi.v1alpha1.ChallengeRequest\x1a%.sbatchapi.v1alpha1.ChallengeResponse2\xa2\x02\n\tSBatchAPI\x12X\n\tGetSBatch\x12$.sbatchapi.v1alpha1.GetSBatchRequest\x1a%.sbatchapi.v1alpha1.GetSBatchResponse\x12^\n\x0bGetSBatches\x12&.sbatchapi.v1alpha1.GetSBatchesRequest\x1a\'.sbatchapi.v1alpha1.GetSBatchesResponse\x12[\n\nReadSBatch\x12%.sbatchapi.v1alpha1.ReadSBatchRequest\x1a&.sbatchapi.v1alpha1.ReadSBatchResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,6 +33,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_GETSBATCHRESPONSE_SECRETSENTRY']._loaded_options = None
   _globals['_GETSBATCHRESPONSE_SECRETSENTRY']._serialized_options = b'8\001'
+  _globals['_SBATCHANSWER_SECRETSENTRY']._loaded_options = None
+  _globals['_SBATCHANSWER_SECRETSENTRY']._serialized_options = b'8\001'
   _globals['_CHALLENGEREQUEST']._serialized_start=55
   _globals['_CHALLENGEREQUEST']._serialized_end=73
   _globals['_CHALLENGERESPONSE']._serialized_start=75
@@ -43,12 +45,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSBATCHRESPONSE']._serialized_end=456
   _globals['_GETSBATCHRESPONSE_SECRETSENTRY']._serialized_start=410
   _globals['_GETSBATCHRESPONSE_SECRETSENTRY']._serialized_end=456
-  _globals['_READSBATCHREQUEST']._serialized_start=458
-  _globals['_READSBATCHREQUEST']._serialized_end=564
-  _globals['_READSBATCHRESPONSE']._serialized_start=566
-  _globals['_READSBATCHRESPONSE']._serialized_end=602
-  _globals['_AUTHAPI']._serialized_start=604
-  _globals['_AUTHAPI']._serialized_end=703
-  _globals['_SBATCHAPI']._serialized_start=706
-  _globals['_SBATCHAPI']._serialized_end=900
+  _globals['_GETSBATCHESREQUEST']._serialized_start=459
+  _globals['_GETSBATCHESREQUEST']._serialized_end=598
+  _globals['_WANTEDSBATCH']._serialized_start=600
+  _globals['_WANTEDSBATCH']._serialized_end=685
+  _globals['_GETSBATCHESRESPONSE']._serialized_start=687
+  _globals['_GETSBATCHESRESPONSE']._serialized_end=784
+  _globals['_SBATCHANSWER']._serialized_start=787
+  _globals['_SBATCHANSWER']._serialized_end=961
+  _globals['_SBATCHANSWER_SECRETSENTRY']._serialized_start=410
+  _globals['_SBATCHANSWER_SECRETSENTRY']._serialized_end=456
+  _globals['_READSBATCHREQUEST']._serialized_start=963
+  _globals['_READSBATCHREQUEST']._serialized_end=1069
+  _globals['_READSBATCHRESPONSE']._serialized_start=1071
+  _globals['_READSBATCHRESPONSE']._serialized_end=1107
+  _globals['_AUTHAPI']._serialized_start=1109
+  _globals['_AUTHAPI']._serialized_end=1208
+  _globals['_SBATCHAPI']._serialized_start=1211
+  _globals['_SBATCHAPI']._serialized_end=1501
 # @@protoc_insertion_point(module_scope)

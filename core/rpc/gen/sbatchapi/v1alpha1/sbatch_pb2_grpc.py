@@ -111,6 +111,11 @@ class SBatchAPIStub:
                 request_serializer=sbatchapi_dot_v1alpha1_dot_sbatch__pb2.GetSBatchRequest.SerializeToString,
                 response_deserializer=sbatchapi_dot_v1alpha1_dot_sbatch__pb2.GetSBatchResponse.FromString,
                 _registered_method=True)
+        self.GetSBatches = channel.unary_unary(
+                '/sbatchapi.v1alpha1.SBatchAPI/GetSBatches',
+                request_serializer=sbatchapi_dot_v1alpha1_dot_sbatch__pb2.GetSBatchesRequest.SerializeToString,
+                response_deserializer=sbatchapi_dot_v1alpha1_dot_sbatch__pb2.GetSBatchesResponse.FromString,
+                _registered_method=True)
         self.ReadSBatch = channel.unary_unary(
                 '/sbatchapi.v1alpha1.SBatchAPI/ReadSBatch',
                 request_serializer=sbatchapi_dot_v1alpha1_dot_sbatch__pb2.ReadSBatchRequest.SerializeToString,
@@ -122,6 +127,12 @@ class SBatchAPIServicer:
     """Missing associated documentation comment in .proto file."""
 
     def GetSBatch(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSBatches(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -140,6 +151,11 @@ def add_SBatchAPIServicer_to_server(servicer, server):
                     servicer.GetSBatch,
                     request_deserializer=sbatchapi_dot_v1alpha1_dot_sbatch__pb2.GetSBatchRequest.FromString,
                     response_serializer=sbatchapi_dot_v1alpha1_dot_sbatch__pb2.GetSBatchResponse.SerializeToString,
+            ),
+            'GetSBatches': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSBatches,
+                    request_deserializer=sbatchapi_dot_v1alpha1_dot_sbatch__pb2.GetSBatchesRequest.FromString,
+                    response_serializer=sbatchapi_dot_v1alpha1_dot_sbatch__pb2.GetSBatchesResponse.SerializeToString,
             ),
             'ReadSBatch': grpc.unary_unary_rpc_method_handler(
                     servicer.ReadSBatch,
@@ -174,6 +190,33 @@ class SBatchAPI:
             '/sbatchapi.v1alpha1.SBatchAPI/GetSBatch',
             sbatchapi_dot_v1alpha1_dot_sbatch__pb2.GetSBatchRequest.SerializeToString,
             sbatchapi_dot_v1alpha1_dot_sbatch__pb2.GetSBatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSBatches(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sbatchapi.v1alpha1.SBatchAPI/GetSBatches',
+            sbatchapi_dot_v1alpha1_dot_sbatch__pb2.GetSBatchesRequest.SerializeToString,
+            sbatchapi_dot_v1alpha1_dot_sbatch__pb2.GetSBatchesResponse.FromString,
             options,
             channel_credentials,
             insecure,
