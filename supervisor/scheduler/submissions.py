@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from dsq.core.errors import UnreachableError
+from dsq.core.quoting import join, quote
 from dsq.supervisor.scheduler import slurm_output as printed
 from dsq.supervisor.scheduler.line import Completed
 from dsq.supervisor.scheduler.port import SubmitRefused
@@ -34,11 +35,14 @@ GATHER_SECONDS = 0.05
 SECONDS_EACH = 2.0
 """What a session's time limit grows by for each further submission on it."""
 
+MOST_BYTES = 1 << 20
+"""Scripts of a session together, which its shell holds in memory; one alone may be longer."""
+
 NO_FOLDER = 97
 """Exit code of a submission whose folder could not be made."""
 
-FILLER = "--export=ALL"
-"""Makes all argument lists of a session equally long; said twice it means the same."""
+READ_ALL = 'eval "$(cat)"'
+"""Reads a session's text to its end before any of it is run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,55 +58,77 @@ class Outcome:
     queue: str = ""
 
 
-@dataclass(slots=True)
-class _Submission:
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What is to be submitted.
+
+    Attributes:
+        folder: Absolute path; made if it is not there, for its owner only. The command runs there.
+        argv: The command.
+        script: Its standard input.
+    """
+
     folder: str
-    argv: list[str]
-    script: bytes
-    result: asyncio.Future[Outcome] = field(repr=False)
+    argv: Sequence[str]
+    script: bytes = field(repr=False)
 
 
-def loop_text(words: int, asking: int) -> str:
-    """Shell text that submits job after job; it holds no value of any job.
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    job: Submission
+    result: asyncio.Future[Outcome]
 
-    Its arguments are a mark, so many words that ask about jobs (their ids are added to the
-    last one), the size of a list of folders, and for each job its folder, the size of its
-    script and so many words of a command. Standard input has the list, each folder with a NUL
-    behind it, and then the scripts. The list saves a process for each job; a folder that
-    could not be made so is tried once more for the sake of the reason. Whatever a command
-    leaves unread of its script is read away: the next one must begin with its own.
+
+def session_text(mark: str, jobs: Sequence[Submission], ask: Sequence[str]) -> bytes:
+    """Shell text that submits job after job, and then asks for those that were taken.
+
+    Each script stands in it behind its command, between two lines that no script holds. All of
+    it is one compound command: if its end is missing, because the line broke, the shell finds
+    no end either and runs nothing, so that no half script is ever submitted. One process makes
+    all folders; one that could not be made so is tried once more for the sake of the reason.
 
     Args:
-        words: Length of each command.
-        asking: Length of the command that asks.
+        mark: A word without meaning to a shell that is in none of the scripts.
+        jobs: What to submit. Scripts without a NUL; a line end is added to those without one.
+        ask: Command that asks about jobs; their ids are added to its last word.
     """
-    command = " ".join(f'"${{{number}}}"' for number in range(3, 3 + words))
-    keep = "\n".join(f"ask{number}=$1; shift" for number in range(asking))
-    ask = " ".join(f'"$ask{number}"' for number in range(asking))
-    return (
-        "mark=$1; shift\n"
-        f"{keep}\n"
-        "size=$1 ids=; shift\n"
-        'make() { head -c "$1" | { xargs -0 mkdir -p --; cat >/dev/null; }; }\n'
-        '[ "$size" = 0 ] || (umask 077; make "$size") 2>/dev/null\n'
-        'leave() { cat >/dev/null; exit "$1"; }\n'
-        "while [ $# -gt 0 ]; do\n"
-        '  echo "$mark begin"\n'
-        '  if cd -- "$1" 2>/dev/null || { (umask 077; mkdir -p -- "$1") && cd -- "$1"; }; then\n'
-        f'    {{ out=$(head -c "$2" | {{ {command} 2>&3 || leave $?; }}); code=$?; }} 3>&1\n'
-        "  else\n"
-        f'    code={NO_FOLDER} out=; head -c "$2" >/dev/null\n'
-        "  fi 2>&1\n"
-        '  printf \'%s end %s\\n%s\\n\' "$mark" "$code" "$out"\n'
-        "  id=${out%%;*}\n"
-        "  case $id in ''|*[!0-9]*) ;; *) ids=$ids,$id ;; esac\n"
-        f"  shift {2 + words}\n"
-        "done\n"
-        'echo "$mark all"\n'
-        f'ask{asking - 1}="$ask{asking - 1}${{ids#,}}"\n'
-        f'[ -z "$ids" ] || SLURM_TIME_FORMAT=%s {ask} 2>/dev/null\n'
-        "exit 0"
-    )
+    folders = join([job.folder for job in jobs])
+    parts = [_HEAD.format(mark=mark, folders=folders, no_folder=NO_FOLDER).encode()]
+    for job in jobs:
+        line_end = b"\n" if job.script and not job.script.endswith(b"\n") else b""
+        parts += [
+            f"if begin {quote(job.folder)}; then\n"
+            f"out=$({join(job.argv)} 2>&3 <<'{mark}'\n".encode(),
+            job.script,
+            line_end,
+            f"{mark}\n); code=$?\nfi\nend\n".encode(),
+        ]
+    parts.append(_TAIL.format(mark=mark, ask=join(ask)).encode())
+    return b"".join(parts)
+
+
+_HEAD = """{{
+ids=''
+begin() {{
+  echo '{mark} begin'
+  code={no_folder} out=''
+  cd -- "$1" 2>/dev/null && return 0
+  {{ (umask 077; exec mkdir -p -- "$1") && cd -- "$1"; }} 2>&1 || return 1
+}}
+end() {{
+  printf '%s end %s\\n%s\\n' '{mark}' "$code" "$out"
+  id=${{out%%;*}}
+  case $id in ''|*[!0-9]*) ;; *) ids=$ids,$id ;; esac
+}}
+(umask 077; exec mkdir -p -- {folders}) 2>/dev/null
+exec 3>&1
+"""
+
+_TAIL = """echo '{mark} all'
+[ -z "$ids" ] || SLURM_TIME_FORMAT=%s {ask}"${{ids#,}}" 2>/dev/null
+exit 0
+}}
+"""
 
 
 def outcomes(mark: str, output: str, count: int) -> list[Outcome | None]:
@@ -135,7 +161,7 @@ class Submissions:
         self._tools = tools
         self._ask = list(ask)
         self._timeout = timeout
-        self._waiting: deque[_Submission] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._sessions: set[asyncio.Task[None]] = set()
 
     async def submit(self, folder: str, argv: Sequence[str], script: bytes) -> Outcome:
@@ -145,7 +171,7 @@ class Submissions:
             UnreachableError: Whether the command did its work is not known.
         """
         result: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Submission(folder, list(argv), script, result))
+        self._waiting.append(_Waiting(Submission(folder, argv, script), result))
         if len(self._sessions) < SESSIONS:
             task = asyncio.create_task(self._work(), name="dsq-submissions")
             self._sessions.add(task)
@@ -157,50 +183,56 @@ class Submissions:
         while self._waiting:
             if len(self._sessions) > 1 and len(self._waiting) < LEAST_TOGETHER:
                 await asyncio.sleep(GATHER_SECONDS)
-            share = max(-(-len(self._waiting) // SESSIONS), LEAST_TOGETHER)
-            count = min(MOST_TOGETHER, share)
-            jobs = [self._waiting.popleft() for _ in range(min(count, len(self._waiting)))]
+            jobs = self._next()
             if not jobs:
                 return
             try:
-                results = await self._run(jobs)
+                results = await self._run([each.job for each in jobs])
             except Exception as error:
                 _settle(jobs, error)
             except BaseException:
                 _settle(jobs, UnreachableError("The submission was broken off."))
                 raise
             else:
-                for job, result in zip(jobs, results, strict=True):
+                for each, result in zip(jobs, results, strict=True):
                     unknown = UnreachableError("sbatch's answer was cut off.")
-                    _settle([job], result or unknown)
+                    _settle([each], result or unknown)
 
-    async def _run(self, jobs: Sequence[_Submission]) -> list[Outcome | None]:
+    def _next(self) -> list[_Waiting]:
+        """What goes on the next session: a fair share of what waits."""
+        share = max(-(-len(self._waiting) // SESSIONS), LEAST_TOGETHER)
+        jobs: list[_Waiting] = []
+        size = 0
+        while self._waiting and len(jobs) < min(MOST_TOGETHER, share):
+            size += len(self._waiting[0].job.script)
+            if jobs and size > MOST_BYTES:
+                break
+            jobs.append(self._waiting.popleft())
+        return jobs
+
+    async def _run(self, jobs: Sequence[Submission]) -> list[Outcome | None]:
         mark = f"@{secrets.token_hex(8)}"
-        words = max(len(job.argv) for job in jobs)
-        folders = b"".join(job.folder.encode() + b"\0" for job in jobs) if len(jobs) > 1 else b""
-        arguments = [mark, *self._ask, str(len(folders))]
-        for job in jobs:
-            filled = [*job.argv, *[FILLER] * (words - len(job.argv))]
-            arguments += [job.folder, str(len(job.script)), *filled]
+        while any(mark.encode() in job.script for job in jobs):
+            mark = f"@{secrets.token_hex(8)}"
         account = await self._tools.account()
         done = await self._tools.counted(
             jobs[0].argv[0],
-            [*account.prefix(), "sh", "-c", loop_text(words, len(self._ask)), "sh", *arguments],
-            stdin=folders + b"".join(job.script for job in jobs),
+            [*account.prefix(), "sh", "-c", READ_ALL],
+            stdin=session_text(mark, jobs, self._ask),
             timeout=self._timeout + SECONDS_EACH * (len(jobs) - 1),
         )
         return outcomes(mark, done.stdout.decode("utf-8", "replace"), len(jobs))
 
 
-def _settle(jobs: Sequence[_Submission], result: Outcome | Exception) -> None:
-    for job in jobs:
-        if job.result.done():
+def _settle(jobs: Sequence[_Waiting], result: Outcome | Exception) -> None:
+    for each in jobs:
+        if each.result.done():
             continue
         if isinstance(result, Outcome):
-            job.result.set_result(result)
+            each.result.set_result(result)
         else:
-            job.result.set_exception(result)
-            job.result.exception()  # nobody may be waiting any more
+            each.result.set_exception(result)
+            each.result.exception()  # nobody may be waiting any more
 
 
 def submitted_id(done: Completed, folder: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,12 +16,15 @@ from dsq.core.errors import UnreachableError
 from dsq.supervisor.scheduler.line import Completed
 from dsq.supervisor.scheduler.slurm_tools import SlurmTools
 from dsq.supervisor.scheduler.submissions import (
+    MOST_BYTES,
     NO_FOLDER,
+    READ_ALL,
     SESSIONS,
     Outcome,
+    Submission,
     Submissions,
-    loop_text,
     outcomes,
+    session_text,
 )
 from dsq.supervisor.scheduler.transport import LocalTransport
 
@@ -75,7 +79,7 @@ async def test_each_gets_its_own_script_folder_and_answer(program: str, tmp_path
     """Sixty at once on few sessions; scripts of any bytes and any length, no byte goes astray."""
     line = Line()
     many = made(line)
-    scripts = [(b"x%d\n" % n) * (n * 37) + bytes([n + 1, 255]) for n in range(60)]
+    scripts = [(b"x%d\n" % n) * (n * 37) + bytes([n + 1, 255, 10]) for n in range(60)]
 
     async def one(n: int) -> Completed:
         folder = str(tmp_path / "w" / f"{n} '\"$x")
@@ -126,14 +130,14 @@ async def test_a_script_that_was_not_read_never_runs_into_the_next(
         *busy,
         *(
             many.submit(
-                str(tmp_path / f"{n}"), [program, word], b"mine" if word[0] == "o" else large
+                str(tmp_path / f"{n}"), [program, word], b"mine\n" if word[0] == "o" else large
             )
             for n, word in enumerate(words)
         ),
     )
     for n, (word, each) in enumerate(zip(words, done[SESSIONS:], strict=True)):
         if word.startswith("ok"):
-            assert each.done.stdout.decode() == f"{word};mine{tmp_path}/{n}\n"
+            assert each.done.stdout.decode() == f"{word};mine\n{tmp_path}/{n}\n"
         else:
             assert each.done.returncode in (3, 137, 1)
 
@@ -213,13 +217,86 @@ async def test_the_queue_is_asked_for_those_that_were_taken(tmp_path: Path) -> N
     assert (none.done.returncode, none.queue) == (1, "")
 
 
-def test_the_loop_is_sound() -> None:
-    """shellcheck finds nothing in it, whatever the lengths."""
-    for words, asking in ((1, 1), (14, 6)):
-        done = subprocess.run(
-            ["shellcheck", "-s", "sh", "-"],
-            input=loop_text(words, asking),
-            capture_output=True,
-            text=True,
-        )
-        assert done.stdout == ""
+HOSTILE = [
+    b"",
+    b"one line without an end",
+    b"it's \"half $(quoted `and\n",
+    b"\\\n\\\\\n$HOME $1 ${x}\n",
+    b"EOF\n)\n}\n; exit 9\n",
+    bytes(set(range(1, 256)) - {10}) + b"\n",
+    "ä \u2028 漢字 🜲\n".encode() * 50,
+    b"@m begin\n@m end 0\n99\n@m all\n",
+    b"y" * 300_000 + b"\n" + b"#\n" * 100_000,
+]
+
+
+@pytest.fixture(params=["sh", "dash", "bash", "busybox"])
+def shell(request: pytest.FixtureRequest) -> list[str]:
+    """Each shell of this machine, for a cluster may have any of them as sh."""
+    if shutil.which(request.param) is None:
+        pytest.skip(f"there is no {request.param} here")
+    return [request.param, *(["sh"] if request.param == "busybox" else [])]
+
+
+def run(shell: list[str], text: bytes) -> bytes:
+    """What a session prints."""
+    done = subprocess.run([*shell, "-c", READ_ALL], input=text, capture_output=True, check=False)
+    return done.stdout
+
+
+def test_no_script_means_anything_to_the_shell(shell: list[str], tmp_path: Path) -> None:
+    """Whatever a script holds, it arrives as it is, and those after it do too."""
+    program = tmp_path / "take"
+    program.write_text('#!/bin/sh\ncat > script\necho "$1"\n')
+    program.chmod(0o755)
+    jobs = [
+        Submission(str(tmp_path / f"{n} 'x"), [str(program), f"it's {n} $HOME"], script)
+        for n, script in enumerate(HOSTILE)
+    ]
+    mark = "@0123456789abcdef"
+    found = outcomes(mark, run(shell, session_text(mark, jobs, ["echo"])).decode(), len(jobs))
+    for n, (job, outcome) in enumerate(zip(jobs, found, strict=True)):
+        assert outcome is not None
+        assert outcome.done == Completed(0, f"it's {n} $HOME\n".encode(), b"")
+        arrived = Path(job.folder, "script").read_bytes()
+        assert arrived == HOSTILE[n] + (b"\n" if n == 1 else b"")
+
+
+def test_a_text_that_was_cut_runs_nothing(shell: list[str], tmp_path: Path) -> None:
+    """The line broke while the scripts were on their way: not one is submitted, nor half of one."""
+    program = tmp_path / "take"
+    program.write_text('#!/bin/sh\ncat >/dev/null\necho ran >>"$1"\n')
+    program.chmod(0o755)
+    ran = tmp_path / "ran"
+    jobs = [Submission(str(tmp_path / n), [str(program), str(ran)], b"a\n}\nb\n") for n in "ab"]
+    text = session_text("@m", jobs, ["echo"]).rstrip()
+    for at in [*range(0, len(text), 7), len(text) - 2, len(text) - 1]:
+        assert run(shell, text[:at]) == b"", text[:at]
+    assert not ran.exists()
+    assert run(shell, text).count(b"end 0") == 2
+    assert ran.read_text() == "ran\nran\n"
+
+
+async def test_long_scripts_do_not_share_a_session(program: str, tmp_path: Path) -> None:
+    """The shell at the other end holds a session's scripts in memory: they have a bound."""
+    line = Line()
+    many = made(line)
+    large = [
+        many.submit(str(tmp_path / f"{n}"), [program, f"a{n}"], b"x" * MOST_BYTES + b"\n")
+        for n in range(5)
+    ]
+    done = await asyncio.gather(*large)
+    assert [len(each.done.stdout) > MOST_BYTES for each in done] == [True] * 5
+    assert line.sessions == 5
+
+
+def test_the_text_of_a_session_is_sound() -> None:
+    """shellcheck finds nothing in it."""
+    jobs = [Submission(f"/w/{n}", ["sbatch", "--parsable"], b"it's $x\n") for n in range(2)]
+    done = subprocess.run(
+        ["shellcheck", "-s", "sh", "-"],
+        input=session_text("@m", jobs, ["squeue", "--jobs="]),
+        capture_output=True,
+        check=False,
+    )
+    assert done.stdout.decode() == ""
