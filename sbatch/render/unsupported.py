@@ -22,9 +22,11 @@ def findings(workflow: Workflow) -> Iterator[tuple[Path, str]]:
     """Yields the path and a sentence of everything that cannot be rendered."""
     output = workflow.output
     if output is not None and output.http is None and output.s3 is not None:
-        path: Path = ("output", "s3", "path")
-        if WILDCARDS.search(output.s3.path + output.s3.bucket_url):
-            yield path, f"{show_path(path)}: s5cmd writes to no place with '*' or '?' in its name"
+        for field, text in (("bucketUrl", output.s3.bucket_url), ("path", output.s3.path)):
+            if WILDCARDS.search(text):
+                path: Path = ("output", "s3", field)
+                words = "s5cmd writes to no place with '*' or '?' in its name"
+                yield path, f"{show_path(path)}: {words}"
     if workflow.sweep is not None:
         yield ("sweep",), "a sweep has no script of its own: each of its jobs has one"
     for place, step in placed_steps(workflow):

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote as percent
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from dsq.sbatch.model import FieldDescription, Model, Workflow, describe, describe_type
@@ -204,6 +204,7 @@ LONG: dict[str, Any] = {
 
 @settings(max_examples=2, **LONG)
 @given(texts=TEXTS)
+@example(texts=["*"])  # a bucket's name that no output can be written to
 def test_hostile_texts_in_all_fields(machine: Standins, texts: list[str]) -> None:
     """Whatever a text holds, in whatever field it stands, only its program sees it."""
     check(machine, texts)

@@ -77,6 +77,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         "output.s3.path: s5cmd writes to no place with '*' or '?' in its name",
     ),
     (
+        job(output={"s3": {**S3, "bucketUrl": "s3://b?"}}),
+        "output.s3.bucketUrl: s5cmd writes to no place with '*' or '?' in its name",
+    ),
+    (
         job({"name": "n", "catch": [{"use": {"source": "h/o/r"}}]}),
         "steps[0].catch[0].use: the module has not been fetched",
     ),
