@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from dsq.core.errors import DsqError, SettingsError
 from dsq.core.wallet import Wallet, load_wallet
 from dsq.supervisor.agent import EVENTS, Agent
 from dsq.supervisor.control import ControlFile
+from dsq.supervisor.ending import Ending
 from dsq.supervisor.health import served
 from dsq.supervisor.journal import Journal
 from dsq.supervisor.lock import only_supervisor
@@ -245,13 +245,14 @@ async def _look(
 
 
 async def run_headless(settings: ProviderSettings, wallet: Wallet) -> None:
-    """Runs a provider until SIGTERM or SIGINT."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    try:
-        await run_provider(settings, stop=stop, wallet=wallet, shared_account=True)
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
+    """Runs a provider until SIGTERM or SIGINT; the process is over five seconds after it."""
+    ending = Ending()
+    await ending.run(
+        run_provider(
+            settings,
+            stop=ending.stop,
+            on_ready=lambda _: ending.begun(),
+            wallet=wallet,
+            shared_account=True,
+        )
+    )

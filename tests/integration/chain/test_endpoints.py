@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
@@ -11,59 +10,13 @@ import pytest
 from dsq.core.chain import Chain, Follower, MemoryCursor, Sender
 from dsq.core.model import Address
 from tests.support.anvil import CHAIN_ID, DevGrid
+from tests.support.way import Way
 
 pytestmark = pytest.mark.anvil
 
 
 def _target(number: int) -> Address:
     return Address(number.to_bytes(20, "big"))
-
-
-class Way:
-    """A TCP way to a node; ``lose`` carries the next requests there and no answer back."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._server: asyncio.Server | None = None
-        self._open: set[asyncio.StreamWriter] = set()
-        self.url = ""
-        self.is_cut = False
-        self.lose = False
-
-    async def __aenter__(self) -> Way:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._server is not None
-        self._server.close()
-        self.cut()
-
-    def cut(self) -> None:
-        """Breaks every connection, and takes no new one."""
-        self.is_cut = True
-        for writer in self._open:
-            writer.close()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self.is_cut:
-            writer.close()
-            return
-        there, back = await asyncio.open_connection("127.0.0.1", self._port)
-        self._open |= {writer, back}
-        await asyncio.gather(self._pump(reader, back, False), self._pump(there, writer, True))
-
-    async def _pump(
-        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, is_answer: bool
-    ) -> None:
-        with contextlib.suppress(ConnectionError):
-            while data := await source.read(65536):
-                if is_answer and self.lose:
-                    break
-                sink.write(data)
-                await sink.drain()
-        sink.close()
 
 
 @pytest.fixture

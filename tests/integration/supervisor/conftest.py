@@ -30,6 +30,7 @@ from dsq.sbatch.service.settings import ServiceSettings
 from dsq.sbatch.workflow import load_workflow
 from tests.support.anvil import CHAIN_ID, DevGrid, anvil, dev_grid
 from tests.support.slurm import open_folder, running_slurm
+from tests.support.sshd import SshServer, ssh_account, sshd
 
 __all__ = ["anvil"]
 
@@ -163,6 +164,33 @@ def slurm(folder: Path) -> Iterator[MiniSlurm]:
     """A real Slurm of two nodes."""
     with running_slurm(folder / "slurm") as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def server(folder: Path, slurm: MiniSlurm) -> Iterator[SshServer]:
+    """An SSH server whose sessions find the test's Slurm."""
+    with ssh_account() as account, sshd(folder / "sshd", account, env=slurm.env()) as made:
+        yield made
+
+
+def over_ssh(folder: Path, slurm: MiniSlurm, server: SshServer) -> dict[str, Any]:
+    """``[cluster]`` of a provider that goes over SSH."""
+    workdir = folder / secrets.token_hex(4)
+    workdir.mkdir()
+    workdir.chmod(0o777)
+    return {
+        "kind": "ssh",
+        "host": "127.0.0.1",
+        "port": server.port,
+        "user": server.user,
+        "identity_file": str(server.identity),
+        "known_hosts": str(server.known_hosts),
+        "partition": slurm.partition,
+        "workdir": str(workdir),
+        "cache_root": f"{workdir}/cache",
+        "scratch_root": f"{workdir}/scratch",
+        "claim_ahead": 40,
+    }
 
 
 @pytest.fixture(params=["local", pytest.param("slurm", marks=pytest.mark.slurm)])

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import secrets
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +14,10 @@ import pytest
 from dsq.console.local.minislurm import MiniSlurm
 from dsq.core.model import JobStatus
 from dsq.core.units import CREDIT, cost_of
-from tests.integration.supervisor.conftest import Site
+from tests.integration.supervisor.conftest import Site, over_ssh
 from tests.integration.supervisor.interrupted import interrupted, interrupted_in
 from tests.integration.supervisor.load import Load
-from tests.support.sshd import SshServer, ssh_account, sshd, sshd_program
+from tests.support.sshd import SshServer, sshd_program
 from tests.support.sshd import start as start_sshd
 
 pytestmark = [pytest.mark.anvil, pytest.mark.slurm, pytest.mark.sshd, pytest.mark.slow]
@@ -28,35 +26,10 @@ FEW = pytest.param(16, id="few")
 MANY = pytest.param(200, id="many", marks=[pytest.mark.slow, pytest.mark.timeout(1800)])
 
 
-@pytest.fixture(scope="module")
-def server(folder: Path, slurm: MiniSlurm) -> Iterator[SshServer]:
-    """An SSH server whose sessions find the test's Slurm."""
-    with (
-        ssh_account() as account,
-        sshd(folder / "sshd", account, env=slurm.env()) as made,
-    ):
-        yield made
-
-
 @pytest.fixture
 def cluster(folder: Path, slurm: MiniSlurm, server: SshServer) -> dict[str, Any]:
     """``[cluster]`` of a provider that goes over SSH."""
-    workdir = folder / secrets.token_hex(4)
-    workdir.mkdir()
-    workdir.chmod(0o777)
-    return {
-        "kind": "ssh",
-        "host": "127.0.0.1",
-        "port": server.port,
-        "user": server.user,
-        "identity_file": str(server.identity),
-        "known_hosts": str(server.known_hosts),
-        "partition": slurm.partition,
-        "workdir": str(workdir),
-        "cache_root": f"{workdir}/cache",
-        "scratch_root": f"{workdir}/scratch",
-        "claim_ahead": 40,
-    }
+    return over_ssh(folder, slurm, server)
 
 
 @pytest.fixture
