@@ -79,11 +79,20 @@ async def start_clusters(home: Home, options: Options, names: list[str]) -> None
             await mini_slurm(home, name).start()
 
 
-async def stop_clusters(home: Home, options: Options, names: list[str]) -> None:
+def at_rest(home: Home, options: Options, names: list[str]) -> list[str]:
+    """Names whose cluster lives in the home and does not run."""
+    if options.cluster != "mini-slurm":
+        return []
+    return [name for name in names if not mini_slurm(home, name).is_running()]
+
+
+async def stop_clusters(
+    home: Home, options: Options, names: list[str], *, cancel_jobs: bool = True
+) -> None:
     """Stops the clusters that live in the home."""
     if options.cluster == "mini-slurm":
         for name in names:
-            await mini_slurm(home, name).stop()
+            await mini_slurm(home, name).stop(cancel_jobs=cancel_jobs)
 
 
 def write_provider(home: Home, state: State, ledger: Ledger, name: str) -> None:

@@ -47,6 +47,7 @@ class Keeper:
         self.node: DevChain | None = None
         self.ledger: Ledger | None = None
         self._restarts: dict[str, tuple[int, float]] = {}
+        self._begun_clusters: list[str] = []
 
     # -- start -------------------------------------------------------------------
 
@@ -79,10 +80,17 @@ class Keeper:
     async def _settle(self) -> None:
         """Contracts, keys and clusters; then the services may begin."""
         self.tell(f"clusters   {self.options.cluster}, {len(self.names)} provider(s)")
-        ledger, _ = await asyncio.gather(
-            settle(self.home, self.options, self.node, self.names, self.tell),
-            clusters.start_clusters(self.home, self.options, self.names),
+        self._begun_clusters = clusters.at_rest(self.home, self.options, self.names)
+        starting = asyncio.ensure_future(
+            clusters.start_clusters(self.home, self.options, self.names)
         )
+        try:
+            ledger = await settle(self.home, self.options, self.node, self.names, self.tell)
+            await asyncio.shield(starting)
+        except BaseException:
+            # A daemon that is just being started would not be found by who stops it.
+            await asyncio.gather(starting, return_exceptions=True)
+            raise
         self.ledger = ledger
         self.state.metascheduler = str(ledger.metascheduler)
         for name in self.names:
@@ -262,6 +270,17 @@ class Keeper:
             *(processes.stop(path) for path in sorted(self.home.run.glob("*.pid")))
         )
         await DevChain.stop_leftover(self.home.chain)
+
+    async def give_up(self) -> None:
+        """After a start that failed: ends what it has started.
+
+        A cluster that ran before goes on, and so do jobs of an earlier life: the next start
+        finds them.
+        """
+        await self.stop_leftovers()
+        await clusters.stop_clusters(
+            self.home, self.options, self._begun_clusters, cancel_jobs=False
+        )
 
     async def stop(self, *, wait: bool = False) -> None:
         """Ends jobs (unless their cluster is outside), then the services, the chain last."""

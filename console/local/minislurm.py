@@ -141,9 +141,18 @@ class MiniSlurm:
         """
         if cancel_jobs and self._process("slurmctld") is not None:
             await self._cancel_all()
-        names = [f"slurmd.{node}" for node in self._node_names()]
-        for group in (names, ["slurmctld"], ["munged"]):
+        for group in self._daemons():
             await asyncio.gather(*(self._stop_daemon(name) for name in group))
+
+    def is_running(self) -> bool:
+        """Whether any of the daemons runs."""
+        if not (self.root / RECORD).exists():
+            return False
+        return any(self._process(name) is not None for group in self._daemons() for name in group)
+
+    def _daemons(self) -> tuple[list[str], ...]:
+        """Names of the daemons, in groups in the order of their end."""
+        return [f"slurmd.{node}" for node in self._node_names()], ["slurmctld"], ["munged"]
 
     def remove(self) -> None:
         """Deletes a stopped cluster with all its state, wherever that is."""

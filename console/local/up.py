@@ -159,7 +159,7 @@ async def foreground(
             await keeper.stop()
             return
         except BaseException:
-            await keeper.stop_leftovers()
+            await keeper.give_up()
             raise
         on_ready(text)
         await keeper.keep(stop)

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from dsq.console.local.home import Home, Options, State
 from tests.e2e.test_jobs import host_job, wait_for
 from tests.support.grid import GridHome
 
@@ -136,6 +138,39 @@ def test_demo_prints_a_settlement_that_adds_up(anvil_here: None, folder: Path) -
         assert word in result.stdout
     assert processes_of(folder) == []
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.slurm
+def test_a_start_that_fails_half_way_leaves_nothing_running(
+    home: GridHome, slurm_here: None
+) -> None:
+    """The chain, the services and Slurm run when a provider's settings turn out to be wrong: one
+    sentence with the settings' exit code, and every process ends."""
+    home.configure_provider("p1", {"benchmark": {"prob": False}})
+    result = home.dsq("up", "--cluster", "mini-slurm", "--detach", check=False, timeout=120)
+    assert result.returncode == 78, result.stderr
+    assert "Did you mean 'probe'" in result.stderr
+    assert (home.path / "providers" / "p1" / "slurm" / "log" / "slurmctld.log").exists()
+    wait_for(lambda: left_running(home) == [], 5)
+
+
+def left_running(home: GridHome) -> list[psutil.Process]:
+    """Processes of the home, and of its Slurm, whose sockets may lie elsewhere."""
+    record = home.path / "providers" / "p1" / "slurm" / "mini-slurm.json"
+    return processes_of(home.path) + processes_of(Path(json.loads(record.read_text())["place"]))
+
+
+def test_a_port_that_is_taken_is_said_before_anything_runs(home: GridHome) -> None:
+    """Another program has the port of the home's last life: one sentence, and no process."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        Home(home.path).save_state(State(Options(cluster="local"), {"http": port}))
+        result = home.dsq("up", "--detach", check=False)
+        assert result.returncode == 78, result.stderr
+        assert f"Port {port}" in result.stderr
+        wait_for(lambda: processes_of(home.path) == [], 5)
 
 
 @pytest.mark.sshd
