@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from dsq.console.provider.node_map import node_state
 from dsq.console.widgets.bars import Part
 from dsq.console.widgets.lines import Line
 from dsq.console.widgets.safe import one_line
@@ -51,7 +52,7 @@ MODE_WORDS = {
     Mode.STOPPING: ("■ stopping", "error"),
 }
 
-LEVELS = {"warning": "warning", "error": "error", "critical": "error", "debug": "faint"}
+LEVELS = {"warning": "warning", "error": "error", "critical": "error", "debug": "muted"}
 
 
 def connection_spans(
@@ -128,7 +129,7 @@ def job_columns() -> list[Column[JobRow]]:
 
     def chain(row: JobRow, _width: int) -> Cell:
         if row.chain is None:
-            return [("not read yet", "faint")]
+            return [("not read yet", "muted")]
         shown = STATUS_WORDS[row.chain]
         code = f" {row.exit_code}" if row.exit_code else ""
         return [(f"{shown.glyph} {shown.word}{code}", shown.colour)]
@@ -194,7 +195,7 @@ def job_lines(row: JobRow, moment: Moment) -> list[Line]:
     facts += [("   customer ", "muted"), (row.customer.short, "muted")]
     lines.append(facts)
     when = moment.at(row.last_event_at)
-    lines.append([(f"{when} ", "faint"), (one_line(row.last_event, 300), "foreground")])
+    lines.append([(f"{when} ", "muted"), (one_line(row.last_event, 300), "foreground")])
     if row.cancel_requested:
         lines.append([("A cancel was asked for.", "warning")])
     if row.last_error:
@@ -211,11 +212,8 @@ def node_columns() -> list[Column[NodeRow]]:
         return [(f"{free:,}/{total:,}", "foreground" if free else "muted")]
 
     def state(row: NodeRow, _width: int) -> Cell:
-        word = one_line(row.state, 30).lower()
-        good = {"idle": "success", "mixed": "status-running", "allocated": "status-placed"}
-        colour = next((good[name] for name in good if word.startswith(name)), "error")
-        glyph = {"success": "○", "status-running": "◑", "status-placed": "●"}.get(colour, "×")
-        return [(f"{glyph} {word}", colour)]
+        shown = node_state(row)
+        return [(f"{shown.glyph} {one_line(row.state, 30).lower()}", shown.colour)]
 
     def gpus(row: NodeRow, _width: int) -> Cell:
         kind = f" {one_line(row.gpu_type, 20)}" if row.gpu_type else ""
@@ -265,7 +263,7 @@ def tx_columns(moment: Callable[[], Moment]) -> list[Column[TxRow]]:
             right=True,
             rank=2,
         ),
-        Column("hash", "HASH", 13, lambda row, _: [(short_hash(row.tx_hash), "faint")], rank=3),
+        Column("hash", "HASH", 13, lambda row, _: [(short_hash(row.tx_hash), "muted")], rank=3),
     ]
 
 
@@ -288,7 +286,7 @@ def log_columns(moment: Callable[[], Moment]) -> list[Column[LogLineRow]]:
         return [(one_line(row.text, 1000), LEVELS.get(row.level, "foreground"))]
 
     return [
-        Column("when", "WHEN", 8, lambda row, _: [(moment().at(row.at), "faint")], grow=4),
+        Column("when", "WHEN", 8, lambda row, _: [(moment().at(row.at), "muted")], grow=4),
         Column("level", "LEVEL", 7, level),
         Column("job", "JOB", 5, job, right=True),
         Column("text", "WHAT", 20, text, grow=1000, eager=1),

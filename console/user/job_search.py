@@ -9,6 +9,7 @@ from array import array
 
 from dsq.core.model import Job
 from dsq.core.readmodel import Filter, Order, ReadModel
+from dsq.core.readmodel.spending import WAYS, Spent, spent_by
 
 
 class JobSearch:
@@ -61,6 +62,12 @@ class JobSearch:
                 raise
             finally:
                 self._second = None
+
+
+def sums_of(model: ReadModel, limit: int) -> dict[str, list[Spent]]:
+    """What jobs have cost, added up in each way; for another thread."""
+    with model.second() as second:
+        return {way: spent_by(second, way, limit) for way in WAYS}
 
 
 def read_rest(model: ReadModel) -> tuple[array[int], list[Job]]:

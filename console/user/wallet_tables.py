@@ -8,6 +8,7 @@ from typing import Any
 
 from dsq.console.user.accounting import account
 from dsq.console.user.details import job_name
+from dsq.console.user.job_store import AT_ONCE
 from dsq.console.user.port import MovementLike
 from dsq.console.user.state import ConsoleState
 from dsq.console.widgets.lines import Line, labelled
@@ -59,7 +60,7 @@ def wallet_lines(state: ConsoleState) -> list[Line]:
         labelled(
             "allowance",
             (exact_credits(balance.allowance_wei, 2), "foreground"),
-            (" the grid may take; a submit signs for exactly what it needs", "muted"),
+            (" the grid may take; a submit signs for what it needs", "muted"),
         ),
         labelled(
             "fees",
@@ -191,24 +192,22 @@ def _spent_columns(way: str) -> Callable[[ConsoleState, Present], list[Column[Sp
     return made
 
 
-def _spent_rows(way: str) -> Callable[[ConsoleState], Sequence[Spent]]:
-    def rows(state: ConsoleState) -> Sequence[Spent]:
-        # Costs change when a job ends; the counts tell cheaply whether one has.
-        stamp = state.jobs.ended
-        if state.spent_at.get(way) != stamp:
-            state.jobs.flush()
-            state.spent[way] = spent_by(state.jobs.model, way, SUMS)
-            state.spent_at[way] = stamp
-        return state.spent[way]
-
-    return rows
+def spent_rows(state: ConsoleState, way: str) -> Sequence[Spent]:
+    """What jobs have cost; of very many jobs as it was added up last, beside the screen."""
+    # Costs change when a job ends; the counts tell cheaply whether one has.
+    stamp = state.jobs.ended
+    if state.jobs.total <= AT_ONCE and state.spent_at.get(way) != stamp:
+        state.jobs.flush()
+        state.spent[way] = spent_by(state.jobs.model, way, SUMS)
+        state.spent_at[way] = stamp
+    return state.spent.get(way, ())
 
 
 def _spent(way: str, title: str) -> Section:
     return Section(
         title,
         ("No job has cost anything yet.",),
-        _spent_rows(way),
+        lambda state: spent_rows(state, way),
         _spent_columns(way),
         lambda row: row.key,
         lambda row: int(row.key) if row is not None and way == "job" else 0,

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
+from dsq.console.provider.node_map import map_lines
 from dsq.console.provider.screens.base import ProviderFrame
 from dsq.console.provider.view import log_columns, node_columns, tx_columns
 from dsq.console.widgets.lines import Line, Lines
@@ -48,6 +49,9 @@ class TableView(ProviderFrame):
     def on_mount(self) -> None:
         self.query_one(LiveTable).focus()
 
+    def on_resize(self) -> None:
+        self.call_after_refresh(self.update_view, changed=True)
+
     def update_view(self, *, changed: bool) -> None:
         snapshot = self.snapshot
         if snapshot is None or not changed:
@@ -80,7 +84,10 @@ class ClusterView(TableView):
     """The nodes, and what this provider has registered."""
 
     VIEW = "Cluster"
-    ABOUT = "The cluster's nodes: what is free now, and how many of the grid's jobs run there."
+    ABOUT = (
+        "The cluster's nodes: what is free now, and how many of the grid's jobs run there.\n"
+        "On a wide screen they are a map too, with a letter for each state."
+    )
     EMPTY = "The cluster has not answered yet."
 
     def columns(self) -> list[Column[Any]]:
@@ -117,6 +124,9 @@ class ClusterView(TableView):
         if snapshot.can_raise_limit is False:
             words = "Slurm lets this account raise no time limit: top-ups help waiting jobs only."
             lines.append([(words, "warning")])
+        if self.has_class("-wide"):
+            drawn = map_lines(snapshot.nodes, self.size.width - 2, self.size.height // 3)
+            lines += [[], *drawn] if drawn else []
         return lines
 
 

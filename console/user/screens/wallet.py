@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.containers import Container
 
+from dsq.console.user.job_search import sums_of
+from dsq.console.user.job_store import AT_ONCE
 from dsq.console.user.screens.base import ViewScreen
 from dsq.console.user.screens.job import JobScreen
-from dsq.console.user.wallet_tables import SECTIONS, Section, section_line, wallet_lines
+from dsq.console.user.spend_chart import day_chart, provider_chart
+from dsq.console.user.wallet_tables import (
+    SECTIONS,
+    SUMS,
+    Section,
+    section_line,
+    spent_rows,
+    wallet_lines,
+)
 from dsq.console.widgets.lines import Lines
 from dsq.console.widgets.rows import ListSource
+from dsq.console.widgets.safe import one_line
 from dsq.console.widgets.table import LiveTable
+from dsq.core.model import Address
+
+CHART = 6
+"""Lines of the columns of the spent credits."""
 
 
 class WalletScreen(ViewScreen):
@@ -27,7 +44,13 @@ class WalletScreen(ViewScreen):
     )
 
     DEFAULT_CSS = """
-    WalletScreen #money { height: auto; padding: 1 1 0 1; }
+    WalletScreen #amounts { height: auto; layout: horizontal; padding: 1 1 0 1; }
+    WalletScreen #money { height: auto; width: 1fr; }
+    WalletScreen .chart { display: none; height: auto; padding-left: 3; }
+    WalletScreen.-wide #money { width: 74; height: 8; }
+    WalletScreen.-wide .chart { display: block; height: 8; }
+    WalletScreen #days { width: 3fr; }
+    WalletScreen #providers { width: 2fr; }
     WalletScreen #head { height: 2; padding: 1 1 0 1; }
     WalletScreen LiveTable { height: 1fr; }
     """
@@ -55,9 +78,13 @@ class WalletScreen(ViewScreen):
         self._section = 0
         self._shown: object = None
         self._waits = (0, 0)
+        self._summing = False
 
     def compose_view(self) -> ComposeResult:
-        yield Lines(id="money")
+        with Container(id="amounts"):
+            yield Lines(id="money")
+            yield Lines(id="days", classes="chart")
+            yield Lines(id="providers", classes="chart")
         yield Lines(id="head")
         section = self.section
         yield LiveTable(
@@ -85,6 +112,11 @@ class WalletScreen(ViewScreen):
 
     def update_view(self, *, changed: bool) -> None:
         if changed:
+            jobs = self.state.jobs
+            stale = self.state.spent_at.get("day") != jobs.ended
+            if jobs.total > AT_ONCE and stale and not self._summing:
+                self._summing = True
+                self.run_worker(self._sum_up(), group="sums", exit_on_error=False)
             self._show()
         else:
             self.table.repaint()
@@ -105,6 +137,36 @@ class WalletScreen(ViewScreen):
             self._waits = waits
             self.refresh_bindings()
         table.rows_changed()
+        self._show_charts()
+
+    def _show_charts(self) -> None:
+        """Paints what was spent, where there is room for it."""
+        if not self.has_class("-wide"):
+            return
+        by_day, by_provider = (spent_rows(self.state, way) for way in ("day", "provider"))
+        days, providers = self.query_one("#days", Lines), self.query_one("#providers", Lines)
+        width = max(20, days.content_size.width)
+        days.show(day_chart(by_day, self.moment.now, width, CHART))
+        width = max(20, providers.content_size.width)
+        providers.show(provider_chart(by_provider, self._provider, width, CHART + 1))
+
+    def _provider(self, address: str) -> str:
+        return one_line(self.state.provider_name(Address.parse(address)), 40)
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._show_charts)
+
+    async def _sum_up(self) -> None:
+        """Adds up the costs of very many jobs beside the screen."""
+        state = self.state
+        ended = state.jobs.ended
+        try:
+            state.jobs.flush()
+            state.spent = await asyncio.to_thread(sums_of, state.jobs.model, SUMS)
+            state.spent_at = dict.fromkeys(state.spent, ended)
+        finally:
+            self._summing = False
+        state.touch()
 
     def _read(self, section: Section) -> Sequence[Any]:
         return section.rows(self.state)
