@@ -260,7 +260,7 @@ def cost_cell(money: Money, width: int) -> Cell:
     """Cost so far against what is locked, with a bar where there is room."""
     so_far = compact_credits(money.so_far) if money.so_far or money.ran else NONE
     text = f"{so_far:>6}/{compact_credits(money.locked):<6}"
-    colour = "foreground" if money.ran else "faint"
+    colour = "foreground" if money.ran else "muted"
     if width < BAR_FROM:
         return [(text, colour)]
     room = width - len(text) - 1

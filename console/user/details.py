@@ -231,7 +231,7 @@ def timeline_lines(
 
 
 def _step(mark: str, when: str, colour: str, tail: str = "") -> Line:
-    return [(f"{mark:<{STEP}}"[:STEP], colour), (when, "foreground"), (tail, "faint")]
+    return [(f"{mark:<{STEP}}"[:STEP], colour), (when, "foreground"), (tail, "muted")]
 
 
 def _history_lines(

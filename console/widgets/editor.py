@@ -130,7 +130,7 @@ class WorkflowEditor(Completing, TextArea):
             TextAreaTheme(
                 name="dsq",
                 base_style=palette.style("foreground"),
-                gutter_style=palette.style("faint"),
+                gutter_style=palette.style("muted"),
                 cursor_style=palette.style("background", "foreground"),
                 cursor_line_style=Style(bgcolor=palette.color("surface").rich_color),
                 cursor_line_gutter_style=palette.style("muted", "surface"),

@@ -21,7 +21,12 @@ from dsq.console.dialogs.choose import Choose
 from dsq.console.dialogs.help import Help, help_lines
 from dsq.console.widgets.bars import Banner, KeyBar, Part, Tabs, TopBar
 from dsq.console.widgets.notice import Notice, NoticeBook
-from dsq.console.widgets.palette import default_variables, register_themes, to_textual
+from dsq.console.widgets.palette import (
+    default_variables,
+    is_high_contrast,
+    register_themes,
+    to_textual,
+)
 from dsq.console.widgets.safe import one_line
 from dsq.console.widgets.typeahead import TypeAhead
 from dsq.console.widgets.words import Moment
@@ -292,7 +297,10 @@ class DsqApp(TypeAhead):
             self._watch_theme(self.theme)
 
     def _theme_words(self, name: str) -> str:
-        kind = "dark" if self.available_themes[name].dark else "light"
+        theme = self.available_themes[name]
+        kind = "dark" if theme.dark else "light"
+        if is_high_contrast(theme):
+            kind = f"{kind}, high contrast"
         return f"{kind}, in use" if name == self.theme else kind
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:

@@ -268,7 +268,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
             strip = strip.crop(self._offset, self._offset + self._room())
         if self.times:
             stamp = self._stamp(number) if part == 0 else ""
-            time = Segment(stamp.ljust(TIME_WIDTH), palette.style("faint"))
+            time = Segment(stamp.ljust(TIME_WIDTH), palette.style("muted"))
             strip = Strip.join([Strip([time], TIME_WIDTH), strip])
         return strip.apply_style(ground).adjust_cell_length(width, ground)
 

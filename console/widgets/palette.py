@@ -18,6 +18,21 @@ READABLE = 4.5
 """Contrast that text needs on its ground (WCAG 2 AA)."""
 
 
+STRONG = 7.0
+"""Contrast of every text on every ground of a high contrast theme (WCAG 2 AAA)."""
+
+TEXTS = ("foreground", "muted", "primary", "secondary", "accent", "success", "warning", "error")
+"""The colours of a theme that text has."""
+
+
+def is_high_contrast(theme: Theme) -> bool:
+    """All text of a theme of ours stands out as high contrast asks for."""
+    made = {"muted": theme.variables.get("muted")}
+    fronts = [made.get(name) or getattr(theme, name) for name in TEXTS]
+    backs = [Color.parse(each) for each in (theme.background, theme.surface, theme.panel) if each]
+    return all(contrast(Color.parse(front), back) >= STRONG for front in fronts for back in backs)
+
+
 def to_textual(theme: ThemeFile) -> Theme:
     """The Textual theme of a theme file. ``docs/console.md`` names the variables."""
     colors = theme.colors

@@ -18,12 +18,15 @@ FRAMES = frozenset("─│┌┐└┘▌▐▎▊▄▀▁▔╭╮╰╯▍█
 async def check_colours(robot: Robot, name: str) -> None:
     """Every text in a colour that means something has a sign or a word; greys show it all.
 
+    No word is in the colour that is for lines and gaps only.
+
     The robot's app has no colours afterwards.
 
     Args:
         robot: Shows the state.
         name: The state; the output of jobs has the colours that they wrote.
     """
+    assert [text for text in faint(robot) if re.search(r"\w\w|\d", text)] == []
     pieces = meaning(robot)
     assert pieces or name not in ("jobs", "provider", "submit"), "there are no colours"
     if not name.startswith("log"):
@@ -52,8 +55,18 @@ def coloured(robot: Robot) -> list[str]:
 
 def meaning(robot: Robot) -> list[str]:
     """The texts in the colours of success, warning or error."""
+    return texts(robot, "success", "warning", "error")
+
+
+def faint(robot: Robot) -> list[str]:
+    """The texts in the colour of lines and gaps, which has little contrast."""
+    return texts(robot, "faint")
+
+
+def texts(robot: Robot, *names: str) -> list[str]:
+    """The texts in these colours of the theme."""
     variables = robot.app.theme_variables
-    meant = {Color.parse(variables[key]).hex.lower() for key in ("success", "warning", "error")}
+    meant = {Color.parse(variables[key]).hex.lower() for key in names}
     return [
         segment.text
         for strip in robot.app.screen._compositor.render_strips()

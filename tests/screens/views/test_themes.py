@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 from textual.color import Color
 
-from dsq.console.widgets.palette import Palette, contrast, default_variables, to_textual, variables
+from dsq.console.widgets.palette import (
+    Palette,
+    contrast,
+    default_variables,
+    is_high_contrast,
+    to_textual,
+    variables,
+)
 from dsq.core.errors import SettingsError
 from dsq.themes.loader import (
     DEFAULT_THEME,
@@ -16,6 +23,7 @@ from dsq.themes.loader import (
     load_theme,
     user_themes,
 )
+from tests.support.console import jobs_shown
 
 THEMES = builtin_themes()
 NAMES = [theme.name for theme in THEMES]
@@ -54,6 +62,20 @@ def test_states_stay_readable_on_the_cursor(theme: ThemeFile) -> None:
         assert style.bgcolor is not None
         front, back = (Color.from_rich_color(each) for each in (style.color, style.bgcolor))
         assert contrast(front, back) >= 4.5
+
+
+def test_high_contrast_is_told_by_what_it_is() -> None:
+    """One of ours has it, whatever a theme is called."""
+    strong = {theme.name for theme in THEMES if is_high_contrast(to_textual(theme))}
+    assert strong == {"dsq-contrast"}
+
+
+async def test_the_list_of_themes_tells_the_kind() -> None:
+    """Dark or light, and high contrast where it is."""
+    async with jobs_shown() as robot:
+        await robot.press("ctrl+t")
+        await robot.sees("dsq-contrast  dark, high contrast", "dsq-dark      dark, in use",
+                         "dsq-light     light")  # fmt: skip
 
 
 def test_unknown_names_fall_back() -> None:
