@@ -49,7 +49,8 @@ def _ended(home: GridHome) -> object:
 
 
 def test_local_cluster_from_up_to_down(home: GridHome) -> None:
-    """The embedded cluster runs a job; down leaves no process; the home keeps the history."""
+    """The embedded cluster runs a job. Down ends, reports and settles those that run, leaves no
+    process, and the home keeps the history; what waits goes on waiting at the next up."""
     grid = home.up("--cluster", "local")
     assert stat.S_IMODE((home.path / "grid.json").stat().st_mode) == 0o600
     assert grid == json.loads((home.path / "grid.json").read_text())
@@ -66,25 +67,17 @@ def test_local_cluster_from_up_to_down(home: GridHome) -> None:
     output = home.dsq("logs", str(job_id)).stdout.splitlines()
     assert output[:3] == ["--> steps[0]", "Running: it", "local"]
     assert output[3].startswith("<-- steps[0] failed with 3 (")
-    home.down()
-    assert processes_of(home.path) == []
-    assert home.dsq("jobs", check=False).returncode == 69
-    home.up()
-    assert home.job(job_id) == job
-
-
-def test_down_ends_and_settles_the_jobs_of_its_cluster(home: GridHome) -> None:
-    """Jobs that run at down are ended, reported and settled; the rest waits for the next up."""
-    home.up("--cluster", "local")
     running = home.submit(host_job("sleep 500"))
     waiting = home.submit(host_job("true"), "--uses", "gpu=none")
     home.wait(running, "RUNNING", timeout=60)
     home.down()
     assert processes_of(home.path) == []
+    assert home.dsq("jobs", check=False).returncode == 69
     home.up()
-    job = home.job(running)
-    assert job["status"] in ("FAILED", "CANCELLED")
-    assert int(job["final_cost_wei"]) > 0
+    assert home.job(job_id) == job
+    ended = home.job(running)
+    assert ended["status"] in ("FAILED", "CANCELLED")
+    assert int(ended["final_cost_wei"]) > 0
     assert home.job(waiting)["status"] == "PENDING"
 
 
@@ -96,7 +89,7 @@ def test_killed_at_once_it_starts_again_with_all_jobs_and_balances(
     home.up("--cluster", "mini-slurm")
     done = home.submit(host_job("echo done"))
     finished = home.wait(done, timeout=60)
-    running = home.submit(host_job("sleep 40; echo survived"))
+    running = home.submit(host_job("sleep 15; echo survived"))
     home.wait(running, "RUNNING", timeout=60)
     balance = home.json("credits", "balance")
     time.sleep(3)  # the chain's node saves its state once a second

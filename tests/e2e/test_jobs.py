@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import subprocess
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -58,11 +60,55 @@ def slurm(home: GridHome, name: str, *argv: str) -> str:
     ).stdout
 
 
+@dataclass(frozen=True)
+class Patient:
+    """A user whose jobs run for minutes, beside the other tests.
+
+    Attributes:
+        poor: A job that outlasts what was paid for it.
+        saved: One that lasts as long and was paid more in time.
+    """
+
+    env: dict[str, str]
+    poor: int
+    saved: int
+
+
+@pytest.fixture(scope="module", autouse=True)
+def patient(slurm_grid: GridHome) -> Patient:
+    """Begins with what takes longest; its money is its own."""
+    key = secrets.token_hex(32)
+    wallet, env = Wallet.from_key(key), {"ETH_PRIVATE_KEY": key}
+    slurm_grid.on_chain(lambda chain: fund(chain, wallet.address))
+    slurm_grid.dsq("credits", "transfer", str(wallet.address), "1000", "--yes")
+
+    def submit(command: str) -> int:
+        path = slurm_grid.path / f"patient-{secrets.token_hex(4)}.yaml"
+        path.write_text(host_job(command))
+        words = ("submit", str(path), "--credits", "100", "--uses", "name=p2")
+        return int(slurm_grid.json(*words, env=env)["id"])
+
+    poor = submit("sleep 400")
+    return Patient(env, poor, submit("sleep 100"))
+
+
+async def fund(chain: Chain, account: Address) -> None:
+    """Gives an account native coins."""
+    await chain.rpc.request("anvil_setBalance", [account.lower, hex(10**20)])
+
+
 def settled(job: dict[str, Any], home: GridHome, before: dict[Address, int]) -> None:
     """Checks that a job's credits add up, from balances read before its submit."""
     user = home.address("user")
     after = home.money([user])
     assert before[user] - after[user] == int(job["final_cost_wei"])
+
+
+def test_a_top_up_comes_in_time(slurm_grid: GridHome, patient: Patient) -> None:
+    """Credits for a running job are locked at once."""
+    slurm_grid.wait(patient.saved, "RUNNING", timeout=60)
+    slurm_grid.dsq("topup", str(patient.saved), "180", env=patient.env)
+    assert slurm_grid.job(patient.saved)["locked_wei"] == str(280 * CREDIT)
 
 
 def test_hello_world_ends_with_its_output_and_its_price(slurm_grid: GridHome) -> None:
@@ -160,20 +206,6 @@ def test_cancel_while_running_bills_what_ran(slurm_grid: GridHome) -> None:
     assert job["hex_id"] not in slurm(slurm_grid, provider, "squeue", "-h", "-o%j")
 
 
-def test_credits_run_out_and_a_top_up_saves(slurm_grid: GridHome) -> None:
-    """With one minute bought, a long job is OUT_OF_CREDITS; one topped up in time finishes."""
-    poor = slurm_grid.submit(host_job("sleep 400"), "--uses", "name=p2")
-    saved = slurm_grid.submit(host_job("sleep 100"), "--uses", "name=p2")
-    slurm_grid.wait(saved, "RUNNING", timeout=60)
-    slurm_grid.dsq("topup", str(saved), "180")
-    assert slurm_grid.job(saved)["locked_wei"] == str(280 * CREDIT)
-    job = slurm_grid.wait(poor, timeout=150)
-    assert job["status"] == "OUT_OF_CREDITS", job
-    assert int(job["final_cost_wei"]) == 60 * CREDIT or int(job["final_cost_wei"]) == 100 * CREDIT
-    job = slurm_grid.wait(saved, timeout=90)
-    assert job["status"] == "FINISHED", job
-
-
 def test_a_refused_job_runs_at_the_next_provider(slurm_grid: GridHome) -> None:
     """The cheap provider's Slurm takes no jobs: it hands the job back, the dear one runs it."""
     partition = cluster(slurm_grid, "p1").partition
@@ -188,21 +220,23 @@ def test_a_refused_job_runs_at_the_next_provider(slurm_grid: GridHome) -> None:
 
 
 def test_a_killed_supervisor_reports_once_with_the_true_duration(slurm_grid: GridHome) -> None:
-    """kill -9 while a job runs: it goes on, is reported once, and is billed by Slurm's times."""
-    job_id = slurm_grid.submit(host_job("sleep 75"), "--uses", "name=p1")
+    """kill -9 while a job runs: it goes on, is reported once, and by Slurm's times to the second."""
+    job_id = slurm_grid.submit(host_job("sleep 12"), "--uses", "name=p1")
     slurm_grid.wait(job_id, "RUNNING", timeout=60)
     os.kill(slurm_grid.pid("provider-p1"), signal.SIGKILL)
-    job = slurm_grid.wait(job_id, timeout=150)
+    job = slurm_grid.wait(job_id, timeout=90)
     assert job["status"] == "FINISHED"
-    # 75 seconds are one billed minute.
     assert job["final_cost_wei"] == str(95 * 10**16 + 100 * 8 * 10**13)
+    words = ("env", "SLURM_TIME_FORMAT=%s", "squeue", "-h", "-t", "all", "-n", job["hex_id"])
+    times = [int(word) for word in slurm(slurm_grid, "p1", *words, "-o", "%S %e").split()]
 
-    async def ends(chain: Chain) -> int:
-        head = await chain.head()
+    async def seen(chain: Chain) -> tuple[int, list[int]]:
+        head, known = await chain.head(), await chain.job(job_id)
         events = await chain.events(0, head.number, names=("JobTransitionEvent",))
-        return sum(e.args["job_id"] == job_id and e.args["to_status"].is_final for e in events)
+        ends = sum(e.args["job_id"] == job_id and e.args["to_status"].is_final for e in events)
+        return ends, [known.time.start, known.time.end]
 
-    assert slurm_grid.on_chain(ends) == 1
+    assert slurm_grid.on_chain(seen) == (1, times)
 
 
 def test_fifty_jobs_of_two_users_end_and_add_up(slurm_grid: GridHome) -> None:
@@ -228,9 +262,7 @@ async def fifty_jobs(
     config = read_grid_json(home.path)
     first = load_wallet(config.wallet, prompt=False)
     second = Wallet.generate()
-    await chain.w3.provider.make_request(  # type: ignore[attr-defined]
-        "anvil_setBalance", [str(second.address), hex(10**20)]
-    )
+    await fund(chain, second.address)
     workflow = load_workflow(host_job("echo $SLURM_JOB_ID", logging=False)).to_wire()
     grids = [await Grid.open(config, wallet) for wallet in (first, second)]
     try:
@@ -258,6 +290,15 @@ async def fifty_jobs(
     return jobs, {
         f"user {n}": (before[n], after[n], costs[n]) for n in range(2)
     }  # fmt: skip
+
+
+def test_credits_run_out_and_a_top_up_saves(slurm_grid: GridHome, patient: Patient) -> None:
+    """With one minute bought, a long job is OUT_OF_CREDITS; one topped up in time finishes."""
+    job = slurm_grid.wait(patient.poor, timeout=150)
+    assert job["status"] == "OUT_OF_CREDITS", job
+    assert int(job["final_cost_wei"]) in (60 * CREDIT, 100 * CREDIT)
+    job = slurm_grid.wait(patient.saved, timeout=120)
+    assert job["status"] == "FINISHED", job
 
 
 def test_all_credits_are_accounted_for(slurm_grid: GridHome) -> None:
