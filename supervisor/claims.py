@@ -129,12 +129,18 @@ class Claims:
         self._waker.set()
 
     async def run(self, is_stopping: Callable[[], bool]) -> None:
-        """Works the queues until the agent stops."""
+        """Works the queues until the agent stops.
+
+        Raises:
+            RivalError: Another supervisor works with the key, and was there first.
+        """
         failures = 0
         while not is_stopping():
             try:
                 await self.look()
                 failures = 0
+            except RivalError:
+                raise
             except DsqError as error:
                 failures += 1
                 self._s.health.bad("chain", error)
@@ -147,6 +153,7 @@ class Claims:
 
     async def look(self) -> None:
         """One look at the three queues, and what follows from it."""
+        await self.rivals.look()
         started, taken = self._s.clock.monotonic(), self._taken
         claims, cancels, top_ups = await bounded(self._s.chain.queues(self._s.me), "The chain")
         self._s.health.good("chain", latency_ms=(self._s.clock.monotonic() - started) * 1000)
@@ -170,7 +177,7 @@ class Claims:
         self._refuse_impossible()
         if self._is_paused():
             self.offers.hand_on_waiting(PAUSED)
-        elif self._may_claim():
+        elif self._may_claim() and self.rivals.is_clear:
             await self._claim_some(taken)
 
     async def _claim_some(self, taken: int) -> None:
@@ -285,9 +292,9 @@ class Claims:
 
     # --- taking events in; from receipts and from the follower ---------------------------
 
-    def take(self, event: Event) -> None:
-        """A job was claimed for us."""
-        self.take_all([event])
+    def take(self, event: Event, *, claim_time: int = 0) -> None:
+        """A job was claimed for us; see :meth:`take_all`."""
+        self.take_all([event], claim_time=claim_time)
 
     def take_all(self, events: Sequence[Event], *, claim_time: int = 0) -> None:
         """Jobs were claimed for us; all go into the journal at once.
@@ -377,9 +384,9 @@ class Claims:
             self._s.views.forget(job_id)
             self._wake(job_id)
 
-    def take_any(self, event: Event) -> None:
-        """Takes in an event of any of the three queues."""
-        self.take(event)
+    def take_any(self, event: Event, *, claim_time: int = 0) -> None:
+        """Takes in an event of any of the three queues; see :meth:`take_all`."""
+        self.take(event, claim_time=claim_time)
         self.cancel(event)
         self.top_up(event)
 

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from dsq.core.chain import Batch, Call, Calls, Event, Head, Receipt
+    from dsq.core.chain import Batch, Call, Calls, Event, Head, Others, Receipt
     from dsq.core.chain.client import ClaimTerms
     from dsq.core.model import Address, Constants, Job, Provider
     from dsq.core.rpc.logger import LogLine
@@ -92,6 +92,10 @@ class SenderPort(Protocol):
 
     def knows(self, tx_hash: bytes) -> bool:
         """Whether a transaction was sent by this wallet from here, now or before."""
+        ...
+
+    async def others(self) -> Others:
+        """Who else used the wallet since this was asked last; UnreachableError if it is silent."""
         ...
 
     async def send(self, call: Call, *, timeout: float = 60.0, gas: int | None = None) -> Receipt:

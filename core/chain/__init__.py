@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from dsq.core.chain.followed import FollowerSnapshot
     from dsq.core.chain.follower import Batch, Follower
     from dsq.core.chain.health import EndpointSnapshot
+    from dsq.core.chain.others import Foreign, Others
     from dsq.core.chain.receipts import Receipt
     from dsq.core.chain.reverts import decode_revert
     from dsq.core.chain.rpc import Head, RpcError
@@ -48,8 +49,10 @@ _HOME = {
     "FileCursor": "cursor",
     "Follower": "follower",
     "FollowerSnapshot": "followed",
+    "Foreign": "others",
     "Head": "rpc",
     "MemoryCursor": "cursor",
+    "Others": "others",
     "Receipt": "receipts",
     "RpcError": "rpc",
     "Sender": "sender",
@@ -75,8 +78,10 @@ __all__ = [
     "FileCursor",
     "Follower",
     "FollowerSnapshot",
+    "Foreign",
     "Head",
     "MemoryCursor",
+    "Others",
     "Receipt",
     "RpcError",
     "Sender",

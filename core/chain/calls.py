@@ -79,6 +79,10 @@ class Report:
 class Calls(AdminCalls):
     """Builds the calls of one grid. Money is wei, durations are whole minutes."""
 
+    def note(self, account: Address, words: bytes) -> Call:
+        """A transfer of nothing by an account to itself, for those who watch it."""
+        return Call(account, words, f"note({words.decode(errors='replace')})")
+
     # Jobs, by their customer.
 
     def request_new_job(

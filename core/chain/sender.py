@@ -28,6 +28,7 @@ from dsq.core.chain.flight import Flight
 from dsq.core.chain.gasbook import GasBook
 from dsq.core.chain.launcher import Launcher
 from dsq.core.chain.nonces import Outcome, outcome_of
+from dsq.core.chain.others import Lookout, Others
 from dsq.core.chain.published import refuse_published_key
 from dsq.core.chain.receipts import Receipt
 from dsq.core.chain.rpc import RpcError, hexed, number, raw
@@ -89,6 +90,7 @@ class Sender:
         self._watcher = Watcher(
             chain, self._flight, self._launcher, self._wire, self._gas_book, fee_cap
         )
+        self._lookout = Lookout(chain, self._flight, self._wire)
         self._market: tuple[float, Market] | None = None
         self._asking: asyncio.Task[Market] | None = None
         self._starting = asyncio.Lock()
@@ -152,6 +154,15 @@ class Sender:
         """
         flight = self._flight
         return tx_hash in flight.by_hash or flight.store.find(tx_hash) is not None
+
+    async def others(self) -> Others:
+        """Who else has used the wallet since the last time this was asked.
+
+        Raises:
+            UnreachableError: The node does not answer.
+        """
+        await self.start()
+        return await self._lookout.look()
 
     async def send(
         self,

@@ -225,6 +225,16 @@ class TxStore:
         ).fetchone()
         return None if row is None else str(row[0])
 
+    def nonces_from(self, nonce: int) -> tuple[set[int], set[int]]:
+        """Nonces from this one on that our transactions have used, and those under way."""
+        rows = self._db.execute(
+            "SELECT nonce, state FROM chain_transactions WHERE chain = ? AND account = ?"
+            " AND nonce >= ? AND state IN ('sent', 'mined', 'failed')",
+            (*self._key, nonce),
+        ).fetchall()
+        used = {int(row[0]) for row in rows if row[1] != "sent"}
+        return used, {int(row[0]) for row in rows} - used
+
     def prune(self) -> None:
         """Drops ended transactions beyond the newest :data:`KEPT`."""
         self._db.execute(

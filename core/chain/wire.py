@@ -129,18 +129,24 @@ class Wire:
             nonce: The nonce.
             first_block: It is not in an earlier block.
         """
-        head = number(await self._rpc.request("eth_blockNumber"))
-        first = max(0, min(first_block, head - 20), head - SCAN_BLOCKS)
-        for start in range(first, head + 1, 50):
+        head = await self.head()
+        for tx in await self.mined_in(min(first_block, head - 20), head):
+            if number(tx["nonce"]) == nonce:
+                return raw(tx["hash"])
+        return None
+
+    async def mined_in(self, first: int, last: int) -> list[dict[str, Any]]:
+        """The account's transactions in some blocks, of these the newest :data:`SCAN_BLOCKS`."""
+        found = []
+        for start in range(max(0, first, last - SCAN_BLOCKS), last + 1, 50):
             blocks = await self._rpc.batch(
                 [
                     ("eth_getBlockByNumber", [hex(block), True])
-                    for block in range(start, min(start + 50, head + 1))
+                    for block in range(start, min(start + 50, last + 1))
                 ]
             )
             for block in blocks:
-                for tx in block["transactions"] if isinstance(block, dict) else ():
-                    if tx["from"].lower() == self._account and number(tx["nonce"]) == nonce:
-                        return raw(tx["hash"])
+                transactions = block["transactions"] if isinstance(block, dict) else ()
+                found += [tx for tx in transactions if tx["from"].lower() == self._account]
             await asyncio.sleep(0)
-        return None
+        return found

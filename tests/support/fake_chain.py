@@ -87,6 +87,9 @@ class FakeCalls:
     def _call(self, label: str, function: Callable[..., list[Said]], *args: Any) -> FakeCall:
         return FakeCall(label, lambda: function(*args))
 
+    def note(self, account: Address, words: bytes) -> FakeCall:
+        return FakeCall(f"note({words.decode()})", list)
+
     def claim_next_job(self) -> FakeCall:
         return self._call("claimNextJob()", self._chain.on_claim, 1)
 

@@ -8,7 +8,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
-from dsq.core.chain import Batch, Cursor, Event, Receipt
+from dsq.core.chain import Batch, Cursor, Event, Foreign, Others, Receipt
 from dsq.core.errors import ContractError, TransactionError
 from dsq.supervisor.journal import Journal
 from tests.support.fake_chain import FakeChain, Tx
@@ -22,6 +22,17 @@ class FakeSender:
         self.sent: list[str] = []
         self._name = name
         self._made: dict[bytes, Tx] = {}
+        self.rivals: list[FakeSender] = []
+        self._met: set[bytes] | None = None
+
+    async def others(self) -> Others:
+        self.chain.answer()
+        mined = [tx for one in self.rivals for tx in one._made.values() if tx.result.done()]
+        is_first, known = self._met is None, self._met or set()
+        self._met = {tx.hash for tx in mined}
+        if is_first:
+            return Others(before=bool(mined))
+        return Others(seen=tuple(_foreign(tx) for tx in mined if tx.hash not in known))
 
     def knows(self, tx_hash: bytes) -> bool:
         return tx_hash in self._made
@@ -132,3 +143,10 @@ class FakeFeed:
         self._chain.world.boundary("before cursor")
         self._journal.set_meta("cursor", json.dumps(self._marks))
         self._chain.world.boundary("after cursor")
+
+
+def _foreign(tx: Tx) -> Foreign:
+    function, _, words = tx.call.label.partition("(")
+    if function == "note":
+        return Foreign(tx.hash, note=words.removesuffix(")").encode())
+    return Foreign(tx.hash, function)

@@ -123,6 +123,7 @@ class Provider:
         other.world, other.chain, other.slurm = self.world, self.chain, self.slurm
         other.scripts, other.logs = self.scripts, self.logs
         other.sender = FakeSender(self.chain, "b")
+        other.sender.rivals, self.sender.rivals = [self.sender], [other.sender]
         return other
 
     def start_task(self) -> asyncio.Task[None]:

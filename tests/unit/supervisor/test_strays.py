@@ -10,10 +10,13 @@ from typing import Any
 from dsq.core.model import JobStatus
 from dsq.core.units import CREDIT
 from dsq.supervisor.lock import RivalError
+from dsq.supervisor.rivals import KNOCK
+from dsq.supervisor.rivals import LISTEN_SECONDS as LISTEN
 from dsq.supervisor.strays import LISTEN_SECONDS
 from dsq.supervisor.tokens import attempt_token
+from tests.support.fakes import ME, FakeSender
 from tests.support.provider import Provider, provider
-from tests.support.virtual import run_virtual
+from tests.support.virtual import EPOCH, run_virtual
 
 
 def scenario(tmp_path: Path, story: Callable[[Provider], Awaitable[None]], **options: Any) -> None:
@@ -177,8 +180,8 @@ def test_a_second_supervisor_with_the_same_key_gives_way(tmp_path: Path) -> None
 
 
 def test_a_second_supervisor_leaves_the_first_at_its_work(tmp_path: Path) -> None:
-    """Started by mistake beside one that had nothing to do just then:
-    the newcomer's first claims show it, and it is the one that stops."""
+    """Started by mistake beside one that had nothing to do just then: the newcomer asks first,
+    is answered, and stops before it has claimed anything."""
 
     async def story(p: Provider) -> None:
         await asyncio.sleep(5)
@@ -188,17 +191,88 @@ def test_a_second_supervisor_leaves_the_first_at_its_work(tmp_path: Path) -> Non
         await asyncio.sleep(200)
         rival = p.rival(tmp_path / "rival")
         rival.start_task()
-        await asyncio.sleep(10)
+        await asyncio.sleep(LISTEN)
+        assert isinstance(rival.error(), RivalError)
+        assert "it answers in transaction" in str(rival.error())
+        assert rival.sender.sent == [f"note({KNOCK.decode()})"]
         for _ in range(12):
             jobs.append(p.chain.request(script="seconds=20"))
             p.chain.offer(jobs[-1])
             await asyncio.sleep(4)
         assert not p.has_stopped
-        assert isinstance(rival.error(), RivalError)
         rival.journal.close()
         await p.until_over(*jobs, seconds=3000)
         for job_id in jobs:
             assert sum(job.runs for job in p.accepted(job_id)) == 1
+
+    scenario(tmp_path, story)
+
+
+def test_the_next_supervisor_claims_when_nobody_answers(tmp_path: Path) -> None:
+    """The first one has gone for good: the newcomer listens for a while, then takes its place."""
+
+    async def story(p: Provider) -> None:
+        first = p.chain.request(script="seconds=5")
+        p.chain.offer(first)
+        await p.until_over(first)
+        next_one = p.rival(tmp_path / "next")
+        await p.stop()
+        next_one.start_task()
+        began = p.world.clock.monotonic()
+        job_id = p.chain.request(script="seconds=5")
+        p.chain.offer(job_id)
+        await next_one.until_over(job_id)
+        claimed = [event for event in p.chain.log if event.name == "ClaimJobEvent"][-1]
+        block = p.chain.block_at(claimed.block_number)
+        assert block is not None
+        assert block.time - EPOCH >= began + LISTEN
+        assert next_one.job(job_id).status is JobStatus.FINISHED
+        await next_one.stop()
+        p.start()
+
+    scenario(tmp_path, story)
+
+
+def test_of_two_newcomers_one_stays(tmp_path: Path) -> None:
+    """Both ask at the same time, and both know which of them it is."""
+
+    async def story(p: Provider) -> None:
+        first = p.chain.request(script="seconds=5")
+        p.chain.offer(first)
+        await p.until_over(first)
+        one, two = p.rival(tmp_path / "one"), p.rival(tmp_path / "two")
+        one.sender.rivals, two.sender.rivals = [p.sender, two.sender], [p.sender, one.sender]
+        two.sender._name = "c"
+        await p.stop()
+        one.start_task()
+        two.start_task()
+        await asyncio.sleep(2 * LISTEN)
+        (gone,) = [each for each in (one, two) if each.has_stopped]
+        assert isinstance(gone.error(), RivalError)
+        gone.journal.close()
+        stays = two if gone is one else one
+        job_id = p.chain.request(script="seconds=5")
+        p.chain.offer(job_id)
+        await stays.until_over(job_id)
+        await stays.stop()
+        p.start()
+
+    scenario(tmp_path, story)
+
+
+def test_what_the_owner_sends_by_hand_changes_nothing(tmp_path: Path) -> None:
+    """A transfer from the same wallet while jobs come: told in the log, no more."""
+
+    async def story(p: Provider) -> None:
+        await asyncio.sleep(5)
+        owner = FakeSender(p.chain, "by hand")
+        p.sender.rivals = [owner]
+        await owner.send(p.chain.calls.note(ME, b"rent of June"))
+        job_id = p.chain.request(script="seconds=5")
+        p.chain.offer(job_id)
+        await p.until_over(job_id, seconds=60)
+        assert p.chain.ends[job_id][0][0] is JobStatus.FINISHED
+        assert not [label for label in p.sender.sent if label.startswith("note")]
 
     scenario(tmp_path, story)
 
