@@ -13,6 +13,7 @@ from textual.keys import format_key
 
 from dsq.console.dialogs.ask_secrets import AskSecrets
 from dsq.console.dialogs.base import Dialog
+from dsq.console.dialogs.choose import Choose
 from dsq.console.dialogs.columns import ChooseColumns
 from dsq.console.dialogs.confirm import Confirm
 from dsq.console.dialogs.confirm_submit import ConfirmSubmit
@@ -45,6 +46,7 @@ SECTIONS: tuple[tuple[str, tuple[type, ...]], ...] = (
         "Dialogs",
         (
             Dialog,
+            Choose,
             Confirm,
             ConfirmSubmit,
             AskSecrets,

@@ -6,7 +6,7 @@ from typing import ClassVar, TypeVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
+from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList
 
@@ -14,6 +14,14 @@ from dsq.console.widgets.bars import KeyBar
 from dsq.console.widgets.lines import Lines
 
 Result = TypeVar("Result")
+
+SCROLLS = {
+    "cursor_down": "scroll_down",
+    "cursor_up": "scroll_up",
+    "first": "scroll_home",
+    "last": "scroll_end",
+}
+"""What moves in a list, and what scrolls a text alike."""
 
 
 class Dialog(ModalScreen[Result | None]):
@@ -35,7 +43,15 @@ class Dialog(ModalScreen[Result | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "Back", tooltip="Close and do nothing", id="dialog.leave"),
-    ]
+        Binding("j", "list('cursor_down')", "Down", show=False, tooltip="Down in a list or text",
+                id="dialog.down"),
+        Binding("k", "list('cursor_up')", "Up", show=False, tooltip="Up in a list or text",
+                id="dialog.up"),
+        Binding("g", "list('first')", "First", show=False, tooltip="To the first line of it",
+                id="dialog.first"),
+        Binding("G", "list('last')", "Last", show=False, tooltip="To the last line of it",
+                id="dialog.last"),
+    ]  # fmt: skip
 
     TITLE_TEXT = ""
     DANGER = False
@@ -60,6 +76,16 @@ class Dialog(ModalScreen[Result | None]):
         if isinstance(self.focused, OptionList):
             return "choose"
         return "ok" if isinstance(self.focused, Input) else ""
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        return action != "list" or isinstance(self.focused, OptionList | VerticalScroll)
+
+    async def action_list(self, way: str) -> None:
+        """Moves in the list or text that has the focus, as arrows do."""
+        if isinstance(self.focused, OptionList):
+            await self.focused.run_action(way)
+        elif isinstance(self.focused, VerticalScroll):
+            await self.focused.run_action(SCROLLS[way])
 
     def action_leave(self) -> None:
         self.dismiss(None)

@@ -74,8 +74,10 @@ class ShowText(Dialog[None]):
     def on_mount(self) -> None:
         self.query_one(VerticalScroll).focus()
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
-        return action != "copy" or self._copy is not None
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "copy":
+            return self._copy is not None
+        return super().check_action(action, parameters)
 
     def action_copy(self) -> None:
         if self._copy is not None:
