@@ -114,7 +114,7 @@ def banner_text(state: ConsoleState, moment: Moment) -> str:
     if link.state != "offline":
         return ""
     wait = max(0, round(link.retry_at - moment.now))
-    when = f"next attempt in {wait} s" if wait else "trying now"
+    when = f"Next attempt in {wait} s, r tries at once" if wait else "Trying now"
     kept = "what is shown is from before" if state.loaded else "nothing is known yet"
     # The line with the countdown stays whole, however long the reason is.
-    return f"Offline: {one_line(link.reason, 200)}\n{when.capitalize()}, r tries at once; {kept}."
+    return f"Offline: {one_line(link.reason, 200)}\n{when}; {kept}."

@@ -23,6 +23,7 @@ from dsq.console.widgets.words import (
     credits_text,
     plural,
 )
+from dsq.core.model import JobStatus
 
 READ_EVERY = 3.0
 """Seconds between two looks while the view is in front."""
@@ -36,8 +37,8 @@ STATES = {
 }
 
 
-def overview_lines(seen: OverviewLike, moment: Moment) -> list[Line]:
-    """Chain, meta-scheduler, jobs, providers and credits."""
+def overview_lines(seen: OverviewLike, moment: Moment, *, wide: bool = False) -> list[Line]:
+    """Chain, meta-scheduler, jobs, providers and credits; states in words where it is wide."""
     nodes, cpus, gpus, mem = seen.hardware()
     pace = "" if seen.block_seconds is None else f"   one block every {seen.block_seconds:.1f} s"
     contracts = sorted(seen.contracts.items(), key=lambda item: item[1])
@@ -53,7 +54,7 @@ def overview_lines(seen: OverviewLike, moment: Moment) -> list[Line]:
         labelled("new jobs", *_takes(seen)),
         labelled("scheduler", *_scheduler(seen)),
         labelled("jobs", (f"{seen.total_jobs:,} so far", "foreground")),
-        labelled("", *_states(seen)),
+        labelled("", *_states(seen, words=wide)),
         labelled(
             "providers",
             (f"{len(seen.approved()):,} of {len(seen.providers):,} may be given jobs: ",
@@ -90,10 +91,13 @@ def _scheduler(seen: OverviewLike) -> list[tuple[str, str]]:
     return [(mark, "success" if good else "warning"), (words, "foreground"), (late, "muted")]
 
 
-def _states(seen: OverviewLike) -> list[tuple[str, str]]:
+def _states(seen: OverviewLike, *, words: bool) -> list[tuple[str, str]]:
+    def name(status: JobStatus) -> str:
+        shown = STATUS_WORDS[status]
+        return f"{shown.glyph} {shown.word.lower()}" if words else shown.glyph
+
     return [
-        (f"{STATUS_WORDS[status].glyph} {count:,}  ",
-         STATUS_WORDS[status].colour)
+        (f"{name(status)} {count:,}  ", STATUS_WORDS[status].colour)
         for status, count in seen.jobs.items()
         if count
     ]  # fmt: skip
@@ -180,7 +184,7 @@ class GridScreen(ViewScreen):
             waits = "The grid does not answer." if self.state.link.state == "offline" else "Asking…"
             overview.show([[(waits, "muted")]])
             return
-        overview.show(overview_lines(seen, self.moment))
+        overview.show(overview_lines(seen, self.moment, wide=self.has_class("-wide")))
         self._rows.rows = list(seen.endpoints)
         self.table.stale = self.state.link.state == "offline"
         self.table.rows_changed()

@@ -22,6 +22,8 @@ from dsq.core.model import Address, Provider, WhyNot
 
 log = logging.getLogger("dsq.console.providers")
 
+LIST_EVERY = 30.0
+"""Seconds after which the list of providers is read again."""
 RECORD_EVERY = 60.0
 """Seconds after which the past of the selected provider is read again."""
 RECORDS_EVERY = 300.0
@@ -82,6 +84,7 @@ class ProvidersScreen(ViewScreen):
         self._rows: ListSource[Provider] = ListSource()
         self._read_at: dict[tuple[int, Address], float] = {}
         self._shown: tuple[str, ...] = ()
+        self._listed_at = 0.0
 
     def compose_view(self) -> ComposeResult:
         with Container(id="body"):
@@ -107,7 +110,24 @@ class ProvidersScreen(ViewScreen):
     def on_mount(self) -> None:
         self.table.focus()
 
+    def on_screen_resume(self) -> None:
+        self._listed_at = 0.0
+
+    def _read_list(self) -> None:
+        """Reads the providers again now and then: what they do makes no event of its own."""
+        now = self.moment.now
+        if self.state.link.online and abs(now - self._listed_at) >= LIST_EVERY:
+            self._listed_at = now
+            self.run_worker(self._reading_list(), group="list", exit_on_error=False)
+
+    async def _reading_list(self) -> None:
+        try:
+            await self.console_app.feed.refresh_providers()
+        except DsqError as error:
+            log.info("the providers cannot be read: %s", error)
+
     def update_view(self, *, changed: bool) -> None:
+        self._read_list()
         if not changed:
             return
         providers = self.state.providers.values()
