@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from dsq.core.model import Job, JobStatus, wait_status_of
 from dsq.supervisor.records import JobRecord, Phase
-from dsq.supervisor.scheduler.port import ENDED_STATES, FORGOTTEN, SlurmJob
+from dsq.supervisor.scheduler.port import ENDED_STATES, FORGOTTEN, UNTOLD, SlurmJob
 
 WAITING_STATES = frozenset(
     {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT"}
@@ -83,6 +83,8 @@ class SlurmView:
     @classmethod
     def of(cls, job: SlurmJob | None, at: float) -> SlurmView:
         """The answer of a poll or a search at ``at``."""
+        if job is not None and job.state == UNTOLD:
+            return cls(Sight.DARK, at=at)
         return cls(Sight.ABSENT if job is None else Sight.FOUND, job, at)
 
 
@@ -162,7 +164,7 @@ def _observe_job(record: JobRecord, job: SlurmJob, now: float) -> tuple[JobRecor
 
 
 def _alive(record: JobRecord, job: SlurmJob, changed: bool, now: float) -> tuple[JobRecord, str]:
-    if record.requeued:
+    if record.requeued or _runs_again(record, job):
         # Its second run is not the customer's bill; the first one's sightings stay.
         return record, ""
     record = replace(
@@ -177,7 +179,8 @@ def _alive(record: JobRecord, job: SlurmJob, changed: bool, now: float) -> tuple
 def _ended(record: JobRecord, job: SlurmJob, now: float) -> tuple[JobRecord, str]:
     started = record.started_at or (0 if _never_started(job) else job.start)
     ended = job.end or int(now)
-    if record.requeued:
+    if record.requeued or _runs_again(record, job):
+        # The data base keeps the last run of a submission; the first one's end is lost with it.
         started, ended = record.started_at, record.last_alive_at
     elif started and job.start:
         started = job.start
@@ -191,6 +194,14 @@ def _ended(record: JobRecord, job: SlurmJob, now: float) -> tuple[JobRecord, str
     )
     words = f"ended in Slurm: {job.state}, exit {job.exit_code}"
     return record, words + (f", signal {job.signal}" if job.signal else "")
+
+
+def _runs_again(record: JobRecord, job: SlurmJob) -> bool:
+    """Whether a controller that lost its last seconds started the job once more.
+
+    What Slurm says of such a run is not the bill; its script has ended at its first line.
+    """
+    return 0 < record.started_at < job.start
 
 
 def _never_started(job: SlurmJob) -> bool:

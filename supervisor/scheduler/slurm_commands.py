@@ -67,8 +67,9 @@ def sbatch(program: str, spec: JobSpec, workdir: str, options: SubmitOptions) ->
 
     ``--export=ALL`` because each other form makes Slurm log the user in on the node
     (``su - USER``), which fails for accounts without a shell; the caller gives sbatch a
-    whitelisted environment instead. GPUs are left out at zero: a cluster without GresTypes
-    refuses even that.
+    whitelisted environment instead. ``--open-mode=append`` because a controller that lost its last
+    seconds starts a job again, and would empty its output before the script can say no. GPUs are
+    left out at zero: a cluster without GresTypes refuses even that.
     """
     folder = attempt_dir(workdir, spec.name, spec.token)
     argv = [
@@ -83,6 +84,7 @@ def sbatch(program: str, spec: JobSpec, workdir: str, options: SubmitOptions) ->
         f"--mem-per-cpu={spec.mem_per_cpu}M",
         f"--time={spec.minutes}",
         "--no-requeue",
+        "--open-mode=append",
         "--export=ALL",
     ]
     if spec.gpus > 0:
@@ -142,6 +144,9 @@ def sacct(
 ) -> list[str]:
     """Asks the accounting for jobs that left the queue.
 
+    All runs of a job are asked for, and all jobs that had an id: without ``--duplicates`` the
+    data base shows only the latest, and ids come again when a controller lost its state.
+
     Args:
         program: The program.
         completion: Read the job completion log instead of the data base.
@@ -152,7 +157,8 @@ def sacct(
         output: Also ask for the working directory. A user chooses it, so never for money.
     """
     columns = ",".join([*SACCT_COLUMNS, *(["WorkDir"] if output else [])])
-    argv = [program, "--noheader", "--parsable2", "--allocations", f"--format={columns}"]
+    argv = [program, "--noheader", "--parsable2", "--allocations", "--duplicates"]
+    argv.append(f"--format={columns}")
     if completion:
         argv.append("--completion")
     if jobs:

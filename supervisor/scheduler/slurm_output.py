@@ -42,6 +42,10 @@ _LOST_LINE: Final = (
 )
 """Words of Slurm's own tools that say the request got no answer from the controller."""
 
+PUT_BACK: Final = "CANCELLED"
+"""How the accounting's record of a run is read that an operator ended by putting the job back into
+the queue. The next run has a record of its own, with another time of submission."""
+
 _DENIED: Final = ("access/permission denied", "invalid user id", "permission denied")
 _GONE: Final = ("invalid job id", "already completing or completed", "already finished")
 
@@ -100,11 +104,14 @@ def parse_sacct(stdout: str) -> list[SlurmJob]:
         if len(cells) < len(SACCT_COLUMNS):
             continue
         job_id, submit, user, state, start, end, code, limit, nodes = cells[: len(SACCT_COLUMNS)]
+        state = state.split(" ")[0]
+        if state == "REQUEUED" and parse_time(end):
+            state = PUT_BACK
         job = _job(
             job_id=job_id,
             submit=submit,
             user=re.sub(r"\(\d+\)$", "", user),
-            state=state.split(" ")[0],
+            state=state,
             reason="",
             start=start,
             end=end,

@@ -17,7 +17,7 @@ from dataclasses import replace
 from dsq.core.errors import DsqError, UnreachableError
 from dsq.supervisor.scheduler import slurm_commands as commands
 from dsq.supervisor.scheduler import slurm_output as printed
-from dsq.supervisor.scheduler.port import ENDED_STATES, SlurmJob, SlurmJobId
+from dsq.supervisor.scheduler.port import ENDED_STATES, UNTOLD, SlurmJob, SlurmJobId
 from dsq.supervisor.scheduler.slurm_tools import Accounting, SlurmTools, failure, text_of
 
 log = logging.getLogger("dsq.supervisor.slurm")
@@ -33,7 +33,7 @@ SLOW_SECONDS = 2.0
 """An answer that took longer may come from another controller than the one that was asked."""
 
 PATIENCE = 20
-"""Polls that wait for an accounting that is known to be there, before it is done without."""
+"""Polls that wait for an accounting that is known to be there; then the queue alone counts."""
 
 MOST_NAMED = 2000
 """Jobs that are named on a command line; their ids have to fit on it."""
@@ -86,12 +86,17 @@ class Poll:
             for job_id in missing:
                 self._take(wanted[job_id], records.get(job_id, []), found, exact=True)
             if self._in_doubt:
-                await self._correct(
-                    [wanted[job_id] for job_id in missing if job_id in found], found
-                )
+                shown = [wanted[job_id] for job_id in missing if job_id in found]
+                self._in_doubt = not await self._correct(shown, found)
             missing = [job_id for job_id in missing if job_id not in found]
         if missing:
-            accounted = await self._accounted(missing)
+            try:
+                accounted = await self._accounted(missing)
+            except UnreachableError:
+                # The queue has answered, so the others' states are known; that these have left
+                # it is no end that can be told.
+                untold = {job_id: wanted[job_id] for job_id in missing}
+                return found | {key: _untold(job) for key, job in untold.items()}
             for job_id in missing:
                 # A job that has left the queue cannot run, whatever the accounting still says.
                 ended = [job for job in accounted.get(job_id, []) if job.state in ENDED_STATES]
@@ -103,7 +108,6 @@ class Poll:
                 self._take(
                     wanted[job_id], ended, found, exact=not self._accounting.is_completion_log
                 )
-        self._in_doubt = False
         return found
 
     async def _accounted(self, job_ids: Sequence[str]) -> dict[str, list[SlurmJob]]:
@@ -118,14 +122,30 @@ class Poll:
             ]
         )
 
-    async def _correct(self, jobs: Sequence[SlurmJobId], found: dict[str, SlurmJob]) -> None:
-        """Puts ends that are in the accounting in the place of what the queue says."""
-        accounted = await self._accounted([job.id for job in jobs]) if jobs else {}
-        books = self._accounting
-        if jobs and books.has_answered and not books.is_answering and self._patience:
-            # A controller that starts shuts its completion log for a moment: nothing is known yet.
-            self._patience -= 1
-            raise UnreachableError("Slurm's accounting does not answer yet.")
+    async def _correct(self, jobs: Sequence[SlurmJobId], found: dict[str, SlurmJob]) -> bool:
+        """Puts ends that are in the accounting in the place of what the queue says.
+
+        Returns:
+            Whether the accounting has answered; if it keeps silent, the queue is believed.
+
+        Raises:
+            UnreachableError: It does not answer, and not for long: nothing is known yet.
+        """
+        if not jobs:
+            return True
+        books, silence = self._accounting, None
+        accounted: dict[str, list[SlurmJob]] = {}
+        try:
+            accounted = await self._accounted([job.id for job in jobs])
+        except UnreachableError as error:
+            silence = error
+        # A controller that starts shuts its completion log for a moment, too.
+        if silence or (books.has_answered and not books.is_answering):
+            if self._patience:
+                self._patience -= 1
+                raise silence or UnreachableError("Slurm's accounting does not answer yet.")
+            if silence:
+                return False
         self._patience = PATIENCE
         for job in jobs:
             seen = found[job.id]
@@ -135,6 +155,7 @@ class Poll:
             log.warning("slurm=%s queue=%s accounting=%s", job.id, seen.state, end.state)
             self._ended.pop(seen.job_id, None)
             self._take(job, [end], found, exact=not self._accounting.is_completion_log)
+        return True
 
     def _first_end(self, job: SlurmJobId, records: Sequence[SlurmJob]) -> SlurmJob | None:
         """The end of the run that counted: the first one."""
@@ -200,3 +221,8 @@ class Poll:
                 while len(self._ended) > REMEMBERED:
                     self._ended.popitem(last=False)
             return
+
+
+def _untold(job: SlurmJobId) -> SlurmJob:
+    """A job that the queue no longer has, and of which the accounting says nothing now."""
+    return SlurmJob(job.id, job.submit_time, state=UNTOLD)

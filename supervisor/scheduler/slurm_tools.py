@@ -25,6 +25,13 @@ KEPT_VARIABLES = (
 """What Slurm's programs, and through sbatch the jobs, get of the account's environment."""
 
 
+SILENCE_PAUSE = 5.0
+"""Seconds for which an accounting that did not answer is not asked again, at least."""
+
+LOAD_FACTOR = 4
+"""It is left alone for so many times as long as it let itself be waited for."""
+
+
 class SlurmTools:
     """Runs Slurm's programs, each in a clean environment and with a time limit.
 
@@ -136,6 +143,8 @@ class Accounting:
     def __init__(self, tools: SlurmTools) -> None:
         self._tools = tools
         self._completion: bool | None = None
+        self._silence = ""
+        self._silent_until = 0.0
 
     @property
     def is_completion_log(self) -> bool:
@@ -153,12 +162,33 @@ class Accounting:
     ) -> list[SlurmJob]:
         """Looks jobs up; the arguments are those of :func:`slurm_commands.sacct`.
 
-        A cluster that keeps neither has no records, nor has one without the program.
+        A cluster that keeps neither has no records, nor has one without the program. One that
+        did not answer is left alone for a moment: the queue is read meanwhile without waiting.
 
         Raises:
             UnreachableError: There is accounting, but it does not answer.
         """
         self.is_answering = False
+        began = time.monotonic()
+        if began < self._silent_until:
+            raise UnreachableError(self._silence)
+        try:
+            found = await self._ask(jobs, name, seconds, user, output)
+        except UnreachableError as error:
+            now = time.monotonic()
+            self._silent_until = now + max(SILENCE_PAUSE, LOAD_FACTOR * (now - began))
+            if not self._silence:
+                log.warning("accounting=silent reason=%r", str(error))
+            self._silence = str(error)
+            raise
+        if self._silence:
+            log.info("accounting=answers")
+        self._silence = ""
+        return found
+
+    async def _ask(
+        self, jobs: Sequence[str], name: str, seconds: int | None, user: str, output: bool
+    ) -> list[SlurmJob]:
         kinds = (False, True) if self._completion is None else (self._completion,)
         for completion in kinds:
             argv = commands.sacct(

@@ -1,4 +1,5 @@
-"""Gets what the tests need beside Python: Slurm, sshd, Redis and programs of networks from Debian, anvil from npm.
+"""Gets what the tests need beside Python: Slurm with a data base for its accounting, sshd, Redis
+and programs of networks from Debian, anvil from npm.
 
 Debian packages are installed only where that was asked for (``CI`` or ``DSQ_APT=1``)
 and where no Slurm of the site's own could be disturbed; otherwise the one line to
@@ -16,6 +17,9 @@ SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"]
 PACKAGES = {
     "slurmctld": "slurm-wlm",
     "munged": "munge",
+    "slurmdbd": "slurmdbd",
+    "mariadbd": "mariadb-server-core",
+    "my_print_defaults": "mariadb-client-core",
     "sshd": "openssh-server",
     "tmux": "tmux",
     "redis-server": "redis-server",

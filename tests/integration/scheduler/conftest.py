@@ -1,4 +1,5 @@
-"""The same clusters for all tests of the scheduler: this machine, and Slurm over both lines."""
+"""The same clusters for all tests of the scheduler: this machine, Slurm over both lines, and Slurm
+with a data base."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ import pytest
 from dsq.console.local.minislurm import MiniSlurm
 from dsq.supervisor.scheduler.port import Scheduler
 from dsq.supervisor.scheduler.slurm import SlurmScheduler
+from tests.support.accounting import BookedSlurm, booked_slurm
 from tests.support.clusters import (
     CPUS,
     Cluster,
@@ -41,6 +43,13 @@ def slurm(folder: Path) -> Iterator[MiniSlurm]:
 
 
 @pytest.fixture(scope="session")
+def booked() -> Iterator[BookedSlurm]:
+    """The same with its jobs in a data base."""
+    with booked_slurm(cpus=CPUS, mem_mb=32000) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
 def account() -> Iterator[str]:
     """Whom the SSH server lets in."""
     with ssh_account() as name:
@@ -59,6 +68,7 @@ def server(folder: Path, slurm: MiniSlurm, account: str) -> Iterator[SshServer]:
         "local",
         pytest.param("slurm", marks=pytest.mark.slurm),
         pytest.param("ssh", marks=[pytest.mark.slurm, pytest.mark.sshd]),
+        pytest.param("booked", marks=[pytest.mark.slurm, pytest.mark.slurmdbd, pytest.mark.slow]),
     ]
 )
 async def cluster(
@@ -68,8 +78,8 @@ async def cluster(
     scheduler: Scheduler
     if request.param == "local":
         scheduler = local_cluster(folder / f"local-{secrets.token_hex(4)}")
-    elif request.param == "slurm":
-        scheduler = slurm_here(folder, request.getfixturevalue("slurm"))
+    elif request.param in ("slurm", "booked"):
+        scheduler = slurm_here(folder, request.getfixturevalue(request.param))
     else:
         server = request.getfixturevalue("server")
         scheduler = SlurmScheduler(connect(server), slurm_settings(folder, server.user))

@@ -42,6 +42,7 @@ def test_sbatch_names_everything_the_job_may_have() -> None:
         "--partition=batch",
         "--account=grid",
         "--no-requeue",
+        "--open-mode=append",
         "--export=ALL",
     } <= set(argv)
 
@@ -78,6 +79,11 @@ def test_queries_for_time_and_state_ask_for_no_column_that_a_user_can_edit() -> 
     assert not columns & {"name", "jobname", "comment", "stdout", "workdir", "command", "features"}
     assert "STDOUT" not in " ".join(commands.squeue("squeue", user="u"))
     assert "WorkDir" not in " ".join(commands.sacct("sacct", completion=False, jobs=["1"]))
+
+
+def test_the_accounting_is_asked_for_every_run_and_every_job_of_an_id() -> None:
+    """Without it, the data base shows the latest only."""
+    assert "--duplicates" in commands.sacct("sacct", completion=False, jobs=["1"])
 
 
 def test_the_script_begins_with_a_no_op_before_anything_else() -> None:

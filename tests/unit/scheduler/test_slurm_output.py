@@ -111,6 +111,16 @@ def test_the_accountings_data_base_gives_the_same_ends() -> None:
     assert {job.submit_time for job in (failed, killed, cancelled, never)} == {1795350948}
 
 
+def test_a_run_that_was_put_back_has_ended() -> None:
+    """Each run of a job and each job of an id has a record; the second run has not begun."""
+    first, second, _, _, later = output.parse_sacct(captured("sacct_requeued.txt"))
+    assert (first.state, first.start, first.end) == ("CANCELLED", 1795381751, 1795381752)
+    assert (second.state, second.start, second.end) == ("PENDING", 0, 0)
+    assert len({job.job_id for job in (first, second, later)}) == 3
+    still = output.parse_sacct("1|5|u|REQUEUED|6|Unknown|0:0|5|n1")
+    assert [(job.state, job.end) for job in still] == [("REQUEUED", 0)]
+
+
 def test_rare_words_of_the_accounting_are_read() -> None:
     """Words for what is not known, ISO times, steps, and a path with a bar in it."""
     text = (

@@ -10,10 +10,10 @@ import pytest
 
 from dsq.core.errors import UnreachableError
 from dsq.supervisor.scheduler.line import Completed
-from dsq.supervisor.scheduler.port import SlurmJob, SlurmJobId
+from dsq.supervisor.scheduler.port import UNTOLD, SlurmJob, SlurmJobId
 from dsq.supervisor.scheduler.slurm_commands import QUEUE_COLUMNS
 from dsq.supervisor.scheduler.slurm_poll import PATIENCE, Poll
-from dsq.supervisor.scheduler.slurm_tools import Accounting, SlurmTools
+from dsq.supervisor.scheduler.slurm_tools import SILENCE_PAUSE, Accounting, SlurmTools
 
 JOB = SlurmJobId("14", 1000)
 RUN = SlurmJob("14", 1000, user="u", state="RUNNING", start=1010, nodes="n1", time_limit_minutes=5)
@@ -26,6 +26,7 @@ class Books(Accounting):
     def __init__(self, *records: SlurmJob, completion: bool = True) -> None:
         self.kept = records
         self.asked = 0
+        self.is_silent = False
         self._completion = completion
         self.has_answered = self.is_answering = True
 
@@ -39,6 +40,8 @@ class Books(Accounting):
         output: bool = False,
     ) -> list[SlurmJob]:
         self.asked += 1
+        if self.is_silent:
+            raise UnreachableError("The data base does not answer.")
         return [record for record in self.kept if record.id in jobs]
 
 
@@ -167,3 +170,89 @@ def test_an_accounting_that_is_shut_for_a_moment_is_waited_for() -> None:
 
     assert asyncio.run(story(3))[:5] == ["", "", "", "COMPLETED", "COMPLETED"]
     assert asyncio.run(story(1000))[-2:] == ["RUNNING", "RUNNING"]
+
+
+def test_a_silent_accounting_hides_no_job_that_the_queue_shows() -> None:
+    """What has left the queue is untold until it answers: neither gone nor ended."""
+    gone = SlurmJobId("15", 1000)
+    end = replace(END, id="15", submit_time=1000)
+
+    async def story() -> list[dict[str, str]]:
+        books = Books(end, completion=False)
+        poll = Poll(Queue(RUN), books, one_account=False)
+        await poll.poll([JOB])
+        found = []
+        for books.is_silent in (True, True, False):
+            told = await poll.poll([JOB, gone])
+            found.append({job_id: job.state for job_id, job in told.items()})
+            assert told["15"].job_id == gone
+        return found
+
+    silent = {"14": "RUNNING", "15": UNTOLD}
+    assert asyncio.run(story()) == [silent, silent, {"14": "RUNNING", "15": "COMPLETED"}]
+
+
+def test_a_silent_accounting_is_waited_for_in_doubt_and_not_for_ever() -> None:
+    """A queue that may have forgotten an end is not believed at once. In the end it is, and what
+    the accounting says counts as soon as it speaks again."""
+
+    async def story() -> list[str]:
+        books = Books(replace(END, submit_time=1000), completion=False)
+        books.is_silent = True
+        poll = Poll(Queue(RUN), books, one_account=False)
+        for _ in range(PATIENCE):
+            with pytest.raises(UnreachableError):
+                await poll.poll([JOB])
+        states = []
+        for books.is_silent in (True, True, False):
+            states.append((await poll.poll([JOB]))["14"].state)
+        return states
+
+    assert asyncio.run(story()) == ["RUNNING", "RUNNING", "COMPLETED"]
+
+
+class Programs(SlurmTools):
+    """Programs whose sacct fails, or prints nothing; each of its calls takes some seconds."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        self.takes = 1.0
+        self.calls = 0
+        self.stderr = "sacct: error: Problem talking to the database: Connection refused"
+        monkeypatch.setattr("dsq.supervisor.scheduler.slurm_tools.time.monotonic", lambda: self.now)
+
+    def program(self, name: str) -> str:
+        return name
+
+    async def run_any(self, argv: Sequence[str]) -> Completed:
+        self.calls += 1
+        self.now += self.takes
+        return Completed(1 if self.stderr else 0, b"", self.stderr.encode())
+
+
+@pytest.mark.parametrize("takes", [0.01, 20.0])
+def test_an_accounting_that_does_not_answer_is_not_asked_at_every_poll(
+    monkeypatch: pytest.MonkeyPatch, takes: float
+) -> None:
+    """It is left alone for some seconds, or for four times as long as it was waited for."""
+    programs = Programs(monkeypatch)
+    programs.takes = takes
+    books = Accounting(programs)
+
+    async def ask() -> bool:
+        try:
+            await books.records(jobs=["1"])
+        except UnreachableError:
+            return False
+        return True
+
+    pause = max(SILENCE_PAUSE, 4 * takes)
+    assert not asyncio.run(ask())
+    programs.now += pause - 0.01
+    assert not asyncio.run(ask())
+    assert programs.calls == 1
+    programs.now += 0.02
+    programs.stderr = ""
+    assert asyncio.run(ask())
+    assert asyncio.run(ask())
+    assert programs.calls == 3

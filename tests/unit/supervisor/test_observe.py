@@ -9,6 +9,7 @@ import pytest
 from dsq.core.model import JobStatus
 from dsq.supervisor.observe import Sight, SlurmView, observe
 from dsq.supervisor.records import Phase
+from dsq.supervisor.scheduler.port import UNTOLD
 from tests.unit.supervisor.cases import (
     ABSENT,
     CHAINS,
@@ -167,3 +168,24 @@ def test_a_claimed_job_has_no_sightings() -> None:
     """Before an attempt, a look into Slurm says nothing about the job."""
     look = SlurmView(Sight.FOUND, slurm("RUNNING").job, NOW)
     assert observe(record(), None, look, NOW) == (record(), "")
+
+
+def test_a_job_of_which_nothing_can_be_told_is_as_in_a_silent_cluster() -> None:
+    """It left the queue, and the accounting does not answer: no absence is counted."""
+    look = SlurmView.of(replace(slurm("RUNNING").job, state=UNTOLD, start=0, nodes=""), NOW)
+    assert look.sight is Sight.DARK
+    assert observe(RUNNING, None, look, NOW) == (RUNNING, "")
+
+
+def test_a_run_that_began_later_is_not_the_one_that_is_billed() -> None:
+    """A controller that lost its last seconds starts the job again, and the data base keeps the
+    last run: the first start stands, and its last sighting is the end."""
+    job = slurm("RUNNING").job
+    assert job is not None
+    again = replace(job, start=NOW - 5)
+    seen, words = observe(RUNNING, None, SlurmView.of(again, NOW), NOW)
+    assert (seen.started_at, seen.last_alive_at, words) == (NOW - 80, NOW - 20, "")
+    end = replace(again, state="FAILED", end=NOW - 4, exit_code=75)
+    for before in (RUNNING, seen):
+        over, _ = observe(before, None, SlurmView.of(end, NOW), NOW)
+        assert (over.started_at, over.ended_at) == (NOW - 80, NOW - 20)
