@@ -22,6 +22,7 @@ from dsq.supervisor.claims import Claims
 from dsq.supervisor.clockwatch import ClockWatch
 from dsq.supervisor.effects import Effects
 from dsq.supervisor.journal import Journal
+from dsq.supervisor.journal_disk import DiskError
 from dsq.supervisor.lock import RivalError
 from dsq.supervisor.logcontext import job_context
 from dsq.supervisor.logship import LogShipper
@@ -66,6 +67,10 @@ STOP_SECONDS = 3.5
 
 COMMIT_SECONDS = 30.0
 """Blocks without events are committed so often: each commit is a write to disk."""
+
+LAG_BLOCKS = 8
+"""What was read after a block was the newest one shows what happened so many blocks before it,
+also where several nodes answer of which one is a little behind."""
 
 EVICTED = "the provider closed its cluster"
 """``last_error`` of jobs that :meth:`Agent.evict` ended."""

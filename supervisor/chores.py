@@ -53,8 +53,8 @@ class Chores:
             await self.waker.pause(CHORES_SECONDS)
             if is_stopping():
                 return
-            self._prune()
             try:
+                self._prune()
                 self._proofs.look()
                 self._reconciler.doubt()
                 await self._reconciler.recount()

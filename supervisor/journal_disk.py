@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from dsq.core.errors import SettingsError
+from dsq.core.errors import DsqError, SettingsError
 from dsq.supervisor.journal_schema import MIGRATIONS, NOTE, SCHEMA, SCHEMA_VERSION, UPSERT
 from dsq.supervisor.records import JobRecord
 
@@ -26,6 +26,13 @@ GATHER_SECONDS = 0.002
 LONGEST_GATHER = 0.025
 LATE_SECONDS = 0.05
 """What nobody waits for is on the disk after so long."""
+
+
+class DiskError(DsqError):
+    """The disk does not take what is to be written: nothing may follow from it outside."""
+
+    code = "disk"
+    exit_code = 75
 
 
 class JournalDisk:
@@ -71,15 +78,21 @@ class JournalDisk:
             self._db.executescript("BEGIN;" + steps + "COMMIT;")
 
     def close(self) -> None:
-        """Closes the file; what was written is on the disk."""
-        self.commit()
+        """Closes the file; what was written is on the disk, if that takes it.
+
+        What it does not take was only learnt, and will be learnt again.
+        """
+        try:
+            self.commit()
+        except DiskError as error:
+            log.error("journal=not_written reason=%r", str(error))
         self._db.close()
 
     async def settled(self) -> None:
         """Returns when all that was written so far is on the disk.
 
         Raises:
-            sqlite3.Error: The disk does not take it: nothing may follow from it outside.
+            DiskError: The disk does not take it: nothing may follow from it outside.
         """
         mark = self._written
         if self._synced >= mark:
@@ -92,7 +105,7 @@ class JournalDisk:
         """Brings what was written to the disk, in one transaction.
 
         Raises:
-            sqlite3.Error: The disk does not take it. It is tried again with the next one.
+            DiskError: The disk does not take it. It is tried again with the next one.
         """
         if self._late is not None:
             self._late.cancel()
@@ -129,17 +142,23 @@ class JournalDisk:
         self._late = None
         try:
             self.commit()
-        except sqlite3.Error as error:
+        except DiskError as error:
             # Effects wait for the disk themselves, and meet the same error.
             log.error("journal=not_written reason=%r", str(error))
             self._late = asyncio.get_running_loop().call_later(1.0, self._commit_late)
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
         try:
+            self._db.execute("BEGIN IMMEDIATE")
             yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
+            self._db.execute("COMMIT")
+        except BaseException as error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            if isinstance(error, sqlite3.Error):
+                raise DiskError(
+                    f"The journal {self.path} takes nothing more: {error}.",
+                    hint="Make room on its disk; until then nothing is begun.",
+                ) from error
             raise
-        self._db.execute("COMMIT")

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from dsq.core.errors import (
@@ -240,7 +240,8 @@ class Reporter:
         for wish in wishes:
             made = self._reports_of(wish, head.timestamp)
             if made is None:
-                self._queue.setdefault(wish.job_id, wish)
+                # Another one: when this batch is over, it is not taken for one under way.
+                self._queue.setdefault(wish.job_id, replace(wish))
                 continue
             ready.append(wish)
             reports += made

@@ -5,9 +5,11 @@
 
 The process dies at any boundary of journal and effect, of each kind; requests and answers get lost or
 late; chain, cluster and services go away; the chain goes back, also over a customer's
-payment; clocks differ and jump; Slurm kills, requeues, suspends and forgets jobs; the
-journal is lost; a second supervisor uses the key. Whatever happens: no job runs twice,
-each ends, at most once, billed by Slurm's own times, and the credits add up.
+payment, also far below what was read; clocks differ and jump; Slurm kills, requeues, suspends
+and forgets jobs, gives their ids again and closes its partition; the journal is lost, its disk
+full, its place on the chain too old or too far; a second supervisor uses the key. Whatever
+happens: no job runs twice, none is lost, each ends in a bounded time, at most once, billed by
+Slurm's own times, and the credits add up.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import logging
 import os
 import random
 import shutil
+import sqlite3
 import sys
 import tempfile
 import time
@@ -27,12 +30,15 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dsq.core.chain import Cursor
+from dsq.core.chain.cursor import START
 from dsq.core.errors import ContractError, UnreachableError
 from dsq.core.model import JobStatus
 from dsq.core.units import CREDIT, billed_minutes
 from dsq.supervisor.lock import AnotherSupervisorError, RivalError
 from dsq.supervisor.run import first_error
 from tests.support.boundaries import KINDS
+from tests.support.fake_feed import GENESIS
 from tests.support.fakes import FakeSlurmJob
 from tests.support.provider import Provider, provider
 from tests.support.stepcheck import StepCheck
@@ -43,6 +49,9 @@ SECONDS = 300.0
 
 SETTLE_SECONDS = 6000.0
 """Virtual seconds until all must have ended."""
+
+CLOSED_SECONDS = 1000.0
+"""A partition may stay closed for so long: longer than a provider keeps jobs waiting there."""
 
 BREAKS = ("NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "DEADLINE", "CANCELLED", "FAILED")
 
@@ -57,8 +66,21 @@ PROVOKES = {
 }
 """What leads to boundaries that come seldom."""
 
+MEETINGS = (
+    "a job that waits is forgotten",
+    "an id is given again",
+    "another job bears an id",
+    "a partition is closed",
+    "a write of the journal is refused",
+    "a place before the contract",
+    "a place beyond the head",
+    "no common block",
+)
+"""What faults lead to, counted where the supervisor meets it."""
+
 ENOUGH_SEEDS = 200
-"""In so many seeds every fault comes, and the process dies at every kind of boundary."""
+"""In so many seeds every fault comes, all is met that they lead to, and the process dies at every
+kind of boundary."""
 
 
 @dataclass
@@ -68,31 +90,36 @@ class Tally:
     Attributes:
         failed: Seeds in which something did not hold.
         crashes: At how many boundaries of each kind the process died.
-        faults: How often each came.
+        faults: How often each came, and found something to do.
+        met: How often the supervisor met what they lead to.
     """
 
     failed: int = 0
     crashes: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
+    met: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: Tally) -> None:
         """Counts another's with this one's."""
         self.failed += other.failed
         self.crashes += other.crashes
         self.faults += other.faults
+        self.met += other.met
 
     def unmet(self) -> list[str]:
         """What should have happened in many seeds, and never did."""
         return [
             *(f"a death {kind}" for kind in KINDS if not self.crashes[kind]),
             *(f"the fault {name}" for name in FAULTS if not self.faults[name]),
+            *(name for name in MEETINGS if not self.met[name]),
         ]
 
     def lines(self) -> list[str]:
         """The counts, as they are printed."""
         deaths = ", ".join(f"{kind} {self.crashes[kind]}" for kind in KINDS)
         faults = ", ".join(f"{name} {self.faults[name]}" for name in FAULTS)
-        return [f"deaths: {deaths}", f"faults: {faults}"]
+        met = ", ".join(f"{name} {self.met[name]}" for name in MEETINGS)
+        return [f"deaths: {deaths}", f"faults: {faults}", f"met: {met}"]
 
 
 @dataclass
@@ -170,13 +197,25 @@ class Story:
             name = chance.choice(FAULTS)
             if self.provoking and chance.random() < 0.3:
                 name = self.provoking
-            self.faults[name] += 1
             self.say(name)
             done = getattr(self, f"fault_{name}")()
             if asyncio.iscoroutine(done):
-                await done
+                done = await done
+            self.faults[name] += done is not False
             self.check_now()
         self.heal()
+        if p.slurm.closed:
+            await self.open_later()
+
+    async def open_later(self) -> None:
+        """The partition is closed for longer than jobs are kept waiting there."""
+        clock = self.p.world.clock
+        opens_at = clock.monotonic() + CLOSED_SECONDS
+        while clock.monotonic() < opens_at:
+            await self.start_again()
+            await asyncio.sleep(5)
+            self.check_now()
+        self.p.slurm.closed = ""
 
     async def start_again(self) -> None:
         p = self.p
@@ -186,6 +225,8 @@ class Story:
             p.journal.close()
             await asyncio.sleep(30)
             p.start()
+        elif p.has_stopped and not p.world.is_dead and (error := p.error()) is not None:
+            raise error
         if p.world.is_dead:
             down_for = self.chance.choice((0.1, 3, 60, 900 if self.seed % 5 == 0 else 3))
             await p.restart_after_crash(down_for=down_for)
@@ -195,6 +236,9 @@ class Story:
         p = self.p
         p.slurm.is_down = p.chain.is_down = p.logs.is_down = p.chain.is_stalled = False
         p.slurm.refuses = ""
+        p.world.disk_full = False
+        if self.seed % 7:
+            p.slurm.closed = ""
         p.slurm.lose_replies = p.slurm.lose_requests = p.slurm.delay_requests = 0
         p.scripts.error = None
         for job in p.slurm.jobs_by_id.values():
@@ -247,13 +291,86 @@ class Story:
     def fault_events(self) -> None:
         if self.p.feed is not None:
             self.p.feed.repeats = self.chance.randrange(3)
-            self.p.feed.loses = self.chance.randrange(3)
+            self.p.feed.lose(self.chance.randrange(3))
+
+    def fault_partition(self) -> None:
+        """It starts no jobs, or starts them again."""
+        self.p.slurm.closed = "" if self.p.slurm.closed else "the partition main is DOWN"
+
+    async def fault_lost_state(self) -> bool:
+        """The controller is killed, and its last seconds with it; it gives ids a second time."""
+        slurm = self.p.slurm
+        slurm.start_delay = 10.0
+        self.fault_new_job()
+        await asyncio.sleep(self.chance.expovariate(1 / 3))
+        slurm.is_down = True
+        lost = slurm.lose_state(10.0)
+        self.unbillable.update(int(job.spec.name, 16) for job in slurm.forgot)
+        await asyncio.sleep(self.chance.choice((2, 5)))
+        slurm.is_down, slurm.start_delay = False, 0.3
+        return bool(lost)
+
+    def fault_disk(self) -> None:
+        """It is full, or has room again."""
+        self.p.world.disk_full = not self.p.world.disk_full
+
+    async def fault_old_place(self) -> bool:
+        """The journal's place lies before the grid's contract: all events come once more.
+
+        Not while the chain is on another way than the place: nothing could tell of that any more.
+        """
+        chain, place = self.p.chain, self._place()
+        block = chain.block_at(place.number)
+        is_on_chain = block is not None and block.hash == place.hash
+        if not is_on_chain or chain.is_down or self.p.world.disk_full:
+            return False
+        await self._replaced(Cursor(0, GENESIS.hash, ((0, GENESIS.hash),)))
+        self.p.world.met["a place before the contract"] += 1
+        while self._place().number < place.number:
+            await asyncio.sleep(1)
+            await self.start_again()
+        return True
+
+    async def fault_lost_chain(self) -> bool:
+        """The node lost its last data, while the supervisor was away."""
+        depth = self.chance.randrange(10, 38)
+        if self.p.chain.block < depth + 5:
+            return False
+        await self.p.kill()
+        self.p.chain.reorganise(depth, lambda: self.chance.random() < 0.5)
+        self.p.start()
+        self.p.world.met["a place beyond the head"] += self._place().number > self.p.chain.block
+        return True
+
+    async def fault_blind_place(self) -> bool:
+        """The chain went back below all blocks that the journal remembers."""
+        place = self._place().number
+        if place < 10:
+            return False
+        await self._replaced(Cursor(place, b"\1" * 32, ((place, b"\1" * 32),)))
+        self.p.world.met["no common block"] += 1
+        return True
+
+    def _place(self) -> Cursor:
+        text = self.p.journal.get_meta("cursor")
+        return Cursor.from_json(text) if text else START
+
+    async def _replaced(self, place: Cursor) -> None:
+        """Has the supervisor start with another place in its journal."""
+        await self.p.kill()
+        with contextlib.closing(sqlite3.connect(self.p.journal.path)) as db, db:
+            db.execute("INSERT OR REPLACE INTO meta VALUES ('cursor', ?)", (place.to_json(),))
+        self.p.start()
 
     def fault_reorganisation(self) -> None:
         self.p.chain.reorganise(self.chance.randrange(1, 8), lambda: self.chance.random() < 0.5)
 
     def fault_clock(self) -> None:
-        self.p.world.clock.step(self.chance.choice((-3600, -30, 30, 3600)))
+        self.p.world.clock.step(self.chance.choice((-30, 30, 3600)))
+
+    def fault_clock_back(self) -> None:
+        """Somebody sets the clock back by an hour."""
+        self.p.world.clock.step(-3600)
 
     def fault_cancel(self) -> None:
         with contextlib.suppress(ContractError):
@@ -266,55 +383,65 @@ class Story:
     def fault_placed_again(self) -> None:
         self.place_again()
 
-    def fault_new_job(self) -> None:
-        if len(self.jobs) < 12:
-            self.submit()
+    def fault_new_job(self) -> bool:
+        if len(self.jobs) >= 12:
+            return False
+        self.submit()
+        return True
 
-    def fault_broken_job(self) -> None:
+    def fault_broken_job(self) -> bool:
         """Slurm ends a running job."""
         if job := self._one("RUNNING"):
             self.p.slurm.kill(job.id, self.chance.choice(BREAKS), signal=9)
+        return job is not None
 
-    def fault_boot_failure(self) -> None:
+    def fault_boot_failure(self) -> bool:
         """The nodes of a job do not start."""
         if job := self._one("PENDING"):
             self.p.slurm.kill(job.id, "BOOT_FAIL", signal=0)
+        return job is not None
 
-    def fault_requeue(self) -> None:
+    def fault_requeue(self) -> bool:
         if job := self._one("RUNNING"):
             self.unbillable.add(int(job.spec.name, 16))
             self.p.slurm.requeue(job.id)
+        return job is not None
 
-    def fault_suspended(self) -> None:
+    def fault_suspended(self) -> bool:
         if job := self._one("RUNNING", "SUSPENDED"):
             job.state = "SUSPENDED" if job.state == "RUNNING" else "RUNNING"
+        return job is not None
 
-    def fault_forgotten(self) -> None:
+    def fault_forgotten(self) -> bool:
         """Slurm loses its record of a job that has ended."""
         if job := self._one("COMPLETED", "FAILED", "CANCELLED"):
             self.unbillable.add(int(job.spec.name, 16))
-            self.p.slurm.forget(job.id)
+            job.gone_at = 0.0
+        return job is not None
 
-    async def fault_stop(self) -> None:
+    async def fault_stop(self) -> bool:
         """SIGTERM, and a new start."""
         p = self.p
         p.world.crash_kind = ""
         if p.world.is_dead or p.world.crash_at:
-            return
+            return False
         took = await p.stop()
         if took > 5:
             p.world.violated(f"the stop took {took:.1f} s")
         await asyncio.sleep(self.chance.choice((0.5, 100)))
         p.start()
+        return True
 
-    async def fault_lost_journal(self) -> None:
+    async def fault_lost_journal(self) -> bool:
         """Killed, and the journal is gone: only some seeds."""
-        if self.seed % 4 == 0 and self.p.chain.batches and self.chance.random() < 0.5:
-            self.may_stop = self.p.slurm.lost_journal = True
-            await self.p.kill()
-            for path in self.p.settings.state_dir.glob("journal.db*"):
-                path.unlink()
-            self.p.start()
+        if self.seed % 4 or not self.p.chain.batches or self.chance.random() < 0.5:
+            return False
+        self.may_stop = self.p.slurm.lost_journal = True
+        await self.p.kill()
+        for path in self.p.settings.state_dir.glob("journal.db*"):
+            path.unlink()
+        self.p.start()
+        return True
 
     def _open_job(self) -> int:
         """Mostly one that has not ended."""
@@ -322,7 +449,11 @@ class Story:
         return self.chance.choice(jobs if jobs and self.chance.random() < 0.8 else self.jobs)
 
     def _one(self, *states: str) -> FakeSlurmJob | None:
-        jobs = [job for job in self.p.slurm.jobs_by_id.values() if job.state in states]
+        jobs = [
+            job
+            for job_id, job in self.p.slurm.jobs_by_id.items()
+            if job.state in states and job.id == job_id
+        ]
         return self.chance.choice(jobs) if jobs else None
 
     def place_again(self) -> None:
@@ -423,7 +554,7 @@ async def play(seed: int, folder: Path, tally: Tally | None = None) -> list[str]
     async with provider(folder) as p:
         story = Story(seed, p, random.Random(seed))
         if tally is not None:
-            tally.crashes, tally.faults = p.world.crashes, story.faults
+            tally.crashes, tally.faults, tally.met = p.world.crashes, story.faults, p.world.met
         with traced(p):
             story.begin()
             await story.trouble()

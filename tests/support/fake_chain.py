@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import hashlib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -148,6 +147,7 @@ class State:
     bills: dict[int, int] = field(default_factory=dict)
     ends: dict[int, list[tuple[JobStatus, int, str, int]]] = field(default_factory=dict)
     claims: dict[int, int] = field(default_factory=dict)
+    claim_blocks: dict[int, int] = field(default_factory=dict)
 
     def copied(self) -> State:
         """A state that changes by itself. Values are frozen, but for the lists of ends."""
@@ -157,6 +157,10 @@ class State:
                 setattr(made, name, value.copy())
         made.ends = {job_id: list(ends) for job_id, ends in self.ends.items()}
         return made
+
+
+_FORGOTTEN = State()
+"""Before blocks to which no reorganisation goes back any more."""
 
 
 @dataclass
@@ -201,6 +205,8 @@ class FakeChain:
         batches: False has the published contract, without claims and reports of many jobs.
         is_down: The node does not answer; blocks are made all the same.
         is_stalled: No transaction of the provider is mined.
+        forks: How often the chain went back.
+        lost_events: What the node left out of its answers.
     """
 
     def __init__(self, world: World, *, block_seconds: float = 1.0, batches: bool = True) -> None:
@@ -223,7 +229,8 @@ class FakeChain:
         )
         self.proposal_record = Provider(ME, ProviderHardware(), ProviderPrices(0, 0, 0))
         self.registrations = 0
-        self._fork = 0
+        self.forks = 0
+        self.lost_events: list[Event] = []
         self._event_count = 0
         self._news: asyncio.Future[None] | None = None
         self.blocks = [Block(1, self._hash(1), 0, self.state.copied())]
@@ -394,6 +401,7 @@ class FakeChain:
             )
             minutes = min(job.cost.max_cost // terms.rate, UINT64_MAX)
             self.state.claims[job_id] = self.state.claims.get(job_id, 0) + 1
+            self.state.claim_blocks[job_id] = self.block
             self.state.jobs[job_id] = replace(job, cost=replace(job.cost, pending_top_up=0))
             args = {
                 "customer": job.customer,
@@ -569,7 +577,7 @@ class FakeChain:
     # blocks
 
     def _hash(self, number: int) -> bytes:
-        return hashlib.sha256(f"{self._fork}/{number}".encode()).digest()
+        return b"%16d%16d" % (self.forks, number)
 
     def _apply(self, action: Action) -> list[Event]:
         """Lets something happen in the block that is being made, wholly or not at all."""
@@ -629,6 +637,7 @@ class FakeChain:
         self.blocks.append(Block(number, self._hash(number), self.now(), self.state))
         for block in self.blocks[-KEPT_BLOCKS - 1 : -KEPT_BLOCKS]:
             block.actions.clear()
+            block.before = _FORGOTTEN
         pool, self.pool = ([], self.pool) if self.is_stalled else (self.pool, [])
         for tx in pool:
             self._mine_one(tx)
@@ -657,13 +666,14 @@ class FakeChain:
             depth: Blocks that are undone, the one that is being made not counted.
             drops: Asked for each optional action: True leaves it out for good.
         """
-        depth = min(depth, len(self.blocks) - 2, KEPT_BLOCKS - 2)
+        kept = sum(block.before is not _FORGOTTEN for block in self.blocks)
+        depth = min(depth, kept - 2)
         if depth < 1:
             return
         undone = self.blocks[-depth - 1 :]
         self.world.say(f"reorganised from block {self.block} to {undone[0].number}")
         del self.blocks[-depth - 1 :]
-        self._fork += 1
+        self.forks += 1
         first = undone[0]
         self.state = first.before.copied()
         self.blocks.append(Block(first.number, self._hash(first.number), self.now(), first.before))

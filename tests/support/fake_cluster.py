@@ -26,6 +26,8 @@ from tests.support.world import Crash, World
 LOOK_SECONDS = 1.0
 """So often the cluster looks at its jobs, whatever is due."""
 
+FIRST_ID = 1000
+
 
 @dataclass
 class FakeSlurmJob:
@@ -64,13 +66,16 @@ class FakeScheduler:
         delay_requests: Submissions that seem lost, and arrive later.
         completing: Seconds that a job stays COMPLETING.
         lost_journal: A job may be sent again after it ran; its script then ends at once.
-        closed: Why no jobs are to be claimed, as the partition says it.
+        closed: Why no jobs start, as the partition says it; "" while they start.
+        forgot: Jobs of which the controller lost its record while they ran.
     """
 
     def __init__(self, world: World) -> None:
         self.world = world
         self.jobs_by_id: dict[str, FakeSlurmJob] = {}
-        self.tokens: dict[str, str] = {}
+        self.tokens: dict[str, FakeSlurmJob] = {}
+        self.forgot: list[FakeSlurmJob] = []
+        self._next_id = FIRST_ID
         self.is_down = False
         self.refuses = ""
         self.closed = ""
@@ -111,7 +116,7 @@ class FakeScheduler:
         if job.state == "COMPLETING":
             return job.end + job.completing
         if job.state == "PENDING":
-            return job.submit_time + self.start_delay
+            return math.inf if self.closed else job.submit_time + self.start_delay
         if job.state == "RUNNING":
             return job.start + min(job.seconds, 60 * job.limit)
         return math.inf
@@ -121,6 +126,8 @@ class FakeScheduler:
             if now >= job.end + job.completing:
                 job.state = job.ends_as
                 job.gone_at = now + self.min_job_age
+        elif job.state == "PENDING" and self.closed:
+            job.reason = "PartitionDown"
         elif job.state == "PENDING" and now >= job.submit_time + self.start_delay:
             node = next((n for n in ("n1", "n2") if self._free_cpus(n) >= job.spec.ntasks), "")
             if node:
@@ -189,6 +196,31 @@ class FakeScheduler:
         job = self.jobs_by_id[slurm_id]
         job.state, job.gone_at = "CANCELLED", 0.0
 
+    def lose_state(self, seconds: float) -> list[FakeSlurmJob]:
+        """The controller was killed and begins where it stood some seconds ago.
+
+        What was submitted since, it does not know: what waits never runs, what runs is ended,
+        and the ids are given again. What has ended is in the accounting.
+
+        Returns:
+            The jobs that are lost.
+        """
+        since = int(self.now() - seconds)
+        young = [job for job in self.jobs_by_id.values() if job.submit_time >= since]
+        lost = [job for job in young if job.state not in ENDED_STATES and job.gone_at is None]
+        for job in lost:
+            self.world.say(f"slurm {job.id} is forgotten ({job.state})")
+            if job.state == "PENDING":
+                self.world.met["a job that waits is forgotten"] += 1
+            else:
+                job.end = int(self.now())
+                self.forgot.append(job)
+            job.state, job.gone_at = "CANCELLED", 0.0
+        if young:
+            self._next_id = min(self._next_id, *(int(job.id) for job in young))
+        self._moved.set()
+        return lost
+
     def accepted(self, job_id: str) -> list[FakeSlurmJob]:
         """All submissions that Slurm took for one job of the grid."""
         return [job for job in self.jobs_by_id.values() if job.spec.name == job_id]
@@ -232,7 +264,11 @@ class FakeScheduler:
         return SlurmJobId(slurm_id, self.jobs_by_id[slurm_id].submit_time)
 
     def _take(self, spec: JobSpec, script: str) -> str:
-        slurm_id = str(1000 + len(self.jobs_by_id))
+        slurm_id = str(self._next_id)
+        self._next_id += 1
+        if (older := self.jobs_by_id.pop(slurm_id, None)) is not None:
+            self.jobs_by_id[f"{slurm_id} of {older.submit_time}"] = older
+            self.world.met["an id is given again"] += 1
         words = dict(word.split("=", 1) for word in script.split() if "=" in word)
         self.jobs_by_id[slurm_id] = FakeSlurmJob(
             slurm_id,
@@ -243,7 +279,7 @@ class FakeScheduler:
             words.get("output", "hello").replace("\\n", "\n").encode(),
             limit=spec.minutes,
         )
-        self.tokens.setdefault(spec.token, slurm_id)
+        self.tokens.setdefault(spec.token, self.jobs_by_id[slurm_id])
         self._moved.set()
         self.world.say(f"slurm {slurm_id} accepted (job {int(spec.name, 16)})")
         self.world.watch(f"slurm accepts {slurm_id}")
@@ -251,13 +287,22 @@ class FakeScheduler:
 
     async def find(self, name: str, token: str, since: int) -> SlurmJob | None:
         await self._answer()
-        if token in self.tokens and not self._is_gone(self.jobs_by_id[self.tokens[token]]):
-            return self._show(self.jobs_by_id[self.tokens[token]])
+        job = self.tokens.get(token)
+        if job is not None and not self._is_gone(job):
+            return self._show(job)
         if token in self.fences and token not in self.given_up:
             return SlurmJob("", 0, name=name, state="UNKNOWN")
         self.given_up.add(token)
         self.fences.add(token)
         return None
+
+    def _known(self, wanted: SlurmJobId) -> FakeSlurmJob | None:
+        """The job with an id and a time of submission: ids alone come again."""
+        job = self.jobs_by_id.get(wanted.id)
+        if job is not None and wanted.submit_time not in (0, job.submit_time):
+            self.world.met["another job bears an id"] += 1
+            job = self.jobs_by_id.get(f"{wanted.id} of {wanted.submit_time}")
+        return None if job is None or self._is_gone(job) else job
 
     def _is_gone(self, job: FakeSlurmJob) -> bool:
         return job.gone_at is not None and self.now() >= job.gone_at
@@ -267,9 +312,7 @@ class FakeScheduler:
         await self._answer()
         found: dict[str, SlurmJob] = {}
         for wanted in jobs:
-            job = self.jobs_by_id.get(wanted.id)
-            is_it = job is not None and wanted.submit_time in (0, job.submit_time)
-            if job is not None and is_it and not self._is_gone(job):
+            if (job := self._known(wanted)) is not None:
                 found[wanted.id] = self._show(job)
         return found
 
@@ -292,16 +335,16 @@ class FakeScheduler:
     async def cancel(self, job: SlurmJobId) -> None:
         self.world.boundary(f"before scancel {job.id}")
         await self._answer()
-        found = self.jobs_by_id.get(job.id)
+        found = self._known(job)
         if found is not None and found.state not in ENDED_STATES and found.state != "COMPLETING":
-            self.kill(job.id)
+            self.kill(found.id)
         self.world.boundary(f"after scancel {job.id}")
 
     async def set_time_limit(self, job: SlurmJobId, minutes: int) -> None:
-        self.world.boundary(f"before limit {job.id}")
+        self.world.boundary(f"before limit {job.id} {minutes}")
         await self._answer()
-        found = self.jobs_by_id[job.id]
-        if found.state in ENDED_STATES:
+        found = self._known(job)
+        if found is None or found.state in ENDED_STATES:
             raise NotFoundError("The job has ended.")
         if not self.may_raise and found.state == "RUNNING" and minutes > found.limit:
             raise NotPermitted("The account may not raise limits.")
@@ -316,7 +359,7 @@ class FakeScheduler:
         self, spec_name: str, token: str, offset: int, limit: int = 65536
     ) -> bytes:
         await self._answer()
-        job = self.jobs_by_id.get(self.tokens.get(token, ""))
+        job = self.tokens.get(token)
         if job is None or not job.runs:
             return b""
         return job.output[offset : offset + limit]
@@ -324,6 +367,7 @@ class FakeScheduler:
     async def free(self) -> Free:
         await self._answer()
         if self.closed:
+            self.world.met["a partition is closed"] += 1
             return Free(closed=self.closed)
         return Free(tuple(NodeFree(n, self._free_cpus(n), 8000, 0) for n in ("n1", "n2")))
 

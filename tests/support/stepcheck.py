@@ -2,7 +2,8 @@
 
 A step is a boundary of journal or effect, a block, a reorganisation, a job that Slurm
 takes, starts or ends. Before an effect its intent is looked for on the disk, not in the
-memory of the process that is about to act.
+memory of the process that is about to act; and once the journal's file says that the events
+up to a block were handled, it has every job that was claimed up to there.
 """
 
 from __future__ import annotations
@@ -11,10 +12,16 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from dsq.core.chain import Cursor
 from dsq.core.model import JobStatus, job_hex_id
+from dsq.supervisor.reconcile import BEGUN, DOUBT
 from dsq.supervisor.scheduler.port import ENDED_STATES
+from tests.support.attention import Attention
 from tests.support.fakes import CUSTOMER, ME
 from tests.support.provider import Provider
+
+_IS_CLEAR = "SELECT 1 FROM meta WHERE name = ?"
+"""Before this mark the chain is searched for what an earlier journal may have held."""
 
 _FINAL = {status.name for status in JobStatus if status.is_final}
 _REPORTED = re.compile(r"(\d+):(\w+)")
@@ -36,12 +43,17 @@ class StepCheck:
         self._chain = providers[0].chain
         self._slurm = providers[0].slurm
         self._checked: object = None
+        self._attention = [Attention(provider, jobs) for provider in providers]
 
     def __call__(self, name: str) -> None:
         """Looks, unless something was found before."""
         if self._world.violations:
             return
         found = [*self._unintended(name)]
+        if name == "cursor on the disk":
+            found += self._lost()
+        if name.startswith(("block", "now")):
+            found += [words for one in self._attention for words in one.missing()]
         if self._chain.state is not self._checked:
             # Whatever happens on chain makes another state.
             self._checked = self._chain.state
@@ -54,6 +66,12 @@ class StepCheck:
     def _on_chain(self) -> Iterator[str]:
         """What is wrong with credits and ends."""
         jobs = [self._chain.peek(job_id) for job_id in self._jobs]
+        terms, bills = self._chain.state.terms, self._chain.bills
+        for job in jobs:
+            if job.status.is_final and (held := terms.get(job.id)) is not None:
+                cost = min(held.rate * bills[job.id], job.cost.max_cost)
+                if job.cost.final_cost != cost:
+                    yield f"job {job.id} cost {job.cost.final_cost}, by its minutes {cost}"
         deposits = sum(job.cost.max_cost for job in jobs)
         held = sum(job.cost.max_cost for job in jobs if not job.status.is_final)
         balances = self._chain.balances
@@ -63,6 +81,38 @@ class StepCheck:
         for job_id, ends in self._chain.ends.items():
             if len(ends) > 1:
                 yield f"job {job_id} ended twice: {ends}"
+
+    def _lost(self) -> Iterator[str]:
+        """Jobs that were claimed in a block that was handled, and are not in the journal."""
+        for p in self._providers:
+            if p.agent is None or p.world.is_dead or not p.journal.is_on_disk(_IS_CLEAR, BEGUN):
+                continue
+            text = p.journal.get_meta("cursor")
+            place = Cursor.from_json(text) if text else None
+            block = self._chain.block_at(place.number) if place else None
+            if place is None or block is None or block.hash != place.hash:
+                continue  # the chain went back meanwhile
+            for job_id in self._jobs:
+                job = self._chain.peek(job_id)
+                is_claimed = job.status in (JobStatus.SCHEDULED, JobStatus.RUNNING)
+                if not is_claimed or job.provider != ME:
+                    continue
+                claimed_in = self._chain.state.claim_blocks.get(job_id, place.number + 1)
+                if claimed_in <= place.number and not self._is_kept(p, job_id):
+                    yield f"job {job_id} is lost: claimed in block {claimed_in}, journal at {place.number}"
+
+    def _is_kept(self, p: Provider, job_id: int) -> bool:
+        assert p.agent is not None
+        found = "SELECT 1 FROM jobs WHERE job_id = ?"
+        if not p.journal.get_meta(DOUBT):
+            # While closed jobs are doubted they are taken up again.
+            found += " AND phase != 'final'"
+        if p.journal.is_on_disk(found, job_hex_id(job_id)):
+            return True
+        strays = p.agent.strays
+        is_stray = job_id in strays._jobs or job_id in strays._left_alone
+        lost = self._chain.lost_events
+        return is_stray or any(event.args.get("job_id") == job_id for event in lost)
 
     def _submitted_twice(self) -> Iterator[str]:
         taken = self._slurm.jobs_by_id.values()
@@ -91,10 +141,19 @@ class StepCheck:
                 found = "SELECT 1 FROM jobs WHERE slurm_id = ? AND cancel_sent_at > 0"
                 if not self._on_disk(found, slurm_id):
                     yield "an scancel without a word on the disk"
+            case ["before", "limit", slurm_id, minutes]:
+                yield from self._unpaid(slurm_id, int(minutes))
             case ["before", "tx", *_] if "reportJobs" in name:
                 yield from self._unwritten(_REPORTED.findall(name))
             case ["before", "tx", *_] if "providerSetJobStatus" in name:
                 yield from self._unwritten(_SET.findall(name))
+
+    def _unpaid(self, slurm_id: str, minutes: int) -> Iterator[str]:
+        """A limit above what the job's credits buy. A top-up may be rolled back: not then."""
+        job_id = int(self._slurm.jobs_by_id[slurm_id].spec.name, 16)
+        terms, job = self._chain.state.terms[job_id], self._chain.peek(job_id)
+        if not self._chain.forks and terms.rate * minutes > job.cost.max_cost:
+            yield f"job {job_id} would have {minutes} min, which are not paid"
 
     def _unwritten(self, reports: Sequence[tuple[str, str]]) -> Iterator[str]:
         found = "SELECT 1 FROM history WHERE job_id = ? AND text LIKE 'reporting ' || ? || '%'"

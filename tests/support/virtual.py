@@ -98,12 +98,15 @@ class VirtualClock:
 
     def __init__(self) -> None:
         self.stepped = 0.0
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def now(self) -> float:
         return EPOCH + self.monotonic() + self.stepped
 
     def monotonic(self) -> float:
-        return asyncio.get_running_loop().time()
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        return self._loop.time()
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

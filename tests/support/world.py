@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import sqlite3
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,6 +46,8 @@ class World:
         chain_skew, cluster_skew: Seconds by which the clocks of the others differ.
         watch: Called with each step's name: a boundary, a block, a change in the cluster.
         crashes: At how many boundaries of each kind the process died.
+        met: How often something that comes seldom was met.
+        disk_full: The journal's disk takes nothing more.
         violations: What never may happen, and did.
         trace: What happened, for a failed run.
     """
@@ -60,6 +63,8 @@ class World:
     died: asyncio.Event = field(default_factory=asyncio.Event)
     watch: Callable[[str], None] = lambda _name: None
     crashes: Counter[str] = field(default_factory=Counter)
+    met: Counter[str] = field(default_factory=Counter)
+    disk_full: bool = False
     violations: list[str] = field(default_factory=list)
     trace: list[str] = field(default_factory=list)
 
@@ -121,6 +126,16 @@ class CrashingJournal(Journal):
         names = ",".join(f"{r.job_id}:{r.last_event or r.phase}" for r in records)
         names = names or ",".join(self._metas)
         self._bounded(f"journal {about} {names}", super()._write)
+        if "cursor" in self._metas:
+            self._world.watch("cursor on the disk")
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with super()._transaction():
+            if self._world.disk_full:
+                self._world.met["a write of the journal is refused"] += 1
+                raise sqlite3.OperationalError("database or disk is full")
+            yield
 
     def is_on_disk(self, query: str, *values: str) -> bool:
         """Whether a query finds anything in what would survive a death now."""

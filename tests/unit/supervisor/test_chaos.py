@@ -7,22 +7,31 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import itertools
+import math
 import random
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from dsq.core.chain import Event
 from dsq.core.model import JobStatus
 from dsq.core.units import CREDIT
-from dsq.supervisor import rules
+from dsq.supervisor import poller, rules
 from dsq.supervisor.claims import Claims
+from dsq.supervisor.clockwatch import ClockWatch
 from dsq.supervisor.ends import End
 from dsq.supervisor.journal import Journal
+from dsq.supervisor.journal_disk import DiskError, JournalDisk
+from dsq.supervisor.reconcile import Reconciler
 from dsq.supervisor.records import JobRecord
-from dsq.supervisor.scheduler.port import SlurmJob
+from dsq.supervisor.reports import Reporter, Wish
+from dsq.supervisor.scheduler.port import JobSpec, SlurmJob, SlurmJobId
+from dsq.supervisor.states import BodyState, ChainState
+from dsq.supervisor.stepper import Stepper
 from tests.support import chaos
 from tests.support.boundaries import KINDS, kinds_of
 from tests.support.fakes import FakeScheduler
@@ -43,56 +52,189 @@ def test_a_seed_is_told_again_exactly(tmp_path: Path) -> None:
     assert len(first) > 50
 
 
-def failing(seeds: range) -> Iterator[str]:
-    """What goes wrong in some seeds, one after the other."""
-    return filter(None, map(chaos.run_seed, seeds))
+MOST_SEEDS = 60
+"""In so many seeds the simulation meets what is broken on purpose."""
+
+Patch = Callable[[pytest.MonkeyPatch], None]
 
 
-def test_a_wrong_bill_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A minute too much in the reports."""
+def a_minute_too_much(patch: pytest.MonkeyPatch) -> None:
+    """In the reports."""
     true = rules.end_of
 
-    def dearer(record: Any) -> End:
+    def dearer(record: JobRecord) -> End:
         end = true(record)
         return dataclasses.replace(end, minutes=end.minutes + 1, start=end.start - 60)
 
-    monkeypatch.setattr(rules, "end_of", dearer)
-    assert any("min, it took" in problem for problem in failing(range(4)))
+    patch.setattr(rules, "end_of", dearer)
 
 
-def test_a_job_that_runs_twice_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A search that finds nothing, and leaves no mark that would stop the lost attempt."""
+def a_blind_search(patch: pytest.MonkeyPatch) -> None:
+    """It finds nothing, and leaves no mark that would stop the lost attempt."""
 
     async def blind(self: FakeScheduler, name: str, token: str, since: int) -> SlurmJob | None:
         return None
 
-    monkeypatch.setattr(FakeScheduler, "find", blind)
-    assert any("a second time" in problem for problem in failing(range(1, 40)))
+    patch.setattr(FakeScheduler, "find", blind)
 
 
-def test_an_effect_that_does_not_wait_for_the_disk_is_noticed(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Before each effect the journal's file is asked for its intent."""
+def no_search(patch: pytest.MonkeyPatch) -> None:
+    """After an unknown outcome it submits again."""
+    again = rules.RULES[ChainState.SCHEDULED, BodyState.NEVER]
+    patch.setitem(rules.RULES, (ChainState.SCHEDULED, BodyState.UNSURE), again)
+
+
+def two_submissions(patch: pytest.MonkeyPatch) -> None:
+    """Each attempt is handed to the cluster twice."""
+    submit = FakeScheduler.submit
+
+    async def twice(self: FakeScheduler, spec: JobSpec, script: str) -> SlurmJobId:
+        await submit(self, spec, script)
+        return await submit(self, spec, script)
+
+    patch.setattr(FakeScheduler, "submit", twice)
+
+
+def no_sync(patch: pytest.MonkeyPatch) -> None:
+    """Effects do not wait for the disk."""
 
     async def at_once(self: Journal) -> None:
         pass
 
-    monkeypatch.setattr(Journal, "settled", at_once)
-    assert any("on the disk" in problem for problem in failing(range(33, 80)))
+    patch.setattr(Journal, "settled", at_once)
 
 
-def test_a_job_that_is_forgotten_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A claim that never comes into the journal."""
+def a_full_disk_unnoticed(patch: pytest.MonkeyPatch) -> None:
+    """What the disk did not take counts as written."""
+    commit = JournalDisk.commit
+
+    def careless(self: JournalDisk) -> None:
+        try:
+            commit(self)
+        except DiskError:
+            self._synced = self._written
+
+    patch.setattr(JournalDisk, "commit", careless)
+
+
+def an_event_passed_over(patch: pytest.MonkeyPatch) -> None:
+    """Claims are taken from receipts alone, which die with the process."""
+
+    def deaf(self: Claims, event: Event, **_: int) -> None:
+        self.cancel(event)
+        self.top_up(event)
+
+    patch.setattr(Claims, "take_any", deaf)
+
+
+def a_claim_forgotten(patch: pytest.MonkeyPatch) -> None:
+    """It never comes into the journal."""
     adopt = Claims.adopt
 
     def forgetful(self: Claims, record: JobRecord, event: str) -> None:
         if record.job_id != 2:
             adopt(self, record, event)
 
-    monkeypatch.setattr(Claims, "adopt", forgetful)
+    patch.setattr(Claims, "adopt", forgetful)
+
+
+def a_report_forgotten(patch: pytest.MonkeyPatch) -> None:
+    """The end of one job is never said."""
+    ended = Reporter.ended
+
+    def forgetful(self: Reporter, job_id: int, end: End) -> None:
+        if job_id != 2:
+            ended(self, job_id, end)
+
+    patch.setattr(Reporter, "ended", forgetful)
+
+
+def a_report_never_over(patch: pytest.MonkeyPatch) -> None:
+    """One that failed counts as under way for ever."""
+
+    def silent(self: Reporter, wishes: Sequence[Wish], error: Exception) -> None:
+        self._queue.update({wish.job_id: wish for wish in wishes})
+        self._most = 0
+        self._pause = lambda: 60.0  # type: ignore[method-assign]
+
+    patch.setattr(Reporter, "_not_delivered", silent)
+
+
+def a_top_up_counted_again(patch: pytest.MonkeyPatch) -> None:
+    """Each time that its event is heard."""
+    top_up, number = Journal.top_up, itertools.count()
+
+    def again(self: Journal, job_id: int, minutes: int, tx_hash: bytes) -> JobRecord | None:
+        return top_up(self, job_id, minutes, b"%d" % next(number))
+
+    patch.setattr(Journal, "top_up", again)
+
+
+def no_timer(patch: pytest.MonkeyPatch) -> None:
+    """What only time decides is never looked at."""
+    patch.setattr(Stepper, "tick", lambda self: None)
+
+
+def no_retry(patch: pytest.MonkeyPatch) -> None:
+    """A step that failed is not repeated."""
+    failed = Stepper.failed
+
+    def for_good(self: Stepper, job_id: int, words: str) -> None:
+        failed(self, job_id, words)
+        self._retry_at[job_id] = math.inf
+
+    patch.setattr(Stepper, "failed", for_good)
+
+
+def ids_alone(patch: pytest.MonkeyPatch) -> None:
+    """A job in Slurm is known by its id, whenever it was submitted."""
+    patch.setattr(poller, "_identity", lambda record: SlurmJobId(record.slurm_id, 0))
+
+
+def a_clock_that_is_believed(patch: pytest.MonkeyPatch) -> None:
+    """Graces go by the hands of the clock."""
+    patch.setattr(ClockWatch, "look", lambda self: None)
+
+
+def a_reset_passed_over(patch: pytest.MonkeyPatch) -> None:
+    """The chain went back, and nobody looks."""
+
+    async def calm(self: Reconciler) -> None:
+        pass
+
+    patch.setattr(Reconciler, "after_reset", calm)
+
+
+BROKEN: list[tuple[Patch, str]] = [
+    (a_minute_too_much, "min, it took"),
+    (a_blind_search, "a second time"),
+    (no_search, "times in Slurm|a second time"),
+    (two_submissions, "was submitted 2 times"),
+    (no_sync, "on the disk"),
+    (a_full_disk_unnoticed, "on the disk|is lost"),
+    (an_event_passed_over, "is lost"),
+    (a_claim_forgotten, "is lost"),
+    (a_report_forgotten, "not all jobs have ended"),
+    (a_report_never_over, "its report has waited"),
+    (a_top_up_counted_again, "which are not paid"),
+    (no_timer, "it was judged .* ago"),
+    (no_retry, "its retry is due in inf"),
+    (ids_alone, "ran|billed|is FINISHED|goes on"),
+    (a_clock_that_is_believed, "not all jobs have ended"),
+    (a_reset_passed_over, "is lost|not all jobs|nobody"),
+]
+"""Supervisors broken on purpose, and what the simulation says of them."""
+
+
+@pytest.mark.parametrize(("broken", "words"), BROKEN, ids=lambda one: getattr(one, "__name__", ""))
+def test_what_is_broken_is_noticed(
+    broken: Patch, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each invariant has a supervisor that breaks it; the simulation says so, by its own words."""
     monkeypatch.setattr(chaos, "SETTLE_SECONDS", 900.0)
-    assert any("not all jobs" in problem for problem in failing(range(1, 2)))
+    broken(monkeypatch)
+    problems = filter(None, map(chaos.run_seed, range(MOST_SEEDS)))
+    assert any(re.search(words, problem.splitlines()[0]) for problem in problems)
 
 
 def test_the_command_line_counts_and_exits(
@@ -110,11 +252,18 @@ def test_what_is_never_met_is_a_failure(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Over 200 seeds the process must have died at every kind of boundary, and every fault come."""
-    total = chaos.Tally(crashes=Counter(KINDS[1:]), faults=Counter(chaos.FAULTS))
+    total = chaos.Tally(
+        crashes=Counter(KINDS[1:]),
+        faults=Counter(chaos.FAULTS),
+        met=Counter(chaos.MEETINGS[1:]),
+    )
     monkeypatch.setattr(chaos, "run_seeds", lambda _first, _count: total)
     assert chaos.main(["200"]) == 1
     assert f"never met in 200 seeds: a death {KINDS[0]}\n" in capsys.readouterr().out
     total.crashes[KINDS[0]] += 1
+    assert chaos.main(["200"]) == 1
+    assert f"never met in 200 seeds: {chaos.MEETINGS[0]}\n" in capsys.readouterr().out
+    total.met[chaos.MEETINGS[0]] += 1
     assert chaos.main(["200"]) == 0
 
 

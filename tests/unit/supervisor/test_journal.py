@@ -13,7 +13,7 @@ import pytest
 from dsq.core.errors import NotFoundError, SettingsError
 from dsq.core.model import JobStatus
 from dsq.supervisor.journal import Journal
-from dsq.supervisor.journal_disk import LATE_SECONDS
+from dsq.supervisor.journal_disk import LATE_SECONDS, DiskError
 from dsq.supervisor.records import JobRecord, Phase
 from tests.support.fakes import CUSTOMER
 from tests.unit.supervisor.cases import DEFINITION, record, sent
@@ -161,21 +161,31 @@ async def test_the_place_on_the_chain_is_never_ahead_of_the_records(path: Path) 
 async def test_a_full_disk_stops_effects_and_loses_nothing(path: Path) -> None:
     """Who waits gets the error; what was to be written goes with the next transaction."""
     journal = Journal(path)
-    write, broken = journal._write, True
-
-    def full() -> None:
-        if broken:
-            raise sqlite3.OperationalError("database or disk is full")
-        write()
-
-    journal._write = full  # type: ignore[method-assign]
-    journal.save(sent(), "planned")
-    with pytest.raises(sqlite3.OperationalError, match="full"):
+    pages = journal._db.execute("PRAGMA page_count").fetchone()[0]
+    journal._db.execute(f"PRAGMA max_page_count = {pages}")
+    journal.save(sent(log_note="x" * 100_000), "planned")
+    with pytest.raises(DiskError, match="full"):
         await journal.settled()
+    with pytest.raises(DiskError, match="full"):
+        journal.top_up(7, 5, b"\x01")
+    assert journal.update(7).bought_minutes == sent().bought_minutes
     assert reopened(journal).get(7) is None
-    broken = False
+    journal._db.execute(f"PRAGMA max_page_count = {2 * pages + 100}")
     await journal.settled()
-    assert [note.text for note in reopened(journal).history(7)] == ["planned"]
+    assert journal.top_up(7, 5, b"\x01") is not None
+    assert [n.text for n in reopened(journal).history(7)] == ["planned", "topped up by 5 min"]
+
+
+def test_a_journal_is_closed_also_when_its_disk_is_full(path: Path) -> None:
+    """At a stop there is nobody left to wait for room: what is lost was only learnt."""
+    journal = Journal(path)
+    pages = journal._db.execute("PRAGMA page_count").fetchone()[0]
+    journal._db.execute(f"PRAGMA max_page_count = {pages}")
+    journal.touch(sent(log_note="x" * 100_000))
+    with pytest.raises(DiskError):
+        journal.flush()
+    journal.close()
+    assert Journal(path).get(7) is None
 
 
 def test_claiming_twice_changes_nothing(path: Path) -> None:
