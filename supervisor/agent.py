@@ -310,7 +310,9 @@ class Agent:
             elif event.name.startswith("Provider"):
                 self.registrar.waker.set()
             else:
-                self.claims.take_any(event)
+                is_newest = event.block_hash == batch.head.hash
+                claim_time = batch.head.timestamp if is_newest else 0
+                self.claims.take_any(event, claim_time=claim_time)
 
     def _heard_transition(self, job_id: int, to: JobStatus) -> None:
         if to is JobStatus.META_SCHEDULED:

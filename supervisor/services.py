@@ -223,6 +223,7 @@ class Services:
     token_seed: bytes = field(default=b"", repr=False)
     _has_batches: bool | None = None
     _fee: tuple[float, int] | None = None
+    _asking_fee: asyncio.Task[int] | None = None
     health: Health = field(init=False)
     txs: Transactions = field(init=False)
     views: ChainViews = field(init=False)
@@ -241,11 +242,19 @@ class Services:
 
     async def fee_percent(self) -> int:
         """The grid's part of what a job costs; asked at most once a minute."""
-        now = self.clock.monotonic()
-        if self._fee is None or now - self._fee[0] >= FEE_SECONDS:
+        if self._fee is not None and self.clock.monotonic() - self._fee[0] < FEE_SECONDS:
+            return self._fee[1]
+        if self._asking_fee is None:  # hundreds of jobs may end at once, and share the answer
+            self._asking_fee = asyncio.create_task(self._ask_fee(), name="dsq-fee")
+        return await asyncio.shield(self._asking_fee)
+
+    async def _ask_fee(self) -> int:
+        try:
             constants = await bounded(self.chain.constants(), "The chain")
-            self._fee = now, constants.deepsquare_cut
-        return self._fee[1]
+        finally:
+            self._asking_fee = None
+        self._fee = self.clock.monotonic(), constants.deepsquare_cut
+        return constants.deepsquare_cut
 
 
 class ChainViews:

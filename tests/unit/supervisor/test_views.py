@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 
-from dsq.core.model import Job
-from dsq.supervisor.services import ChainViews, Health
-from tests.support.fakes import ME, FakeChain, World
+from dsq.core.errors import UnreachableError
+from dsq.core.model import Constants, Job
+from dsq.supervisor.journal import Journal
+from dsq.supervisor.services import ChainViews, Health, Services
+from tests.support.fakes import ME, FakeChain, FakeScheduler, FakeScripts, FakeSender, World
 from tests.support.virtual import run_virtual
 
 
@@ -75,5 +78,38 @@ def test_who_goes_away_does_not_take_the_answer_with_him() -> None:
         view = await stays
         assert view is not None
         assert view.job.id == second
+
+    run_virtual(story())
+
+
+def test_the_fee_is_asked_for_once_however_many_jobs_end_together(tmp_path: Path) -> None:
+    """Forty at once share one answer; an error reaches them all, and the next one asks again."""
+
+    async def story() -> None:
+        chain = FakeChain(World())
+        asked = 0
+        constants = chain.constants
+
+        async def counted() -> Constants:
+            nonlocal asked
+            asked += 1
+            await asyncio.sleep(0.1)
+            if asked == 1:
+                raise UnreachableError("The node does not answer.")
+            return await constants()
+
+        chain.constants = counted  # type: ignore[method-assign]
+        services = Services(
+            ME, chain, FakeSender(chain), FakeScheduler(chain.world), FakeScripts(chain.world),
+            None, Journal(tmp_path / "journal.db"), chain.world.clock,
+        )  # fmt: skip
+        failed = await asyncio.gather(
+            *(services.fee_percent() for _ in range(40)), return_exceptions=True
+        )
+        assert {type(error) for error in failed} == {UnreachableError}
+        assert set(await asyncio.gather(*(services.fee_percent() for _ in range(40)))) == {20}
+        assert await services.fee_percent() == 20
+        assert asked == 2
+        services.journal.close()
 
     run_virtual(story())
