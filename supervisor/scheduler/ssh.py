@@ -31,6 +31,10 @@ SESSIONS = 9
 """Commands at the same time. OpenSSH allows 10 sessions a connection; one is kept for files.
 A server that allows fewer is found out, and gets fewer."""
 
+CIPHERS = "^aes128-gcm@openssh.com,aes256-gcm@openssh.com"
+"""Asked for before the library's others: processors do AES themselves, and each message then
+costs a third of what it does with its first choice."""
+
 FIRST_WAIT = 1.0
 LONGEST_WAIT = 60.0
 READ_TIMEOUT = 20.0
@@ -99,6 +103,8 @@ class SshSettings:
             "config": config if self.use_ssh_config or self.ssh_config else None,
             "known_hosts": self._known_hosts(),
         }
+        if options["config"] is None:  # else the account's own choice counts
+            options["encryption_algs"] = CIPHERS
         if self.user:
             options["username"] = self.user
         if self.port:

@@ -22,10 +22,10 @@ from dsq.supervisor.scheduler.line import Completed
 from dsq.supervisor.scheduler.port import SubmitRefused
 from dsq.supervisor.scheduler.slurm_tools import SlurmTools, text_of
 
-SESSIONS = 4
+SESSIONS = 6
 """Sessions for submissions at once; the rest of a connection's are for looking."""
 
-MOST_TOGETHER = 16
+MOST_TOGETHER = 24
 LEAST_TOGETHER = 4
 """Fewer do not get a session of their own while another one is at work, ..."""
 

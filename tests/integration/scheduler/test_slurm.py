@@ -21,6 +21,7 @@ from dsq.supervisor.capacity import claimable, never_runs
 from dsq.supervisor.scheduler.line import Completed
 from dsq.supervisor.scheduler.port import FORGOTTEN, NotPermitted, SlurmJobId, SubmitRefused
 from dsq.supervisor.scheduler.slurm import SlurmScheduler, SlurmSettings
+from dsq.supervisor.scheduler.submissions import READ_ALL
 from dsq.supervisor.scheduler.transport import LocalTransport
 from dsq.supervisor.states import AWAY_REASONS
 from tests.support.clusters import Cluster, slurm_here, slurm_settings
@@ -84,7 +85,7 @@ async def test_a_poll_is_one_command_however_many_jobs(folder: Path, slurm: Mini
 async def test_a_submission_whose_answer_was_lost_is_found(folder: Path, slurm: MiniSlurm) -> None:
     """The line broke after Slurm took the job: the job is found by its token, and runs once."""
     cluster, line = listening(folder, slurm)
-    line.lose = "sbatch"
+    line.lose = READ_ALL
     spec = cluster.spec()
     since = int(time.time())
     with pytest.raises(UnreachableError):

@@ -260,3 +260,22 @@ async def test_a_jump_host_of_the_ssh_config_is_used(
         known.write_text(server.known_hosts.read_text())  # the jump host is unknown now
         with pytest.raises(UnreachableError, match="known_hosts"):
             await SshTransport("inner", ssh_config=config).run(["true"])
+
+
+@pytest.mark.parametrize(
+    ("extra", "cipher"),
+    [((), "aes128-gcm@openssh.com"), (("Ciphers aes256-ctr",), "aes256-ctr")],
+    ids=["usual", "no GCM"],
+)
+async def test_the_cheapest_cipher_that_the_server_has(
+    folder: Path, account: str, extra: tuple[str, ...], cipher: str
+) -> None:
+    """AES-GCM where the server has it, for it costs the least; else what both know."""
+    with sshd(folder / f"ssh-cipher-{len(extra)}", account, extra=extra) as server:
+        line = connect(server)
+        try:
+            assert (await line.run(["echo", "in"])).stdout == b"in\n"
+            assert line._connection is not None
+            assert line._connection.get_extra_info("send_cipher") == cipher
+        finally:
+            await line.close()
