@@ -62,7 +62,7 @@ EVENTS = (
 TICK_SECONDS = 1.0
 FIRST_RETRY, LAST_RETRY = 0.5, 30.0
 
-STOP_SECONDS = 3.5
+STOP_SECONDS = 3.0
 """What is in flight gets so long after a stop; the journal covers the rest."""
 
 COMMIT_SECONDS = 30.0

@@ -18,7 +18,7 @@ from typing import Any
 
 log = logging.getLogger("dsq.supervisor.ending")
 
-EXIT_SECONDS = 4.6
+EXIT_SECONDS = 4.0
 """From the signal to the end of the process at the latest."""
 
 LAST_WORDS_SECONDS = 0.1

@@ -12,6 +12,7 @@ class Way:
 
     Attributes:
         lose: The next requests are carried there, and no answer back.
+        taken: Connections that came in.
     """
 
     def __init__(self, port: int) -> None:
@@ -23,6 +24,7 @@ class Way:
         self._is_cut = False
         self.port = 0
         self.lose = False
+        self.taken = 0
 
     @classmethod
     def to(cls, address: str) -> Way:
@@ -62,6 +64,7 @@ class Way:
         self._flows.set()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.taken += 1
         await self._flows.wait()
         if self._is_cut:
             writer.close()
