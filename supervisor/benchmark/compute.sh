@@ -1,4 +1,5 @@
-# Floating point: HPL where it is installed, else the product of two matrices on every CPU.
+# Floating point: HPL where it is installed (alone or in the HPC Challenge), else the product of
+# two matrices on every CPU.
 export LC_ALL=C
 nodes=${DSQ_BENCH_NODES:-1} cpus=${DSQ_BENCH_CPUS:-1}
 
@@ -10,9 +11,8 @@ on_each_node() { # words...
   fi
 }
 
-if command -v xhpl >/dev/null; then
-  echo '@@ hpl'
-  cat >HPL.dat <<END
+hpl_input() {
+  cat <<END
 HPLinpack benchmark input file
 dsq
 HPL.out
@@ -45,8 +45,24 @@ ${DSQ_BENCH_HPL_Q:?} Qs
 1 Equilibration (0=no,1=yes)
 8 memory alignment in double (> 0)
 END
-  export OMP_NUM_THREADS=1
-  srun --ntasks=$((DSQ_BENCH_HPL_P * DSQ_BENCH_HPL_Q)) --cpus-per-task=1 xhpl && echo '@@ end' && exit
+}
+
+on_each_cpu() { # words...
+  OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
+    mpi_run $((DSQ_BENCH_HPL_P * DSQ_BENCH_HPL_Q)) '' "$@"
+}
+
+if command -v xhpl >/dev/null; then
+  echo '@@ hpl'
+  hpl_input >HPL.dat
+  on_each_cpu xhpl && echo '@@ end' && exit
+fi
+# HPL as a part of the HPC Challenge (Debian has it so); the rest of that runs too.
+if command -v hpcc >/dev/null; then
+  echo '@@ hpl hpcc'
+  hpl_input >hpccinf.txt
+  rm -f hpccoutf.txt
+  on_each_cpu hpcc && grep -E '^(T/V|W[RC])|PASSED|FAILED' hpccoutf.txt && echo '@@ end' && exit
 fi
 
 if command -v python3 >/dev/null && python3 -c 'import numpy' 2>/dev/null; then

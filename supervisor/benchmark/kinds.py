@@ -19,6 +19,9 @@ MACHINE = "machine"
 KINDS = (MACHINE, "compute", "storage", "network", "bandwidth")
 """Names of the benchmarks; ``machine`` is the small job of each registration."""
 
+WITH_MPI = ("compute", "storage", "network")
+"""Those whose tools may be MPI programs."""
+
 STORAGES = ("scratch", "shared-world-tmp", "shared-tmp", "disk-world-tmp", "disk-tmp")
 """Storages that ``storage`` measures, by the names of the grid's labels."""
 
@@ -56,6 +59,9 @@ HPL_BLOCK = 192
 HPL_SECONDS = 600.0
 HPL_FLOPS_PER_CPU = 1e10
 """The size of HPL's matrix aims at ten minutes on CPUs of ten gigaflops."""
+
+MPI_MB = 64
+"""Memory that each rank takes beside the matrix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +116,14 @@ def plan(
         env={**(env or {}), **_variables(kind, size, settings)},
         comment=f"dsq benchmark {kind}",
     )
-    script = resources.files(__package__).joinpath(f"{kind}.sh").read_text()
-    return Plan(kind, spec, script)
+    return Plan(kind, spec, script_of(kind))
+
+
+def script_of(kind: str) -> str:
+    """The text of a kind's script."""
+    folder = resources.files(__package__)
+    parts = ["mpi", kind] if kind in WITH_MPI else [kind]
+    return "".join(folder.joinpath(f"{part}.sh").read_text() for part in parts)
 
 
 def _skip(kind: str, info: ClusterInfo, settings: BenchmarkSettings) -> str:
@@ -194,7 +206,8 @@ def _hpl(size: Mapping[str, int]) -> dict[str, int]:
     """HPL's problem: process grid as square as it goes, a matrix that fits and ends in time."""
     ranks = size["ntasks"] * size["cpus_per_task"]
     rows = next(d for d in range(math.isqrt(ranks), 0, -1) if ranks % d == 0)
-    by_memory = math.sqrt(size["mem_per_cpu"] * ranks * 1e6 * 0.8 / 8)
+    matrix = max(1.0, size["mem_per_cpu"] * 0.8 - MPI_MB)
+    by_memory = math.sqrt(matrix * ranks * 1e6 / 8)
     by_time = (1.5 * HPL_SECONDS * HPL_FLOPS_PER_CPU * ranks) ** (1 / 3)
     order = int(min(by_memory, by_time)) // HPL_BLOCK * HPL_BLOCK
     return {

@@ -5,12 +5,12 @@ nodes=${DSQ_BENCH_NODES:-2}
 if command -v osu_latency >/dev/null && command -v osu_bibw >/dev/null; then
   for kind in latency bibw; do
     echo "@@ osu $kind"
-    srun --nodes=2 --ntasks=2 --ntasks-per-node=1 "osu_$kind"
+    mpi_run 2 1 "osu_$kind"
     echo '@@ end'
   done
   if command -v osu_alltoall >/dev/null; then
     echo '@@ osu alltoall'
-    srun --nodes="$nodes" --ntasks="$nodes" --ntasks-per-node=1 osu_alltoall
+    mpi_run "$nodes" 1 osu_alltoall
     echo '@@ end'
   fi
   exit

@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from statistics import fmean
+from typing import Any
 
 from dsq.supervisor.settings import normalise
 
@@ -133,14 +134,27 @@ def _gflops(value: float, method: str, found: Labels) -> None:
         found["compute.gflops"], found["compute.method"] = text, method
 
 
+def _json(lines: Sequence[str]) -> Any:
+    """The object among a tool's lines; warnings may stand before and after it.
+
+    Raises:
+        ValueError: There is none.
+    """
+    text = "\n".join(lines)
+    return json.JSONDecoder().raw_decode(text, text.index("{"))[0]
+
+
 def _add(figures: _Figures, key: str, value: float) -> None:
     if math.isfinite(value) and value > 0:
         figures.setdefault(key, []).append(value)
 
 
 def _ior(words: Sequence[str], lines: Sequence[str], found: Labels, figures: _Figures) -> None:
-    # access,bw(MiB/s),IOPS,Latency,block(KiB),xfer(KiB),open(s),wr/rd(s),close(s),total(s),…
+    # access,bw(MiB/s),IOPS,Latency,block(KiB),xfer(KiB),open(s),wr/rd(s),close(s),total(s),
+    # numTasks,iter. Ranks that do not know of each other each print what they did alone.
     for row in csv.reader(lines):
+        if len(words) > 1 and len(row) > 10 and row[10].strip() not in ("numTasks", words[1]):
+            continue
         if len(row) > 2 and row[0].strip() in ("read", "write"):
             key = f"storage.{words[0]}.{row[0].strip()}"
             _add(figures, f"{key}.bw.mibps", _float(row[1]))
@@ -149,9 +163,8 @@ def _ior(words: Sequence[str], lines: Sequence[str], found: Labels, figures: _Fi
 
 
 def _fio(words: Sequence[str], lines: Sequence[str], found: Labels, figures: _Figures) -> None:
-    text = "\n".join(lines)
     try:
-        jobs = json.loads(text[text.index("{") :])["jobs"]
+        jobs = _json(lines)["jobs"]
         for job in jobs:
             for way in ("read", "write"):
                 if not job[way]["io_bytes"]:
@@ -214,9 +227,8 @@ def _curl(words: Sequence[str], lines: Sequence[str], found: Labels, _f: _Figure
 
 
 def _iperf3(words: Sequence[str], lines: Sequence[str], found: Labels, _f: _Figures) -> None:
-    text = "\n".join(lines)
     try:
-        rate = json.loads(text[text.index("{") :])["end"]["sum_received"]["bits_per_second"]
+        rate = _json(lines)["end"]["sum_received"]["bits_per_second"]
     except (ValueError, KeyError, TypeError):
         return
     _outside(words, _float(rate), found)

@@ -8,8 +8,8 @@ measure() { # name folder
   mkdir -p -- "$2" 2>/dev/null || return 0
   folder=$(mktemp -d -- "$2/dsq-bench.XXXXXXXX" 2>/dev/null) || return 0
   if command -v ior >/dev/null; then
-    echo "@@ ior $1"
-    srun --ntasks="$tasks" --cpus-per-task=1 ior -a POSIX -F -e -w -r -t 2m \
+    echo "@@ ior $1 $tasks"
+    mpi_run "$tasks" '' ior -a POSIX -F -e -w -r -t 2m \
       -b "$((megabytes / tasks / 2 * 2))m" -i "$rounds" -o "$folder/data" \
       -O summaryFormat=CSV
   elif command -v fio >/dev/null; then

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from dsq.console.local.minislurm import MiniSlurm
+from dsq.supervisor.benchmark import kinds
 from dsq.supervisor.benchmark.kinds import KINDS, MACHINE
 from dsq.supervisor.benchmark.runner import BenchmarkRunner
 from dsq.supervisor.benchmark.store import DAY, Result, ResultStore
@@ -19,6 +20,7 @@ from dsq.supervisor.scheduler.slurm import SlurmScheduler
 from dsq.supervisor.scheduler.transport import LocalTransport
 from dsq.supervisor.settings import BenchmarkSettings
 from tests.support.clusters import Cluster, slurm_here, slurm_settings
+from tests.support.slurm import running_slurm
 
 SMALL = BenchmarkSettings(kinds=("storage",), storage_mb=16, minutes=5)
 
@@ -93,12 +95,15 @@ async def test_two_nodes_are_measured_against_each_other(
 
 @pytest.mark.slurm
 async def test_arithmetic_is_measured_with_what_is_there(
-    folder: Path, slurm: MiniSlurm, tmp_path: Path
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Some figure, with the name of what measured it; one node, so that it stays small."""
+    """Some figure, with the name of what measured it. HPL's ranks take a CPU each all the time, so
+    there are two of them, on one node, with a small matrix."""
+    monkeypatch.setattr(kinds, "HPL_SECONDS", 0.01)
     said: list[str] = []
-    made = runner(slurm_here(folder, slurm), tmp_path, said, nodes=1)
-    await made.run(["compute"], await made._scheduler.discover())
+    with running_slurm(nodes=1, cpus=2, mem_mb=1500) as slurm:
+        made = runner(slurm_here(folder, slurm), tmp_path, said)
+        await made.run(["compute"], await made._scheduler.discover())
     result = ResultStore(tmp_path).get("compute")
     assert result is not None
     assert result.error == "", said

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
-from importlib import resources
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dsq.supervisor.benchmark import kinds
-from dsq.supervisor.benchmark.kinds import KINDS, LABELS, MORE_LABELS, STORAGES, plan
+from dsq.supervisor.benchmark import runner as running
+from dsq.supervisor.benchmark.kinds import KINDS, LABELS, MORE_LABELS, STORAGES, plan, script_of
 from dsq.supervisor.benchmark.results import failure_of, labels_of, microarch
 from dsq.supervisor.benchmark.store import FILE, Result, ResultStore
-from dsq.supervisor.scheduler.port import ClusterInfo, Node
+from dsq.supervisor.scheduler.port import ENDED_STATES, ClusterInfo, JobSpec, Node, SlurmJobId
 from dsq.supervisor.settings import BenchmarkSettings
+from tests.support.fake_cluster import FakeScheduler
+from tests.support.virtual import run_virtual
+from tests.support.world import World
 
+CAPTURED = Path(__file__).with_name("captured")
 GUIDE = Path(__file__).parents[3] / "docs" / "provider.md"
 INFO = ClusterInfo((Node("n1", 8, 32_000), Node("n2", 4, 16_000)), "main", 600, "slurm 22.05.8")
 
@@ -124,6 +131,48 @@ def test_fio_gives_the_same_units() -> None:
     assert not any(".read." in key for key in found)
 
 
+@pytest.mark.parametrize(
+    ("tool", "labels"),
+    [
+        ("hpcc", {"compute.gflops": "1.42", "compute.method": "hpl"}),
+        (
+            "iperf3",
+            {"network.upload.bw.mbps": "7493.99", "network.download.bw.mbps": "9315.31"},
+        ),
+        (
+            "fio",
+            {
+                "storage.method": "fio",
+                "storage.scratch.write.bw.mibps": "631.58",
+                "storage.scratch.write.iops": "315.79",
+                "storage.scratch.read.bw.mibps": "564.71",
+                "storage.scratch.read.iops": "282.35",
+            },
+        ),
+    ],
+)
+def test_what_tools_really_printed_is_read(tool: str, labels: dict[str, str]) -> None:
+    """The output of a job on Slurm with Debian's fio 3.33, iperf3 3.12 and hpcc 1.5.0; before
+    HPL's figures stands what srun and mpirun said on the way."""
+    assert labels_of((CAPTURED / f"{tool}.txt").read_text()) == labels
+
+
+@pytest.mark.parametrize("tool", ["fio", "iperf3"])
+def test_words_around_a_tools_figures_do_no_harm(tool: str) -> None:
+    """Both streams are in one file: Slurm's words come after it."""
+    text = (CAPTURED / f"{tool}.txt").read_text()
+    noisy = text.replace("\n}\n", "\n}\nslurmstepd: error: Exceeded {something}\n")
+    assert labels_of(noisy) == labels_of(text) != {}
+
+
+def test_ranks_of_ior_that_worked_each_alone_give_no_figure() -> None:
+    """Started without MPI, each prints a table of its own."""
+    alone = IOR.replace("@@ ior scratch", "@@ ior scratch 4").replace(",4,0", ",1,0")
+    assert not [key for key in labels_of(alone.replace(",4,1", ",1,0")) if "bw" in key]
+    together = labels_of(IOR.replace("@@ ior scratch", "@@ ior scratch 4"))
+    assert together == labels_of(IOR)
+
+
 def test_osu_gives_latency_of_small_and_bandwidth_of_large_messages() -> None:
     """Bandwidth in Mbit/s, as its label says; OSU prints MB/s."""
     found = labels_of(OSU)
@@ -213,11 +262,17 @@ def test_the_small_job_leaves_a_minute_below_the_partitions_limit() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_scripts_are_sound(kind: str) -> None:
     """shellcheck finds nothing in them."""
-    script = resources.files(kinds.__package__).joinpath(f"{kind}.sh").read_text()
     done = subprocess.run(
-        ["shellcheck", "-s", "bash", "-"], input=script, capture_output=True, text=True
+        ["shellcheck", "-s", "bash", "-"], input=script_of(kind), capture_output=True, text=True
     )
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_tools_speak_one_language(kind: str) -> None:
+    """Whatever the account's language is, numbers have a point and words are English."""
+    script = script_of(kind)
+    assert script.index("export LC_ALL=C") < script.index("@@")
 
 
 def test_a_damaged_file_of_results_is_no_reason_to_stop(tmp_path: Path) -> None:
@@ -228,3 +283,64 @@ def test_a_damaged_file_of_results_is_no_reason_to_stop(tmp_path: Path) -> None:
     store.put("compute", Result(5.0, "h", {"compute.gflops": "1.00"}))
     assert ResultStore(tmp_path).labels() == {"compute.gflops": "1.00"}
     assert (tmp_path / FILE).stat().st_mode & 0o777 == 0o600
+
+
+class Silent(FakeScheduler):
+    """A cluster whose jobs take a minute and print nothing of use."""
+
+    async def submit(self, spec: JobSpec, script: str) -> SlurmJobId:
+        number = replace(spec, name=f"0x{len(self.jobs_by_id) + 1:064x}")
+        return await super().submit(number, "seconds=60 exit=0")
+
+
+def story(
+    tmp_path: Path, kinds_run: tuple[str, ...], prepare: Callable[[FakeScheduler], None]
+) -> dict[str, Result]:
+    """Runs benchmarks on a cluster in memory, in virtual time; what was kept of them."""
+
+    async def main() -> dict[str, Result]:
+        world = World()
+        cluster = Silent(world)
+        prepare(cluster)
+        living = asyncio.ensure_future(cluster.live())
+        made = running.BenchmarkRunner(
+            cluster, BenchmarkSettings(), ResultStore(tmp_path), clock=world.clock
+        )
+        try:
+            await made.run(kinds_run, await cluster.discover())
+        finally:
+            living.cancel()
+        assert all(job.state in ENDED_STATES for job in cluster.jobs_by_id.values())
+        return ResultStore(tmp_path).all()
+
+    return run_virtual(main())
+
+
+def test_a_benchmark_that_fails_says_how_and_the_next_one_runs(tmp_path: Path) -> None:
+    """A job that printed nothing and ended badly; one that the cluster refuses."""
+    kept = story(tmp_path, ("compute", "storage"), lambda cluster: None)
+    assert {one.error for one in kept.values()} == {"it printed no figure"}
+
+    def refuse(cluster: FakeScheduler) -> None:
+        cluster.refuses = "Slurm refused the job: no such account"
+
+    kept = story(tmp_path, ("compute", "storage"), refuse)
+    assert [one.error for one in kept.values()] == ["Slurm refused the job: no such account"] * 2
+
+
+def test_a_benchmark_that_never_starts_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a time its job is taken out of the queue, and it is tried again in some hours."""
+    monkeypatch.setattr(running, "START_SECONDS", 3600.0)
+
+    def full(cluster: FakeScheduler) -> None:
+        cluster.start_delay = 1e9
+
+    kept = story(tmp_path, ("compute", kinds.MACHINE), full)
+    assert kept["compute"].error == "it did not end in time"
+    assert kept[kinds.MACHINE].error == running.NOT_STARTED
+    assert kept[kinds.MACHINE].can_raise_limit is None
+    hour = 3600
+    assert not kept["compute"].is_due(kept["compute"].at + hour, kept["compute"].hardware, 90)
+    assert kept["compute"].is_due(kept["compute"].at + 7 * hour, kept["compute"].hardware, 90)
