@@ -45,6 +45,8 @@ class Attention:
         self._since = 0.0
         self._reporting: dict[int, float] = {}
         self._unheard: dict[int, int] = {}
+        self._read: object = None
+        self._ours: list[int] = []
 
     def missing(self) -> Iterator[str]:
         """Jobs at which nobody will look again, in words."""
@@ -91,14 +93,21 @@ class Attention:
         return f"it was judged {now - looked:.0f} s ago" if is_late else ""
 
     def _not_heard_of(self, agent: Agent) -> Iterator[str]:
-        for job_id in self._jobs:
-            job = self._p.job(job_id)
-            if job.provider != ME or job.status.is_final or self._is_known(agent, job_id):
+        state = self._p.chain.state
+        if state is not self._read:
+            # Whatever happens on chain makes another state.
+            jobs = (state.jobs[job_id] for job_id in self._jobs)
+            ours = [job.id for job in jobs if job.provider == ME and not job.status.is_final]
+            self._read, self._ours = state, ours
+            self._unheard = {i: count for i, count in self._unheard.items() if i in ours}
+        for job_id in self._ours:
+            if self._is_known(agent, job_id):
                 self._unheard.pop(job_id, None)
                 continue
             count = self._unheard[job_id] = self._unheard.get(job_id, 0) + 1
             if count * self._p.chain.block_seconds > HEARD_SECONDS:
-                yield f"nobody knows of job {job_id}, which is {job.status.name}"
+                status = self._p.job(job_id).status
+                yield f"nobody knows of job {job_id}, which is {status.name}"
 
     def _is_known(self, agent: Agent, job_id: int) -> bool:
         strays = agent.strays

@@ -54,7 +54,9 @@ class FakeNodeLogs:
         return self._block(self._chain.block - 1) or GENESIS
 
     async def batch(self, calls: Sequence[tuple[str, list[Any]]]) -> list[Any]:
-        await self._chain.world.delay(0.01)
+        chance = self._chain.world.random
+        if chance is not None and chance.random() < 0.2:
+            await self._chain.world.delay(0.1)  # and the head moves on meanwhile, or is replaced
         self._chain.answer()
         return [self._answer(*call) for call in calls]
 

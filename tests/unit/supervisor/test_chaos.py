@@ -22,7 +22,6 @@ from dsq.core.model import JobStatus
 from dsq.core.units import CREDIT
 from dsq.supervisor import poller, rules
 from dsq.supervisor.claims import Claims
-from dsq.supervisor.clockwatch import ClockWatch
 from dsq.supervisor.ends import End
 from dsq.supervisor.journal import Journal
 from dsq.supervisor.journal_disk import DiskError, JournalDisk
@@ -191,11 +190,6 @@ def ids_alone(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(poller, "_identity", lambda record: SlurmJobId(record.slurm_id, 0))
 
 
-def a_clock_that_is_believed(patch: pytest.MonkeyPatch) -> None:
-    """Graces go by the hands of the clock."""
-    patch.setattr(ClockWatch, "look", lambda self: None)
-
-
 def a_reset_passed_over(patch: pytest.MonkeyPatch) -> None:
     """The chain went back, and nobody looks."""
 
@@ -205,35 +199,44 @@ def a_reset_passed_over(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Reconciler, "after_reset", calm)
 
 
-BROKEN: list[tuple[Patch, str]] = [
-    (a_minute_too_much, "min, it took"),
-    (a_blind_search, "a second time"),
-    (no_search, "times in Slurm|a second time"),
-    (two_submissions, "was submitted 2 times"),
-    (no_sync, "on the disk"),
-    (a_full_disk_unnoticed, "on the disk|is lost"),
-    (an_event_passed_over, "is lost"),
-    (a_claim_forgotten, "is lost"),
-    (a_report_forgotten, "not all jobs have ended"),
-    (a_report_never_over, "its report has waited"),
-    (a_top_up_counted_again, "which are not paid"),
-    (no_timer, "it was judged .* ago"),
-    (no_retry, "its retry is due in inf"),
-    (ids_alone, "ran|billed|is FINISHED|goes on"),
-    (a_clock_that_is_believed, "not all jobs have ended"),
-    (a_reset_passed_over, "is lost|not all jobs|nobody"),
+BROKEN: list[tuple[Patch, str, int]] = [
+    (a_minute_too_much, "min, it took", 0),
+    (a_blind_search, "a second time", 0),
+    (no_search, "times in Slurm|a second time", 0),
+    (two_submissions, "was submitted 2 times", 0),
+    (no_sync, "on the disk", 0),
+    (a_full_disk_unnoticed, "on the disk|is lost", 2),
+    (an_event_passed_over, "is lost", 0),
+    (a_claim_forgotten, "is lost", 0),
+    (a_report_forgotten, "not all jobs have ended", 0),
+    (a_report_never_over, "its report has waited", 33),
+    (a_top_up_counted_again, "which are not paid", 33),
+    (no_timer, "it was judged .* ago", 0),
+    (no_retry, "its retry is due in inf", 0),
+    (ids_alone, "ran|billed|is FINISHED|goes on", 16),
+    (a_reset_passed_over, "is lost|not all jobs|nobody", 7),
 ]
-"""Supervisors broken on purpose, and what the simulation says of them."""
+"""Supervisors broken on purpose, what the simulation says of them, and the seed to begin with:
+one that met it when this was written."""
 
 
-@pytest.mark.parametrize(("broken", "words"), BROKEN, ids=lambda one: getattr(one, "__name__", ""))
+LONG = {a_report_forgotten, a_report_never_over, a_top_up_counted_again, ids_alone, no_search}
+"""Those that take over a second."""
+
+
+@pytest.mark.parametrize(
+    ("broken", "words", "first"),
+    [
+        pytest.param(*one, id=one[0].__name__, marks=[pytest.mark.slow] if one[0] in LONG else [])
+        for one in BROKEN
+    ],
+)
 def test_what_is_broken_is_noticed(
-    broken: Patch, words: str, monkeypatch: pytest.MonkeyPatch
+    broken: Patch, words: str, first: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each invariant has a supervisor that breaks it; the simulation says so, by its own words."""
-    monkeypatch.setattr(chaos, "SETTLE_SECONDS", 900.0)
     broken(monkeypatch)
-    problems = filter(None, map(chaos.run_seed, range(MOST_SEEDS)))
+    problems = filter(None, map(chaos.run_seed, range(first, first + MOST_SEEDS)))
     assert any(re.search(words, problem.splitlines()[0]) for problem in problems)
 
 
