@@ -2,10 +2,10 @@
 export LC_ALL=C
 nodes=${DSQ_BENCH_NODES:-2}
 
-if command -v osu_latency >/dev/null && command -v osu_bibw >/dev/null; then
+with_osu() {
   for kind in latency bibw; do
     echo "@@ osu $kind"
-    mpi_run 2 1 "osu_$kind"
+    mpi_run 2 1 "osu_$kind" || return
     echo '@@ end'
   done
   if command -v osu_alltoall >/dev/null; then
@@ -13,7 +13,10 @@ if command -v osu_latency >/dev/null && command -v osu_bibw >/dev/null; then
     mpi_run "$nodes" 1 osu_alltoall
     echo '@@ end'
   fi
-  exit
+}
+
+if command -v osu_latency >/dev/null && command -v osu_bibw >/dev/null; then
+  with_osu && exit
 fi
 
 if command -v python3 >/dev/null; then

@@ -3,15 +3,33 @@ export LC_ALL=C
 cache=${DSQ_CACHE_ROOT:-/opt/cache} megabytes=${DSQ_BENCH_STORAGE_MB:-1024}
 rounds=${DSQ_BENCH_ROUNDS:-3} tasks=${DSQ_BENCH_TASKS:-1}
 
+with_ior() { # name
+  echo "@@ ior $1 $tasks"
+  mpi_run "$tasks" '' ior -a POSIX -F -e -w -r -t 2m \
+    -b "$((megabytes / tasks / 2 * 2))m" -i "$rounds" -o "$folder/data" \
+    -O summaryFormat=CSV
+}
+
+with_dd() { # name
+  round=0
+  while [ "$round" -lt "$rounds" ]; do
+    echo "@@ dd $1 write"
+    dd if=/dev/zero of="$folder/data" bs=2M count="$((megabytes / 2))" conv=fdatasync 2>&1
+    # Out of the page cache, so that the storage is read and not the memory.
+    dd if="$folder/data" of=/dev/null iflag=nocache count=0 2>/dev/null
+    echo "@@ dd $1 read"
+    dd if="$folder/data" of=/dev/null bs=2M iflag=direct 2>&1 ||
+      dd if="$folder/data" of=/dev/null bs=2M 2>&1
+    round=$((round + 1))
+  done
+}
+
 measured=
 measure() { # name folder
   mkdir -p -- "$2" 2>/dev/null || return 0
   folder=$(mktemp -d -- "$2/dsq-bench.XXXXXXXX" 2>/dev/null) || return 0
-  if command -v ior >/dev/null; then
-    echo "@@ ior $1 $tasks"
-    mpi_run "$tasks" '' ior -a POSIX -F -e -w -r -t 2m \
-      -b "$((megabytes / tasks / 2 * 2))m" -i "$rounds" -o "$folder/data" \
-      -O summaryFormat=CSV
+  if command -v ior >/dev/null && with_ior "$1"; then
+    :
   elif command -v fio >/dev/null; then
     for way in write read; do
       echo "@@ fio $1"
@@ -19,17 +37,7 @@ measure() { # name folder
         --size="${megabytes}M" --end_fsync=1 --output-format=json --loops="$rounds" --invalidate=1
     done
   else
-    round=0
-    while [ "$round" -lt "$rounds" ]; do
-      echo "@@ dd $1 write"
-      dd if=/dev/zero of="$folder/data" bs=2M count="$((megabytes / 2))" conv=fdatasync 2>&1
-      # Out of the page cache, so that the storage is read and not the memory.
-      dd if="$folder/data" of=/dev/null iflag=nocache count=0 2>/dev/null
-      echo "@@ dd $1 read"
-      dd if="$folder/data" of=/dev/null bs=2M iflag=direct 2>&1 ||
-        dd if="$folder/data" of=/dev/null bs=2M 2>&1
-      round=$((round + 1))
-    done
+    with_dd "$1"
   fi
   measured=1
   echo '@@ end'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -273,6 +274,37 @@ def test_tools_speak_one_language(kind: str) -> None:
     """Whatever the account's language is, numbers have a point and words are English."""
     script = script_of(kind)
     assert script.index("export LC_ALL=C") < script.index("@@")
+
+
+def test_storage_is_measured_with_the_next_tool_where_one_fails(tmp_path: Path) -> None:
+    """An IOR that cannot start, as without a working MPI; dd has the figures then."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name, text in (("ior", "exit 1"), ("mpirun", "exit 1"), ("srun", "shift 2; exec false")):
+        (tools / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tools / name).chmod(0o755)
+    for name in ("mkdir", "mktemp", "dd", "rm", "grep", "sh", "false"):
+        (tools / name).symlink_to(shutil.which(name) or name)
+    made = plan("storage", INFO, BenchmarkSettings(storage_mb=16), "t0")
+    assert made.spec is not None
+    env = {
+        **made.spec.env,
+        "PATH": str(tools),
+        "DSQ_CACHE_ROOT": str(tmp_path / "cache"),
+        "DSQ_BENCH_ROUNDS": "1",
+    }
+    done = subprocess.run(
+        [shutil.which("bash") or "bash", "-c", made.script],
+        env=env,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    found = labels_of(done.stdout + done.stderr)
+    assert "@@ ior scratch 4" in done.stdout
+    assert found["storage.method"] == "dd"
+    assert len(found) == 21
+    assert not list((tmp_path / "cache").glob("**/dsq-bench.*"))
 
 
 def test_a_damaged_file_of_results_is_no_reason_to_stop(tmp_path: Path) -> None:
