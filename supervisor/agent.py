@@ -339,7 +339,10 @@ class Agent:
             try:
                 await work()
             except DsqError as error:
-                self.services.health.bad("chain", error)
+                if isinstance(error, DiskError):
+                    log.error("journal=not_written reason=%r", str(error))
+                else:
+                    self.services.health.bad("chain", error)
                 await asyncio.sleep(delay)
                 delay = min(2 * delay, LAST_RETRY)
             else:

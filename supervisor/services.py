@@ -56,22 +56,38 @@ async def bounded(awaitable: Awaitable[T], what: str, seconds: float = CALL_SECO
         raise UnreachableError(f"{what} gave no answer in {seconds:g} s.") from None
 
 
+def _end(waiting: asyncio.Future[None]) -> None:
+    if not waiting.done():
+        waiting.set_result(None)
+
+
 class Waker:
     """Ends a loop's pause early."""
 
     def __init__(self) -> None:
-        self._event = asyncio.Event()
+        self._is_set = False
+        self._pausing: set[asyncio.Future[None]] = set()
 
     def set(self) -> None:
         """Ends the pause that runs, or the next one."""
-        self._event.set()
+        self._is_set = True
+        for waiting in self._pausing:
+            _end(waiting)
 
     async def pause(self, seconds: float) -> None:
         """Waits, at most ``seconds``."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(max(0.0, seconds)):
-                await self._event.wait()
-        self._event.clear()
+        if not self._is_set:
+            # Done so often that a timeout's context and an event's would count.
+            loop = asyncio.get_running_loop()
+            waiting = loop.create_future()
+            self._pausing.add(waiting)
+            timer = loop.call_later(max(0.0, seconds), _end, waiting)
+            try:
+                await waiting
+            finally:
+                timer.cancel()
+                self._pausing.discard(waiting)
+        self._is_set = False
 
 
 class Health:
