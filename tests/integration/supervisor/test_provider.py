@@ -54,11 +54,11 @@ async def test_a_killed_supervisor_goes_on_where_it_was(site: Site) -> None:
     await site.start()
     ran = site.folder / "ran"
     ran.mkdir(mode=0o777)
-    first = await site.submit(f"sleep 4; touch {ran}/$$")
+    first = await site.submit(f"sleep 3; touch {ran}/$$")
     await site.wait(first, JobStatus.RUNNING)
     await site.kill()
     others = [await site.submit(f"touch {ran}/$$") for _ in range(3)]
-    await asyncio.sleep(5)
+    await site.until(lambda: list(ran.iterdir()), "the first one ends while nobody looks")
     await site.start()
     jobs = [await site.wait(job_id, seconds=60) for job_id in (first, *others)]
     assert [job.status for job in jobs] == [JobStatus.FINISHED] * 4, site.log()
@@ -76,7 +76,6 @@ async def test_sigterm_ends_it_within_five_seconds(site: Site) -> None:
     await site.wait(job_id, JobStatus.RUNNING)
     code, seconds = await site.stop()
     assert (code, seconds < 5) == (0, True), site.log()
-    await asyncio.sleep(3)
     await site.start()
     assert (await site.wait(job_id)).status is JobStatus.FINISHED
 
