@@ -42,7 +42,7 @@ from dsq.supervisor.stepper import Stepper
 from dsq.supervisor.strays import Strays
 
 if TYPE_CHECKING:
-    from dsq.core.chain import Batch
+    from dsq.core.chain import Batch, Event
     from dsq.core.model import Address
 
 log = logging.getLogger("dsq.supervisor.agent")
@@ -162,6 +162,7 @@ class Agent:
         self._clock_watch = ClockWatch(s)
         self.head_number = 0
         self.head_timestamp = 0
+        self._read_after = -1
         self.fee_percent = 0
         self._evicting = False
 
@@ -301,36 +302,51 @@ class Agent:
         self.head_number, self.head_timestamp = batch.head.number, batch.head.timestamp
         s.health.good("chain")
         if batch.reset:
+            self._read_after = -1
             await self._reconciler.after_reset()
+        moved: dict[int, Event] = {}
         for event in batch.events:
             if event.name == "JobTransitionEvent":
-                self._heard_transition(int(event.args["job_id"]), event.args["to_status"])
+                moved[event.args["job_id"]] = event
+                if event.args["to_status"] is not JobStatus.META_SCHEDULED:
+                    self.claims.not_offered(event.args["job_id"])
             elif event.name == "JobCancelRequested":
-                self._heard_cancel(int(event.args["job_id"]))
+                self._heard_cancel(event)
             elif event.name.startswith("Provider"):
                 self.registrar.waker.set()
             else:
                 is_newest = event.block_hash == batch.head.hash
                 claim_time = batch.head.timestamp if is_newest else 0
                 self.claims.take_any(event, claim_time=claim_time)
+        # Of a job that has moved several times its last state counts.
+        for event in moved.values():
+            self._heard_transition(event)
 
-    def _heard_transition(self, job_id: int, to: JobStatus) -> None:
+    def _is_known(self, event: Event) -> bool:
+        """What was read of its job since the start shows what it tells; it comes once more."""
+        is_old = event.block_number <= self._read_after
+        return is_old and self.services.views.peek(event.args["job_id"]) is not None
+
+    def _heard_transition(self, event: Event) -> None:
+        s, job_id, to = self.services, event.args["job_id"], event.args["to_status"]
+        if self._is_known(event):
+            if s.views.shows(job_id, JobStatus.META_SCHEDULED):
+                self.claims.hint(job_id)
+            return
         if to is JobStatus.META_SCHEDULED:
             self.claims.hint(job_id)
-        else:
-            self.claims.not_offered(job_id)
-        if to in (JobStatus.SCHEDULED, JobStatus.RUNNING) and self.services.views.shows(job_id, to):
+        if to in (JobStatus.SCHEDULED, JobStatus.RUNNING) and s.views.shows(job_id, to):
             return  # our own doing, and read after it
-        self.services.views.forget(job_id)
-        record = self.services.journal.get(job_id)
-        if record is not None and record.is_open:
-            self.wake(job_id)
+        self._read_again(job_id)
 
-    def _heard_cancel(self, job_id: int) -> None:
+    def _heard_cancel(self, event: Event) -> None:
         """The request is on the job already; its place in the queue comes later."""
-        record = self.services.journal.get(job_id)
-        if record is not None and record.is_open:
-            self.services.views.forget(job_id)
+        if not self._is_known(event):
+            self._read_again(event.args["job_id"])
+
+    def _read_again(self, job_id: int) -> None:
+        self.services.views.forget(job_id)
+        if self.services.journal.is_open(job_id):
             self.wake(job_id)
 
     async def _when_reachable(self, work: Callable[[], Awaitable[None]]) -> None:
@@ -351,6 +367,7 @@ class Agent:
     async def _reconcile_at_start(self) -> None:
         head = await self._reconciler.at_start()
         self.claims.first_block = head.number
+        self._read_after = head.number - LAG_BLOCKS
         self.head_number, self.head_timestamp = head.number, head.timestamp
         self.fee_percent = await self.services.fee_percent()
 

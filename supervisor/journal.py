@@ -66,6 +66,11 @@ class Journal(JournalDisk):
         ).fetchone()
         return record_of(row) if row else None
 
+    def is_open(self, job_id: int) -> bool:
+        """Whether something is left to do about a job; nothing is read for it."""
+        record = self._open.get(job_id)
+        return record is not None and record.is_open
+
     def customer_of(self, hex_id: str) -> Address | None:
         """Whose job one is, by its id on chain; None if the journal does not know it."""
         record = self.get(int(hex_id, 16))

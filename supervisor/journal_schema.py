@@ -6,6 +6,7 @@ import functools
 import json
 import operator
 import sqlite3
+import sys
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
@@ -23,15 +24,25 @@ def _definition_to_text(definition: JobDefinition) -> str:
     return json.dumps({name: getattr(definition, name) for name in names}, sort_keys=True)
 
 
+@functools.lru_cache(maxsize=1024)
+def _definition_of(text: str) -> JobDefinition:
+    # Jobs of one kind share their definition: there may be thousands of them.
+    return JobDefinition(**json.loads(text))
+
+
+@functools.lru_cache(maxsize=1024)
+def _address_of(raw: bytes) -> Address:
+    return Address(raw)
+
+
 def _optional(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda value: None if value is None else convert(value)
 
 
-_AS_IS: tuple[Callable[[Any], Any], Callable[[Any], Any]] = (lambda v: v, lambda v: v)
 _CODECS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "job_id": (job_hex_id, lambda text: int(text, 16)),
-    "customer": (bytes, Address),
-    "definition": (_definition_to_text, lambda text: JobDefinition(**json.loads(text))),
+    "customer": (bytes, _address_of),
+    "definition": (_definition_to_text, _definition_of),
     "bought_minutes": (str, int),
     "limit_bought": (str, int),
     "final_cost": (str, int),
@@ -104,5 +115,16 @@ def row_of(record: JobRecord) -> list[Any]:
     return row
 
 
+_READ = [(place, _CODECS[name][1]) for place, name in enumerate(_FIELDS) if name in _CODECS]
+_WORDS = [_FIELDS.index(name) for name in ("slurm_state", "slurm_reason", "nodes", "last_event")]
+"""Fields that many records have in common: one text in memory is enough."""
+
+
 def record_of(row: sqlite3.Row) -> JobRecord:
-    return JobRecord(**{name: _CODECS.get(name, _AS_IS)[1](row[name]) for name in _FIELDS})
+    """The record of a row, whatever the order of its columns."""
+    values = [row[name] for name in _FIELDS]
+    for place, convert in _READ:
+        values[place] = convert(values[place])
+    for place in _WORDS:
+        values[place] = sys.intern(values[place])
+    return JobRecord(*values)

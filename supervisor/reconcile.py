@@ -102,8 +102,7 @@ class Reconciler:
         await self._scan(count, first=max(1, count - RESCAN_JOBS))
 
     async def _wake_all(self, job_ids: list[int]) -> None:
-        for part in _parts(job_ids):
-            await self._s.views.read(part)
+        async for part in self._s.views.read_many(job_ids):
             for job_id in part:
                 self._wake(job_id)
 

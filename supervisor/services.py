@@ -36,6 +36,10 @@ CALL_SECONDS = 45.0
 TOGETHER_SECONDS = 0.003
 """Jobs that are asked for within so long are read from the chain together."""
 
+PART = 500
+PARTS_AT_ONCE = 4
+"""Many jobs are read in such parts, so many of them at once."""
+
 FEE_SECONDS = 60.0
 """The grid's fee is taken as known for so long."""
 
@@ -286,6 +290,7 @@ class ChainViews:
         self._health = health
         self._known: dict[int, ChainView] = {}
         self._wanted: set[int] = set()
+        self._coming: dict[int, asyncio.Task[dict[int, ChainView]]] = {}
         self._reading: asyncio.Task[dict[int, ChainView]] | None = None
 
     def peek(self, job_id: int) -> ChainView | None:
@@ -295,6 +300,7 @@ class ChainViews:
     def forget(self, job_id: int) -> None:
         """The job changed: what is known of it is old."""
         self._known.pop(job_id, None)
+        self._coming.pop(job_id, None)
 
     def shows(self, job_id: int, status: JobStatus) -> bool:
         """Whether the last reading has a status already."""
@@ -304,18 +310,53 @@ class ChainViews:
     def forget_all(self) -> None:
         """The chain went back: nothing that is known holds."""
         self._known.clear()
+        self._coming.clear()
 
     async def get(self, job_id: int, max_age: float) -> ChainView | None:
         """A job not older than ``max_age`` seconds, None if it cannot be read now."""
         known = self._known.get(job_id)
         if known is not None and self._clock.now() - known.at <= max_age:
             return known
+        if (coming := self._coming.get(job_id)) is not None:
+            view = (await asyncio.shield(coming)).get(job_id)
+            if view is not None and self._clock.now() - view.at <= max_age:
+                return view
         self._wanted.add(job_id)
         if self._reading is None:
             self._reading = asyncio.create_task(self._read_wanted(), name="dsq-views")
         # Who goes away does not take the others' answer with him.
         found = await asyncio.shield(self._reading)
         return found.get(job_id)
+
+    async def read_many(self, job_ids: Sequence[int]) -> AsyncIterator[Sequence[int]]:
+        """Reads jobs in parts, some of them at once; gives the ids of each part that was read.
+
+        Who asks for one of these jobs meanwhile gets this reading, too.
+        """
+        gate = asyncio.Semaphore(PARTS_AT_ONCE)
+
+        async def read(part: Sequence[int]) -> dict[int, ChainView]:
+            async with gate:
+                return await self.read(part)
+
+        parts = [job_ids[start : start + PART] for start in range(0, len(job_ids), PART)]
+        tasks = [asyncio.create_task(read(part), name="dsq-views") for part in parts]
+        for part, task in zip(parts, tasks, strict=True):
+            self._coming.update(dict.fromkeys(part, task))
+        try:
+            for part, task in zip(parts, tasks, strict=True):
+                await task
+                self._arrived(part, task)
+                yield part
+        finally:
+            for part, task in zip(parts, tasks, strict=True):
+                task.cancel()
+                self._arrived(part, task)
+
+    def _arrived(self, part: Sequence[int], task: asyncio.Task[dict[int, ChainView]]) -> None:
+        for job_id in part:
+            if self._coming.get(job_id) is task:
+                del self._coming[job_id]
 
     async def _read_wanted(self) -> dict[int, ChainView]:
         await asyncio.sleep(TOGETHER_SECONDS)

@@ -78,6 +78,7 @@ class Stepper:
         self._retry_at: dict[int, float] = {}
         self._failures: dict[int, int] = {}
         self._judged_at: dict[int, float] = {}
+        self._begun_at = services.clock.monotonic()
         self._slots = asyncio.Semaphore(STEPS_AT_ONCE)
         self.tasks: set[asyncio.Task[None]] = set()
 
@@ -199,7 +200,7 @@ class Stepper:
             return now >= retry_at
         if self._effects.reporter.is_at(record.job_id):
             return False
-        rest = now - self._judged_at.get(record.job_id, 0.0)
+        rest = now - self._judged_at.get(record.job_id, self._begun_at)
         is_quiet = (
             record.phase in (Phase.SENT, Phase.SEEN)
             and not record.missing_count

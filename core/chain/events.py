@@ -117,13 +117,13 @@ class EventReader:
             return None
         try:
             values = event.decode(topics, raw(log["data"]))
+            args = {}
+            for parameter in event.parameters:
+                name = argument_name(event.name, parameter.name)
+                args[name] = _value(name, parameter.type, values[parameter.name])
         except (DsqError, ValueError):
             # A contract of another version: its log is none that we know.
             return None
-        args = {}
-        for parameter in event.parameters:
-            name = argument_name(event.name, parameter.name)
-            args[name] = _value(name, parameter.type, values[parameter.name])
         return Event(
             name=event.name,
             contract=event.contract,

@@ -105,6 +105,8 @@ def test_logs_of_others_are_none() -> None:
     assert reader.read({**_transition(), "topics": []}) is None
     assert reader.read({**_transition(), "data": "0x01"}) is None
     assert reader.read({**_transition(), "topics": ["0x" + "ee" * 32]}) is None
+    status_of_another_version = _transition()["data"][:-2] + "63"
+    assert reader.read({**_transition(), "data": status_of_another_version}) is None
 
 
 def test_order_is_the_chains() -> None:

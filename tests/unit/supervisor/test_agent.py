@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dsq.core.chain import Batch, Event
 from dsq.core.errors import NotFoundError, UnreachableError
 from dsq.core.model import JobDefinition, JobStatus, job_hex_id
 from dsq.core.units import CREDIT
@@ -824,6 +826,33 @@ def test_evicted_jobs_end_and_unstarted_ones_go_back(tmp_path: Path) -> None:
         statuses = sorted(p.job(job_id).status for job_id in jobs)
         assert statuses == [JobStatus.PENDING, JobStatus.FAILED, JobStatus.FAILED]
         assert {end[0][2] for end in p.chain.ends.values()} == {"the provider closed its cluster"}
+
+    scenario(tmp_path, story)
+
+
+def test_old_events_that_come_again_have_nothing_read_again(tmp_path: Path) -> None:
+    """What a start has read shows what was heard before it; what is new has the job read."""
+
+    async def story(p: Provider) -> None:
+        job_id = p.chain.request(script="seconds=5000")
+        p.chain.offer(job_id)
+        await p.until(lambda: p.job(job_id).status is JobStatus.RUNNING, 20)
+        await asyncio.sleep(60)
+        await p.stop()
+        agent = p.start()
+        await p.until(lambda: agent.services.views.peek(job_id), 20)
+        view, head = agent.services.views.peek(job_id), await p.chain.head()
+        args = {
+            "job_id": job_id,
+            "from_status": JobStatus.META_SCHEDULED,
+            "to_status": JobStatus.SCHEDULED,
+        }
+        old = Event("JobTransitionEvent", "JobRepository", args, 1, b"", b"", 0)
+        await agent._hear(Batch((old,), head, False))
+        assert agent.services.views.peek(job_id) is view
+        await agent._hear(Batch((replace(old, block_number=head.number),), head, False))
+        assert agent.services.views.peek(job_id) is None
+        assert not agent.claims.offered
 
     scenario(tmp_path, story)
 

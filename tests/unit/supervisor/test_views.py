@@ -9,7 +9,8 @@ from pathlib import Path
 from dsq.core.errors import UnreachableError
 from dsq.core.model import Constants, Job
 from dsq.supervisor.journal import Journal
-from dsq.supervisor.services import ChainViews, Health, Services
+from dsq.supervisor.observe import ChainView
+from dsq.supervisor.services import PART, ChainViews, Health, Services
 from tests.support.fakes import ME, FakeChain, FakeScheduler, FakeScripts, FakeSender, World
 from tests.support.virtual import run_virtual
 
@@ -111,5 +112,44 @@ def test_the_fee_is_asked_for_once_however_many_jobs_end_together(tmp_path: Path
         assert await services.fee_percent() == 20
         assert asked == 2
         services.journal.close()
+
+    run_virtual(story())
+
+
+def test_many_jobs_are_read_in_parts_that_others_share() -> None:
+    """A start reads all open jobs; the steps that want them meanwhile ask for none once more."""
+
+    async def story() -> None:
+        chain = AskedChain()
+        ids = [chain.request() for _ in range(2 * PART + 7)]
+        views = views_of(chain)
+        steps: list[asyncio.Task[ChainView | None]] = []
+        parts = []
+        async for part in views.read_many(ids):
+            if not parts:
+                steps = [asyncio.create_task(views.get(job_id, 60.0)) for job_id in ids]
+            parts.append(list(part))
+        assert parts == [ids[:PART], ids[PART : 2 * PART], ids[2 * PART :]]
+        assert [view.job.id for view in await asyncio.gather(*steps) if view] == ids
+        assert sorted(map(len, chain.questions)) == [7, PART, PART]
+
+    run_virtual(story())
+
+
+def test_a_job_that_changes_while_many_are_read_is_read_once_more() -> None:
+    """The reading that was under way may be older than the change."""
+
+    async def story() -> None:
+        chain = AskedChain()
+        ids = [chain.request() for _ in range(3)]
+        views = views_of(chain)
+        reading = views.read_many(ids)
+        first = asyncio.create_task(anext(reading))
+        await asyncio.sleep(0)
+        views.forget(ids[1])
+        assert await views.get(ids[1], 60.0)
+        await first
+        await reading.aclose()
+        assert chain.questions in ([ids, [ids[1]]], [[ids[1]], ids])
 
     run_virtual(story())
