@@ -1,114 +1,194 @@
-"""A restart with a long history: open jobs read, past events replayed, a picture built.
+"""A restart with a long history: open jobs read, past events replayed, all of it reconciled.
 
-Each job is requested, placed and claimed, nine events a job; transfers of credits make up
-the rest. Then a new process's questions are timed, each on a connection of its own, and
-at last a whole supervisor is started: its journal knows all the jobs, its cluster is a fake
-that shows them as waiting, and it hears every event once more.
+The history is made with many requests a transaction (:mod:`tests.support.crowd`). Each job is
+requested, placed and claimed, one in ten is reported as running; jobs that their customer
+cancelled at once make up the rest of the events. Then a new process's questions are timed, each
+on a connection of its own, and at last supervisors are started, in processes of their own
+(:mod:`tests.benchmarks.restarted`): real but for the programs of Slurm, whose queue and books
+show every job. One knows where it had read to, as after any stop; one hears every event once
+more. The first one had no job, and shows what such a process needs by itself.
 
     python -m tests.benchmarks.bench_replay [JOBS [EVENTS]]
+
+EVENTS are those that a supervisor hears; the chain has several times as many.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import json
 import os
-import resource
+import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import psutil
 
 from dsq.core.chain import Chain, Cursor, Follower, MemoryCursor, Sender, find_anvil
+from dsq.core.chain.calls import Report
+from dsq.core.chain.follower import RANGE_BLOCKS
+from dsq.core.chain.logs import FIRST_RANGE, next_range
+from dsq.core.chain.rpc import number
 from dsq.core.clock import SystemClock
 from dsq.core.config import cache_dir
-from dsq.core.errors import TryAgainError
 from dsq.core.metascheduler.loop import EVENTS
 from dsq.core.metascheduler.picture import Picture
-from dsq.core.model import Address, Job, JobDefinition, Label, ProviderHardware
-from dsq.core.units import CREDIT
+from dsq.core.model import Job, JobStatus
 from dsq.core.wallet import Wallet
 from dsq.supervisor.agent import EVENTS as HEARD
-from dsq.supervisor.agent import Agent
 from dsq.supervisor.claims import BEGUN
 from dsq.supervisor.journal import Journal
 from dsq.supervisor.records import JobRecord, Phase
 from dsq.supervisor.run import JournalCursor
-from dsq.supervisor.scheduler.port import SlurmJob, SlurmJobId
+from dsq.supervisor.scheduler.port import SlurmJob
+from tests.benchmarks.restarted import REASON, Restarted
 from tests.benchmarks.table import print_table
-from tests.support.anvil import COINS, PRICES, DevGrid, dev_grid
-from tests.support.fakes import FakeChain, FakeScheduler, FakeScripts, FakeSender, World
-from tests.support.provider import settings as provider_settings
+from tests.support.anvil import CHAIN_ID
+from tests.support.crowd import Crowd, QuickNode, crowd, quick_node
+from tests.support.slurm_books import SlurmBooks
 
-BLOCK_SECONDS = 1.0
-TOGETHER = 500
-"""Requests under way at once while the history is made."""
+RUNNING_SHARE = 10
+"""One job in so many runs."""
 
-BATCH = 50
+MINUTES = 60
+REPORTS = 128
+BLOCK_SECONDS = 2
 
 
-async def history(grid: DevGrid, chain: Chain, jobs: int, events: int) -> Address:
-    """Makes jobs that a provider has claimed, and events. Returns that provider."""
-    calls = chain.calls
-    provider = Wallet.generate()
-    await grid.node.set_balance(provider.address, COINS * 100)
-    await grid.node.set_balance(grid.operator.address, COINS * 100)
-    async with Sender(chain, provider) as host, Sender(chain, grid.operator) as operator:
-        hardware = ProviderHardware((0,), (10**6,), (10**9,))
-        await host.send(calls.register(hardware, PRICES, [Label("name", "bench")]))
-        await operator.send(calls.approve_provider(provider.address))
-        await operator.send(calls.approve_credit(None, jobs * 100 * CREDIT))
-        request = calls.request_new_job(JobDefinition(1, 1, 100), 100 * CREDIT)
-        for start in range(0, jobs, TOGETHER):
-            count = min(TOGETHER, jobs - start)
-            await asyncio.gather(
-                *(operator.send(request, gas=600_000, timeout=300) for _ in range(count))
+@dataclass
+class Place:
+    """A provider: its key, its folder, its cluster."""
+
+    folder: Path
+    key: str
+    wallet: Wallet
+    books: SlurmBooks
+
+    @classmethod
+    def made(cls, folder: Path, grid: Crowd) -> Place:
+        """A provider that nobody knows yet."""
+        key = os.urandom(32).hex()
+        folder.mkdir(parents=True)
+        books = SlurmBooks(folder / "slurm")
+        (folder / "provider.toml").write_text(
+            f'''
+name = "bench"
+state_dir = "state"
+shared_account = true
+[chain]
+rpc_url = "{grid.node.url}"
+chain_id = {CHAIN_ID}
+metascheduler = "{grid.deployment.addresses.metascheduler}"
+[services]
+sbatch_grpc = "127.0.0.1:1"
+[cluster]
+kind = "slurm"
+bin_dir = "{books.folder}"
+[benchmark]
+probe = false
+[http]
+listen = ""
+'''
+        )
+        return cls(folder, key, Wallet.from_key("0x" + key), books)
+
+    async def restarted(self, profile: str = "") -> Restarted:
+        """Starts the supervisor, and ends it when all is reconciled."""
+        argv = [sys.executable, "-m", "tests.benchmarks.restarted"]
+        argv += [str(self.folder / "provider.toml"), *([profile] if profile else [])]
+        pipe = asyncio.subprocess.PIPE
+        child = await asyncio.create_subprocess_exec(*argv, stdin=pipe, stdout=pipe)
+        out, _ = await child.communicate(f"0x{self.key}\n".encode())
+        assert child.returncode == 0
+        return Restarted(**json.loads(out))
+
+    def keep(self, jobs: Sequence[Job], claims: dict[int, bytes], times: dict[int, int]) -> None:
+        """Has journal and cluster know jobs: all in Slurm, as the chain has them."""
+        journal = Journal(self.folder / "state" / "journal.db")
+        records, now = [], int(time.time())
+        for job in jobs:
+            runs = job.status is JobStatus.RUNNING
+            records.append(
+                JobRecord(
+                    job.id, job.customer, job.definition, claim_tx=claims[job.id],
+                    claimed_at=times[job.id], claim_time=times[job.id], bought_minutes=MINUTES,
+                    limit_minutes=MINUTES, limit_bought=MINUTES, attempt=1,
+                    token=os.urandom(8).hex(), slurm_id=str(100_000 + job.id),
+                    submit_time=times[job.id] + 1, phase=Phase.SEEN, logging=False,
+                    slurm_state="RUNNING" if runs else "PENDING",
+                    slurm_reason="" if runs else "Priority",
+                    nodes="n1" if runs else "", started_at=job.time.start,
+                    reported=JobStatus.RUNNING if runs else None, proved_at=now,
+                )
+            )  # fmt: skip
+        journal.save_all([(record, "") for record in records])
+        journal.close()
+        self.books.show(
+            SlurmJob(
+                record.slurm_id, record.submit_time, user="bench", state=record.slurm_state,
+                reason="" if record.started_at else REASON, start=record.started_at,
+                nodes=REASON if record.started_at else "", time_limit_minutes=MINUTES,
             )
-        for start in range(1, jobs + 1, 10 * BATCH):
-            parts = [
-                [
-                    (job_id, provider.address)
-                    for job_id in range(first, min(first + BATCH, jobs + 1))
-                ]
-                for first in range(start, min(start + 10 * BATCH, jobs + 1), BATCH)
+            for record in records
+        )  # fmt: skip
+
+    def stand_at(self, cursor: Cursor) -> None:
+        """Has the next supervisor begin to read behind a block."""
+        journal = Journal(self.folder / "state" / "journal.db")
+        journal.set_meta(BEGUN, "1")
+        JournalCursor(journal).save(cursor)
+        journal.close()
+
+
+async def history(grid: Crowd, place: Place, jobs: int, events: int) -> None:
+    """Makes jobs that the provider has claimed, and as many events as it is to hear."""
+    mine = await grid.jobs(jobs)
+    store = place.folder / "state" / "tx.db"
+    await grid.placed(mine, place.wallet, store)
+    now = (await grid.chain.head()).timestamp
+    running = mine[::RUNNING_SHARE]
+    async with Sender(grid.chain, place.wallet, store=store) as host:
+        for start in range(0, len(running), REPORTS):
+            reports = [
+                Report(job_id, JobStatus.RUNNING, start=now)
+                for job_id in running[start : start + REPORTS]
             ]
-            gas = BATCH * 150_000
-            places = (operator.send(calls.meta_schedule_jobs(part), gas=gas) for part in parts)
-            await asyncio.gather(*places)
-            claims = (host.send(calls.claim_next_jobs(len(part)), gas=gas) for part in parts)
-            await asyncio.gather(*claims)
-        head = (await chain.head()).number
-        missing = max(0, events - len(await chain.events(0, head)))
-        pay = calls.transfer(Address(b"\x33" * 20), 1)
-        for start in range(0, missing, TOGETHER):
-            count = min(TOGETHER, missing - start)
-            await asyncio.gather(
-                *(operator.send(pay, gas=80_000, timeout=300) for _ in range(count))
-            )
-    return provider.address
+            await host.send(grid.chain.calls.report_jobs(reports))
+    have = len(await grid.chain.events(0, (await grid.chain.head()).number, HEARD))
+    await grid.changes(max(0, events - have))
 
 
-def node_seconds(grid: DevGrid) -> float:
+async def known(grid: Crowd, place: Place) -> None:
+    """Has journal and cluster know all open jobs."""
+    chain = grid.chain
+    ids = await chain.open_job_ids(1, await chain.job_count())
+    jobs = [job for job in await chain.jobs(ids) if job.provider == place.wallet.address]
+    head = (await chain.head()).number
+    events = await chain.events(0, head, ("ClaimJobEvent",))
+    claims = {event.args["job_id"]: event.tx_hash for event in events}
+    stamps = await chain.block_timestamps({event.block_number for event in events})
+    times = {event.args["job_id"]: stamps[event.block_number] for event in events}
+    await asyncio.to_thread(place.keep, jobs, claims, times)
+
+
+def node_seconds(grid: Crowd) -> float:
     """CPU time that the node has used."""
-    pid = json.loads((grid.node.home / "anvil.pid").read_text())["pid"]
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    fields = Path(f"/proc/{grid.node.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 async def timed(
-    grid: DevGrid, work: Callable[[Chain], Awaitable[int]]
+    grid: Crowd, work: Callable[[Chain], Awaitable[int]]
 ) -> tuple[int, float, float, float]:
     """How much was read, in which time, with how much of this process's and the node's."""
-    chain = await grid.connect()
-    begun, used, nodes = time.perf_counter(), time.process_time(), node_seconds(grid)
-    count = await work(chain)
-    wall, ours = time.perf_counter() - begun, time.process_time() - used
+    at = grid.deployment.addresses.metascheduler
+    async with await Chain.connect(grid.node.url, chain_id=CHAIN_ID, metascheduler=at) as chain:
+        begun, used, nodes = time.perf_counter(), time.process_time(), node_seconds(grid)
+        count = await work(chain)
+        wall, ours = time.perf_counter() - begun, time.process_time() - used
     return count, wall, ours, node_seconds(grid) - nodes
 
 
@@ -132,6 +212,19 @@ def _replay(names: tuple[str, ...] | None) -> Callable[[Chain], Awaitable[int]]:
     return replay
 
 
+async def _bare(chain: Chain) -> int:
+    """The logs that a supervisor hears, asked for as it does, and only read as JSON."""
+    head, first, blocks, count = (await chain.head()).number, 0, FIRST_RANGE, 0
+    query = chain.reader(HEARD).filter()
+    while first <= head:
+        last = min(head, first + blocks - 1)
+        wanted = {**query, "fromBlock": hex(first), "toBlock": hex(last)}
+        logs = await chain.rpc.request("eth_getLogs", [wanted])
+        blocks = next_range(last - first + 1, len(logs), RANGE_BLOCKS)
+        first, count = last + 1, count + len(logs)
+    return count
+
+
 async def _picture(chain: Chain) -> int:
     picture = Picture(chain, SystemClock())
     await picture.rebuild()
@@ -141,105 +234,74 @@ async def _picture(chain: Chain) -> int:
 WAYS: dict[str, Callable[[Chain], Awaitable[int]]] = {
     "numbers of open jobs (paged views)": _ids,
     "open jobs": _jobs,
-    "every event, from the first block": _replay(None),
+    "a supervisor's events, bare eth_getLogs": _bare,
+    "a supervisor's events, followed": _replay(HEARD),
     "the meta-scheduler's events": _replay(EVENTS),
     "the meta-scheduler's first picture": _picture,
 }
 
 
-class Waiting(FakeScheduler):
-    """A cluster that shows every job as waiting."""
-
-    async def poll(self, jobs: Sequence[SlurmJobId]) -> dict[str, SlurmJob]:
-        """See the port."""
-        return {job.id: SlurmJob(job.id, 1, state="PENDING", reason="Priority") for job in jobs}
+def _row(what: str, count: int, *seconds: float) -> list[str]:
+    return [what, f"{count:,}", *(f"{part:.2f}" for part in seconds)]
 
 
-class Mute(FakeSender):
-    """Sends nothing; what was sent before was its own."""
-
-    def knows(self, tx_hash: bytes) -> bool:
-        """Everything."""
-        return True
-
-    async def submit(self, call: Any, **_options: Any) -> bytes:
-        """Nothing goes out."""
-        raise TryAgainError("Nothing is sent in this benchmark.")
-
-
-def write_journal(folder: Path, jobs: Sequence[Job]) -> None:
-    """A journal that knows jobs, all of them in Slurm, and has read the first block."""
-    journal = Journal(provider_settings(folder).state_dir / "journal.db")
-    records = [
-        JobRecord(
-            job.id, job.customer, job.definition, claim_tx=b"x" * 32, claimed_at=1, claim_time=1,
-            bought_minutes=60, limit_minutes=60, limit_bought=60, attempt=1, token=f"{job.id:x}",
-            slurm_id=str(job.id), submit_time=1, slurm_state="PENDING", slurm_reason="Priority",
-            phase=Phase.SEEN, logging=False,
+async def restarts(grid: Crowd, place: Place, empty: Restarted) -> list[list[str]]:
+    """Starts supervisors with all of the history; rows of a table."""
+    head = await grid.chain.head()
+    rows = []
+    for what, cursor in (
+        ("where it had read to", Cursor(head.number, head.hash)),
+        ("every event once more", Cursor(0, b"")),
+    ):
+        await asyncio.to_thread(place.stand_at, cursor)
+        nodes = node_seconds(grid)
+        done = await place.restarted(os.environ.get("PROFILE", "") and f"{what[:5]}.prof")
+        rows.append(
+            [
+                f"{what}: {done.events:,} events",
+                *(f"{part:.2f}" for part in (done.wall, done.judged, done.cpu)),
+                f"{node_seconds(grid) - nodes:.2f}",
+                f"{done.requests} / {done.calls:,}",
+                f"{done.rss - empty.rss:.0f} / {done.uss - empty.uss:.0f}",
+                f"{done.peak - empty.peak:.0f}",
+            ]
         )
-        for job in jobs
-    ]  # fmt: skip
-    journal.save_all([(record, "") for record in records])
-    journal.set_meta(BEGUN, "1")
-    JournalCursor(journal).save(Cursor(0, b""))
-    journal.close()
-
-
-async def supervised(chain: Chain, me: Address, folder: Path) -> int:
-    """Starts a supervisor; returns the open jobs when it has looked at each, and heard all."""
-    settings = provider_settings(folder)
-    journal, world = Journal(settings.state_dir / "journal.db"), World()
-    mute: Any = Mute(FakeChain(world))
-    agent = Agent(
-        settings, me, chain, mute, Waiting(world), FakeScripts(world), None, journal,
-        SystemClock(), feed=lambda _: Follower(chain, JournalCursor(journal), names=HEARD),
-    )  # fmt: skip
-    stop, target = asyncio.Event(), (await chain.head()).number
-    task = asyncio.create_task(agent.run(stop))
-    stepper, count = agent._stepper, len(journal.open_records())
-    while (
-        len(stepper._judged_at) < count
-        or stepper._busy
-        or agent.services.health.of("cluster").ok is None
-        or JournalCursor(journal).load().number < target
-    ):  # type: ignore[union-attr]
-        assert not task.done(), task.exception()
-        await asyncio.sleep(0.05)
-    stop.set()
-    await task
-    assert {record.phase for record in journal.open_records()} == {Phase.SEEN}
-    journal.close()
-    return count
+    return rows
 
 
 async def main(jobs: int, events: int) -> None:
-    """Makes the history, reads it, prints a table."""
-    anvil = find_anvil(cache_dir())
+    """Makes the history, reads it, starts supervisors, prints tables."""
+    folder = Path(tempfile.mkdtemp(prefix="dsq-replay-"))
     async with contextlib.AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        grid = await stack.enter_async_context(
-            dev_grid(folder / "chain", anvil, block_time=BLOCK_SECONDS)
-        )
-        chain = await grid.connect()
-        me = await history(grid, chain, jobs, events)
-        rows = []
-        for name, way in WAYS.items():
-            count, seconds, ours, nodes = await timed(grid, way)
-            rows.append([name, str(count), f"{seconds:.2f}", f"{ours:.2f}", f"{nodes:.2f}"])
-        place = folder / "provider"
-        await asyncio.to_thread(write_journal, place, await chain.jobs(range(1, jobs + 1)))
-        gc.collect()
-        memory = psutil.Process().memory_info().rss
-        count, seconds, ours, nodes = await timed(grid, lambda c: supervised(c, me, place))
-        memory = (psutil.Process().memory_info().rss - memory) // 2**20
-        name = f"a supervisor: all judged, all heard; {memory} MB"
-        rows.append([name, str(count), f"{seconds:.2f}", f"{ours:.2f}", f"{nodes:.2f}"])
-        await stack.aclose()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        node: QuickNode = await stack.enter_async_context(quick_node(find_anvil(cache_dir())))
+        grid = await stack.enter_async_context(crowd(node))
+        place = Place.made(folder / "provider", grid)
+        await node.give_coins(place.wallet.address, grid.operator.address)
+        await place.restarted()  # registers
+        await grid.operator.send(grid.chain.calls.approve_provider(place.wallet.address))
+        empty = await place.restarted()
+        began = time.perf_counter()
+        await history(grid, place, jobs, events)
+        await known(grid, place)
+        made = time.perf_counter() - began
+        await node.rpc.request("evm_setIntervalMining", [BLOCK_SECONDS])
+        total = number(await node.rpc.request("eth_blockNumber"))
+        rows = [_row(name, *await timed(grid, way)) for name, way in WAYS.items()]
+        restarted = await restarts(grid, place, empty)
     print_table(
-        f"A restart with {jobs} open jobs; largest memory {peak} MB",
+        f"Reading a chain with {jobs:,} open jobs in {total:,} blocks (made in {made:.0f} s)",
         ["what is read", "count", "seconds", "our CPU seconds", "the node's CPU seconds"],
         rows,
+    )
+    print_table(
+        f"A supervisor started with {jobs:,} open jobs; without any it has"
+        f" {empty.rss:.0f} MB and needs {empty.wall:.2f} s",
+        [
+            *("it hears", "seconds", "until all are judged", "its CPU seconds"),
+            *("the node's", "requests / calls", "MB above empty, RSS / USS", "at most"),
+        ],
+        restarted,
     )
 
 
