@@ -277,6 +277,7 @@ class Fuzzer:
     def _raw_call(self) -> Grpc:
         path = self._random.choice(
             ("/sbatchapi.v1alpha1.AuthAPI/Challenge", "/sbatchapi.v1alpha1.SBatchAPI/GetSBatch",
+             "/sbatchapi.v1alpha1.SBatchAPI/GetSBatches",
              "/logger.v1alpha1.LoggerAPI/Write", "/logger.v1alpha1.LoggerAPI/Read",
              "/grpc.health.v1.Health/Check")
         )  # fmt: skip
