@@ -191,7 +191,15 @@ async def test_the_first_run_of_a_job_that_was_put_back_is_the_one_that_is_told(
 async def test_a_second_run_after_a_crash_is_not_billed(slurm: BookedSlurm, folder: Path) -> None:
     """kill -9 just after a job's end: the controller starts it again, and the data base keeps the
     last run of a submission. The script does nothing then, and the bill is that of the first run,
-    up to its last sighting."""
+    up to its last sighting. Where Slurm had saved the end in time, that is what is told."""
+    for _ in range(5):
+        if await _ran_again(slurm, folder):
+            return
+    pytest.fail("each time the end was saved before the kill")
+
+
+async def _ran_again(slurm: BookedSlurm, folder: Path) -> bool:
+    """Kills the controller after a job's end; whether it started the job again."""
     cluster = look(slurm, folder)
     await asyncio.sleep(6)  # then the next change is saved at once, the one after it late
     spec, job = await cluster.submit("echo ran; sleep 0.7; exit 3")
@@ -205,13 +213,20 @@ async def test_a_second_run_after_a_crash_is_not_billed(slurm: BookedSlurm, fold
     await slurm.start()
     await slurm.forgot(job.id)
     told = (await look(slurm, folder).scheduler.poll([job]))[job.id]
-    assert (told.exit_code, told.job_id) == (75, job), "it was saved before the kill"
-    assert told.start > first.start
+    assert told.job_id == job
     record, _ = observe(record, None, SlurmView.of(told, time.time()), time.time())
-    assert (record.started_at, record.ended_at) == (first.start, int(at))
+    assert record.started_at == first.start
     output = await cluster.output(spec)
-    assert output.startswith("ran\nThis script has begun once already")
+    assert output.startswith("ran\n")
     assert output.count("ran\n") == 1
+    if told.exit_code == 3:
+        assert (told.start, record.ended_at) == (first.start, told.end)
+        return False
+    assert told.exit_code == 75
+    assert told.start > first.start
+    assert record.ended_at == int(at)
+    assert "This script has begun once already" in output
+    return True
 
 
 async def test_jobs_of_a_cluster_that_lost_its_state_are_told_apart(
