@@ -22,7 +22,7 @@ from dsq.core.errors import NotFoundError, SettingsError
 from dsq.core.model import Address, job_hex_id
 from dsq.supervisor.journal_disk import JournalDisk
 from dsq.supervisor.journal_schema import NOTE, UPSERT, record_of, row_of
-from dsq.supervisor.records import JobRecord, Note
+from dsq.supervisor.records import JobRecord, Note, Phase
 
 
 class Journal(JournalDisk):
@@ -139,7 +139,9 @@ class Journal(JournalDisk):
             return old, False
         if old is not None and record.claim_tx and record.claim_tx == old.claim_tx:
             return old, False  # an event that was replayed
-        if old is not None:
+        if old is not None and old.started_at:
+            record = _ran_before(old, record)
+        elif old is not None:
             record = replace(record, claims=old.claims + 1, log_line=old.log_line)
         return self.save(record, event), True
 
@@ -280,6 +282,24 @@ class Journal(JournalDisk):
             self._open.pop(record.job_id, None)
         for watcher in self.watchers:
             watcher(old, record)
+
+
+def _ran_before(old: JobRecord, new: JobRecord) -> JobRecord:
+    """A job that ran under a claim that was rolled back: its run counts, and it has no other."""
+    return replace(
+        old,
+        claim_tx=new.claim_tx,
+        claimed_at=new.claimed_at,
+        claim_time=new.claim_time,
+        bought_minutes=new.bought_minutes,
+        claims=old.claims + 1,
+        phase=Phase.ENDED if old.end_state else Phase.SENT,
+        reported=None,
+        handed_back=False,
+        refuse_reason="",
+        stranger_count=0,
+        stranger_since=0,
+    )
 
 
 def _closed(record: JobRecord) -> JobRecord:

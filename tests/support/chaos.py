@@ -381,7 +381,7 @@ class Story:
         self.p.chain.reorganise(self.chance.randrange(1, 8), lambda: self.chance.random() < 0.5)
 
     def fault_clock(self) -> None:
-        self.p.world.clock.step(self.chance.choice((-30, 30, 3600)))
+        self.p.world.clock.step(self.chance.choice((-30, 30, 600)))
 
     def fault_clock_back(self) -> None:
         """Somebody sets the clock back by an hour."""

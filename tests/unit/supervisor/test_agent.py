@@ -906,6 +906,28 @@ def test_a_job_that_the_cluster_forgot_before_it_began_is_submitted_again(tmp_pa
     scenario(tmp_path, story, timing={"lost_grace": 20})
 
 
+def test_a_clock_that_was_set_back_between_two_starts_delays_nothing(tmp_path: Path) -> None:
+    """A grace that begins in an hour, by the clock of now, begins at the start instead."""
+
+    async def story(p: Provider) -> None:
+        blockers = [p.chain.request(script="seconds=300") for _ in range(8)]
+        job_id = p.chain.request(script="seconds=5")
+        for one in (*blockers, job_id):
+            p.chain.offer(one)
+        await p.until(lambda: len(p.accepted(job_id)) == 1, 60)
+        await asyncio.sleep(5)
+        p.slurm.lose(p.accepted(job_id)[0].id)
+        await p.until(lambda: (r := p.record(job_id)) and r.missing_count == 2, 60)
+        p.journal.flush()
+        await asyncio.sleep(1)
+        await p.kill()
+        p.world.clock.step(-3600)
+        p.start()
+        await p.until(lambda: len(p.accepted(job_id)) == 2, 60)
+
+    scenario(tmp_path, story, timing={"lost_grace": 20})
+
+
 def test_a_job_that_began_unseen_and_was_forgotten_is_not_submitted_again(tmp_path: Path) -> None:
     """It may have done its work: FAILED, with the words, and nothing is billed."""
 

@@ -188,6 +188,18 @@ def test_a_journal_is_closed_also_when_its_disk_is_full(path: Path) -> None:
     assert Journal(path).get(7) is None
 
 
+def test_a_job_that_ran_under_a_claim_that_was_rolled_back_keeps_its_run(path: Path) -> None:
+    """Claimed once more it is not submitted again: its end is what there is to say."""
+    journal = Journal(path)
+    ran = sent(started_at=100, ended_at=160, end_state="COMPLETED", claim_tx=b"\x01")
+    journal.save(replace(ran, phase=Phase.FINAL, handed_back=True))
+    found, is_new = journal.claim(record(claim_tx=b"\x02", bought_minutes=9))
+    assert is_new
+    assert (found.phase, found.claims, found.bought_minutes) == (Phase.ENDED, ran.claims + 1, 9)
+    assert (found.started_at, found.ended_at, found.token) == (100, 160, ran.token)
+    assert not found.handed_back
+
+
 def test_claiming_twice_changes_nothing(path: Path) -> None:
     """The same claim heard from the receipt and from the follower."""
     journal = Journal(path)
