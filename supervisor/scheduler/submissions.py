@@ -82,10 +82,11 @@ class _Waiting:
 def session_text(mark: str, jobs: Sequence[Submission], ask: Sequence[str]) -> bytes:
     """Shell text that submits job after job, and then asks for those that were taken.
 
-    Each script stands in it behind its command, between two lines that no script holds. All of
-    it is one compound command: if its end is missing, because the line broke, the shell finds
-    no end either and runs nothing, so that no half script is ever submitted. One process makes
-    all folders; one that could not be made so is tried once more for the sake of the reason.
+    Each script stands in it behind its command, between two lines that no script holds, and not
+    in a ``$(…)``, whose end old shells would look for in it. All of it is one compound command:
+    if its end is missing, because the line broke, the shell finds no end either and runs
+    nothing, so that no half script is ever submitted. One process makes all folders; one that
+    could not be made so is tried once more for the sake of the reason.
 
     Args:
         mark: A word without meaning to a shell that is in none of the scripts.
@@ -97,11 +98,10 @@ def session_text(mark: str, jobs: Sequence[Submission], ask: Sequence[str]) -> b
     for job in jobs:
         line_end = b"\n" if job.script and not job.script.endswith(b"\n") else b""
         parts += [
-            f"if begin {quote(job.folder)}; then\n"
-            f"out=$({join(job.argv)} 2>&3 <<'{mark}'\n".encode(),
+            f"if begin {quote(job.folder)}; then\nsubmit {join(job.argv)} <<'{mark}'\n".encode(),
             job.script,
             line_end,
-            f"{mark}\n); code=$?\nfi\nend\n".encode(),
+            f"{mark}\nfi\nend\n".encode(),
         ]
     parts.append(_TAIL.format(mark=mark, ask=join(ask)).encode())
     return b"".join(parts)
@@ -114,6 +114,10 @@ begin() {{
   code={no_folder} out=''
   cd -- "$1" 2>/dev/null && return 0
   {{ (umask 077; exec mkdir -p -- "$1") && cd -- "$1"; }} 2>&1 || return 1
+}}
+submit() {{
+  out=$(exec "$@" 2>&3)
+  code=$?
 }}
 end() {{
   printf '%s end %s\\n%s\\n' '{mark}' "$code" "$out"
