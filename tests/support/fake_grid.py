@@ -9,23 +9,19 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dsq.core.chain import Head
-from dsq.core.chain.health import EndpointSnapshot, EndpointState
 from dsq.core.errors import (
     ContractError,
     CreditsError,
     DsqError,
     NotFoundError,
     UnreachableError,
-    UsageError,
     WalletError,
 )
 from dsq.core.grid import Submission
 from dsq.core.grid.definition import resources_of
 from dsq.core.grid.history import Movement
-from dsq.core.grid.overview import Overview, Scheduling
+from dsq.core.grid.overview import Overview
 from dsq.core.model import (
-    ZERO_ADDRESS,
     Address,
     Affinity,
     Constants,
@@ -33,220 +29,57 @@ from dsq.core.model import (
     JobCost,
     JobDefinition,
     JobStatus,
-    JobTime,
     Label,
     Provider,
-    ProviderHardware,
-    ProviderPrices,
     WhyNot,
 )
 from dsq.core.units import CREDIT, format_credits, minutes_for, wei_per_minute
 from dsq.core.wallet import Wallet
+from tests.support.fake_answers import (
+    FakeBalance,
+    FakeBatch,
+    FakeEvent,
+    FakeHead,
+    FakeLine,
+    FakeStep,
+    FakeWhy,
+    fake_overview,
+)
+from tests.support.fake_jobs import (
+    CONTRACT,
+    GAIA,
+    IRIS,
+    ME,
+    NOW,
+    OPERATOR,
+    job,
+    provider,
+    some_jobs,
+    some_movements,
+)
+from tests.support.fake_money import FakeMoney
 from tests.support.fake_operator import FakeOperator
 
-NOW = 1_795_000_000
-"""Where frozen clocks stand: 2026-11-18 11:06:40 UTC."""
-
-ME = Address(bytes.fromhex("9fd3" + "11" * 16 + "41ac"))
-GAIA = Address(b"\x9a" * 20)
-IRIS = Address(b"\x5b" * 20)
-OPERATOR = Address(b"\x0e" * 20)
-CONTRACT = Address(b"\x0d" * 20)
-"""The MetaScheduler."""
-
-
-def provider(
-    address: Address,
-    name: str,
-    *,
-    nodes: int = 2,
-    gpus: int = 4,
-    cpu_price: int = CREDIT // 20,
-    **changes: Any,
-) -> Provider:
-    """A provider with plausible hardware and prices."""
-    return dataclasses.replace(
-        Provider(
-            address,
-            ProviderHardware((gpus,) * nodes, (32,) * nodes, (128_000,) * nodes),
-            ProviderPrices(CREDIT // 2, cpu_price, CREDIT // 10**7),
-            (Label("name", name), Label("zone", "eu"), Label("gpu", "a100" if gpus else "none")),
-            is_approved=True,
-            is_valid=True,
-            job_count=12,
-        ),
-        **changes,
-    )
-
-
-def job(
-    job_id: int,
-    status: JobStatus,
-    name: str = "",
-    *,
-    at: Address = ZERO_ADDRESS,
-    locked: int = 212,
-    cost: int = 0,
-    submit: int = -7200,
-    start: int = 0,
-    end: int = 0,
-    error: str = "",
-    exit_status: int = 0,
-    gpus: int = 0,
-    **changes: Any,
-) -> Job:
-    """A job; times are seconds relative to :data:`NOW`, money is in hundredths of a credit."""
-
-    def moment(offset: int) -> int:
-        return NOW + offset if offset else 0
-
-    return dataclasses.replace(
-        Job(
-            job_id,
-            status,
-            ME,
-            at,
-            JobDefinition(1, 8, 4000, gpus),
-            JobCost(locked * CREDIT, cost * CREDIT // 100),
-            JobTime(moment(submit), moment(start), moment(end), 0, 1000 + job_id),
-            name,
-            last_error=error,
-            exit_status=exit_status,
-        ),
-        **changes,
-    )
-
-
-@dataclass(frozen=True)
-class FakeHead:
-    number: int
-    timestamp: int
-    era: int = 0
-
-    @property
-    def hash(self) -> bytes:
-        return self.number.to_bytes(16) + self.era.to_bytes(16)
-
-
-@dataclass(frozen=True)
-class FakeEvent:
-    name: str
-    args: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class FakeBatch:
-    events: tuple[FakeEvent, ...]
-    head: FakeHead
-    reset: bool = False
-
-
-@dataclass(frozen=True)
-class FakeBalance:
-    balance_wei: int
-    allowance_wei: int
-    native_wei: int
-    locked_wei: int = 0
-    claimable_wei: int = 0
-    faucet_wei: int = 0
-
-
-@dataclass(frozen=True)
-class FakeWhy:
-    place: int
-    of: int
-    providers: tuple[WhyNot, ...]
-
-
-@dataclass(frozen=True)
-class FakeStep:
-    status: JobStatus
-    at: int
-    block_number: int
-    tx_hash: bytes = b"\x12" * 32
-
-
-@dataclass(frozen=True)
-class FakeLine:
-    data: bytes
-    timestamp_ns: int
-
-
-def some_jobs() -> list[Job]:
-    """One job of every kind, newest first."""
-    status = JobStatus
-    return [
-        job(
-            41, status.RUNNING, "train-llm", at=GAIA, submit=-4200, start=-4180, gpus=4, locked=400
-        ),
-        job(40, status.RUNNING, "sweep-lr", at=IRIS, submit=-1000, start=-980, locked=160),
-        job(39, status.PENDING, "render-07", submit=-300, locked=160),
-        job(38, status.SCHEDULED, "mesh-fine", at=GAIA, submit=-500),
-        job(37, status.META_SCHEDULED, "mesh-coarse", at=IRIS, submit=-510),
-        job(
-            36,
-            status.FINISHED,
-            "cfd-wing",
-            at=IRIS,
-            submit=-9000,
-            start=-8900,
-            end=-5410,
-            cost=5520,
-        ),
-        job(
-            35,
-            status.FAILED,
-            "mpi-check",
-            at=GAIA,
-            submit=-9100,
-            start=-9050,
-            end=-9046,
-            cost=190,
-            error="step 'check' ended with exit code 3",
-            exit_status=768,
-        ),
-        job(34, status.CANCELLED, "typo", submit=-9900, start=-9800, end=-9800),
-        job(
-            33,
-            status.OUT_OF_CREDITS,
-            "long-one",
-            at=GAIA,
-            submit=-99000,
-            start=-98000,
-            end=-80000,
-            cost=21200,
-        ),
-        job(
-            32,
-            status.PANICKED,
-            "lost",
-            at=IRIS,
-            submit=-99900,
-            start=-99000,
-            end=-98000,
-            error="the provider does not answer",
-        ),
-    ]
-
-
-def some_movements() -> list[Movement]:
-    """A movement of every kind that a user has."""
-    other = Address(bytes.fromhex("17aa" + "22" * 16 + "90be"))
-    kinds = [
-        ("minted", 2000, ZERO_ADDRESS, 0),
-        ("locked", 400, other, 41),
-        ("locked", 160, other, 40),
-        ("topped up", 50, other, 41),
-        ("returned", 157, other, 36),
-        ("sent", 25, other, 0),
-        ("received", 60, other, 0),
-    ]
-    return [
-        Movement(
-            NOW - 90_000 + 9_000 * n, kind, wei * CREDIT, who, job_id, 1000 + n, n, bytes([n]) * 32
-        )
-        for n, (kind, wei, who, job_id) in enumerate(kinds)
-    ]
+__all__ = [
+    "CONTRACT",
+    "GAIA",
+    "IRIS",
+    "ME",
+    "NOW",
+    "OPERATOR",
+    "FakeBalance",
+    "FakeBatch",
+    "FakeEvent",
+    "FakeGrid",
+    "FakeHead",
+    "FakeLine",
+    "FakeStep",
+    "FakeWhy",
+    "job",
+    "provider",
+    "some_jobs",
+    "some_movements",
+]
 
 
 def _script(workflow: Mapping[str, Any]) -> str:
@@ -256,7 +89,7 @@ def _script(workflow: Mapping[str, Any]) -> str:
 
 
 @dataclass
-class FakeGrid(FakeOperator):
+class FakeGrid(FakeMoney, FakeOperator):
     """Implements ``dsq.console.user.port.GridPort`` in memory.
 
     Attributes:
@@ -279,7 +112,9 @@ class FakeGrid(FakeOperator):
             provider(IRIS, "iris", nodes=1, gpus=0, cpu_price=CREDIT // 16),
         ]
     )
-    money: FakeBalance = FakeBalance(12_844 * CREDIT // 10, 0, 99 * CREDIT)
+    money: FakeBalance = field(
+        default_factory=lambda: FakeBalance(12_844 * CREDIT // 10, 0, 99 * CREDIT)
+    )
     minimum: int = 100 * CREDIT
     output: dict[int, list[FakeLine]] = field(default_factory=dict)
     scripts: dict[int, str] = field(default_factory=dict)
@@ -357,20 +192,6 @@ class FakeGrid(FakeOperator):
             cost=dataclasses.replace(found.cost, final_cost=cost),
             time=dataclasses.replace(found.time, start=start or NOW, end=end),
         )
-
-    def _move(self, kind: str, wei: int, other: Address, job_id: int = 0) -> None:
-        """Credits come or go."""
-        tx_hash = len(self.moved).to_bytes(32)
-        made = Movement(NOW, kind, wei, other, job_id, self.block + 1, 0, tx_hash)
-        self.moved.append(made)
-        balance = self.money.balance_wei + made.change_wei
-        self.money = dataclasses.replace(self.money, balance_wei=balance)
-
-    def _signs(self, wei: int = 0) -> None:
-        if self.locked:
-            raise WalletError("This needs a wallet.", hint="'dsq wallet new' makes one.")
-        if wei > self.money.balance_wei:
-            raise CreditsError("The wallet holds too few credits.")
 
     def heartbeat(self, *, reset: bool = False) -> None:
         self._batches.put_nowait(FakeBatch((), FakeHead(self.block, NOW, self.era), reset))
@@ -481,12 +302,6 @@ class FakeGrid(FakeOperator):
             raise NotFoundError(f"The grid keeps no script of job {job_id} any more.")
         return self.scripts[job_id]
 
-    async def balance(self) -> FakeBalance:
-        self._check("balance")
-        mine = [each for each in self.known.values() if each.customer == self.address]
-        locked = sum(each.cost.max_cost for each in mine if each.status.is_hot)
-        return dataclasses.replace(self.money, locked_wei=locked)
-
     async def providers(self) -> list[Provider]:
         self._check("providers")
         return list(self.known_providers)
@@ -596,75 +411,11 @@ class FakeGrid(FakeOperator):
         )
         return self.known[job_id]
 
-    async def transfer(self, to: Address, wei: int) -> None:
-        self._check("transfer")
-        self._signs()
-        if to in (self.address, ZERO_ADDRESS) or to in self.contracts():
-            raise UsageError(f"{to} is no account to send credits to.")
-        self._signs(wei)
-        self.sent.append(("transfer", (to, wei)))
-        self._move("sent", wei, to)
-        self.say("Transfer", sender=self.address, recipient=to, value=wei)
-
-    async def claim_faucet(self) -> int:
-        return self._collect("claim_faucet", "faucet_wei", None)
-
-    async def withdraw_claimable(self, to: Address | None = None) -> int:
-        return self._collect("withdraw_claimable", "claimable_wei", to)
-
-    def _collect(self, method: str, field_name: str, to: Address | None) -> int:
-        self._check(method)
-        wei = int(getattr(self.money, field_name))
-        if not wei:
-            raise NotFoundError(f"Nothing waits for {self.address}.")
-        self._signs()
-        self.sent.append((method, wei if method == "claim_faucet" else to))
-        self._move("paid out", wei, CONTRACT)
-        self.money = dataclasses.replace(self.money, **{field_name: 0})
-        self.say("Transfer", sender=ZERO_ADDRESS, recipient=self.address, value=wei)
-        return wei
-
-    async def movements(
-        self, account: Address | None = None, *, from_block: int | None = None
-    ) -> list[Movement]:
-        self._check("movements")
-        return [each for each in self.moved if each.block_number >= (from_block or 0)]
-
-    def contracts(self) -> Mapping[Address, str]:
-        return {Address(b"\x0c" * 20): "Credit", CONTRACT: "MetaScheduler"}
-
     async def overview(self) -> Overview:
         self._check("overview")
         counts = dict.fromkeys(JobStatus, 0)
         for each in self.known.values():
             counts[each.status] += 1
-        nodes = (
-            EndpointSnapshot(
-                "http://node:8545", EndpointState.HEALTHY, True, self.block, 0, 0.004, "", 0, 0.0
-            ),
-            EndpointSnapshot(
-                "https://far.example",
-                EndpointState.LAGGING,
-                False,
-                self.block - 40,
-                40,
-                0.31,
-                "it is 40 blocks behind",
-                1,
-                12.0,
-            ),
-        )
-        return Overview(
-            chain_id=31337,
-            head=Head(self.block, b"\x01" * 32, NOW - 1),
-            endpoints=nodes,
-            block_seconds=1.0,
-            scheduling=Scheduling("ok", 1, 5, self.block - 1),
-            takes_jobs=True,
-            jobs=counts,
-            total_jobs=max(self.known, default=0),
-            supply_wei=1_000_000 * CREDIT,
-            locked_wei=1144 * CREDIT,
-            contracts=dict(self.contracts()),
-            providers=tuple(self.known_providers),
-        )
+        providers = tuple(self.known_providers)
+        newest = max(self.known, default=0)
+        return fake_overview(self.block, counts, newest, self.contracts(), providers)
