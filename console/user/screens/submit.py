@@ -16,6 +16,7 @@ from textual.widgets import Input, TextArea
 from dsq.console.user.completion import about_field, load_language, offer_fields
 from dsq.console.user.estimates import PLENTY, credits_for, estimate_columns, in_order
 from dsq.console.user.label_words import typed
+from dsq.console.user.port import GridPort
 from dsq.console.user.screens.submit_form import FIELDS, LabelsInput, SubmitForm
 from dsq.console.user.screens.submit_sending import SubmitSending
 from dsq.console.user.workflow_check import check_workflow
@@ -26,7 +27,7 @@ from dsq.console.widgets.rows import ListSource
 from dsq.console.widgets.safe import one_line
 from dsq.console.widgets.table import LiveTable
 from dsq.console.widgets.words import plural
-from dsq.core.errors import DsqError, UsageError
+from dsq.core.errors import DsqError, UnreachableError, UsageError
 from dsq.core.groups import membership
 from dsq.core.model import Affinity, Job, JobDefinition, Label, WhyNot
 from dsq.core.units import format_credits, parse_credits
@@ -171,7 +172,7 @@ class SubmitScreen(SubmitSending):
             minutes = await self._price_time(definition)
             wei = self._typed(lambda: parse_credits(self.form.value("credits")))
             self.state.wanted = (definition, wei)
-            rows = await self.console_app.feed.require_grid().estimate(definition, wei)
+            rows = await self._grid().estimate(definition, wei)
         except DsqError as error:
             words = error.message
         else:
@@ -182,6 +183,12 @@ class SubmitScreen(SubmitSending):
         table.set_columns(estimate_columns(rows, minutes))
         table.rows_changed()
         self.show_fields()
+
+    def _grid(self) -> GridPort:
+        """The grid, while there is a link: a submit that is queued must not wait for it."""
+        if not self.state.link.online:
+            raise UnreachableError("offline: no provider can be asked")
+        return self.console_app.feed.require_grid()
 
     @staticmethod
     def _typed(read: Callable[[], Read]) -> Read:
@@ -204,7 +211,7 @@ class SubmitScreen(SubmitSending):
         constants = self.state.constants
         minimum = constants.minimum_amount if constants is not None else 0
         try:
-            rows = await self.console_app.feed.require_grid().estimate(definition, PLENTY)
+            rows = await self._grid().estimate(definition, PLENTY)
             form.set_wei(credits_for(rows, minutes, minimum))
         except DsqError as error:
             form.time_problem = error.message

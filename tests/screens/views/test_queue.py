@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
 import stat
@@ -16,7 +17,7 @@ from dsq.console.user.job_store import JobStore
 from dsq.console.user.outbox import KEY_SECONDS, Outbox, Queued
 from dsq.console.user.screens.submit import SubmitScreen
 from dsq.core.errors import CreditsError, TransactionError, UnreachableError
-from dsq.core.model import Affinity, Job, Label
+from dsq.core.model import Affinity, Job, Label, WhyNot
 from dsq.core.readmodel import ReadModel
 from dsq.core.units import CREDIT
 from tests.screens.views.test_submit_view import GOOD, write
@@ -232,6 +233,20 @@ async def test_a_sweep_waits_for_the_link_as_one(tmp_path: Path, clock: Clock) -
         made = [job for job in grid.known.values() if job.name in names]
         found = {app.state.sources.find(job.definition.batch_location_hash) for job in made}
         assert found == {GOOD + SWEEP}
+
+
+async def test_queueing_does_not_wait_for_a_silent_grid(tmp_path: Path, clock: Clock) -> None:
+    """A grid that never answers is not asked for estimates while there is no link."""
+    grid = FakeGrid().add(*some_jobs())
+    async with jobs_shown(grid, **options(tmp_path, clock)) as robot:
+
+        async def never(*_: Any) -> list[WhyNot]:
+            await asyncio.Event().wait()
+            return []
+
+        go_offline(robot.app, grid)  # type: ignore[arg-type]
+        grid.estimate = never  # type: ignore[method-assign]
+        await queue_one(robot)
 
 
 async def test_the_limit_of_a_queued_sweep_holds(tmp_path: Path, clock: Clock) -> None:
