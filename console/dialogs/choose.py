@@ -31,9 +31,11 @@ class Choose(Dialog[int]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "find", "Find", tooltip="Show some choices only", id="choose.find"),
-        Binding("down", "list('cursor_down')", "Down", show=False),
-        Binding("up", "list('cursor_up')", "Up", show=False),
-    ]
+        Binding("down", "list('cursor_down')", "Down", show=False,
+                tooltip="Down in the list while one finds", id="choose.down"),
+        Binding("up", "list('cursor_up')", "Up", show=False,
+                tooltip="Up in the list while one finds", id="choose.up"),
+    ]  # fmt: skip
 
     def __init__(self, title: str, choices: Sequence[tuple[str, str]]) -> None:
         super().__init__()
@@ -52,8 +54,7 @@ class Choose(Dialog[int]):
         width = max((len(name) for name, _ in self._choices), default=0)
         shown = (self._choices[index] for index in self._shown)
         return [
-            Option(Content.assemble((f"{name:<{width}}  ", "bold"), (words, "$muted")))
-            for name, words in shown
+            Option(Content.assemble((f"{name:<{width}}  ", "bold"), words)) for name, words in shown
         ]
 
     @property

@@ -77,9 +77,9 @@ class ChooseColumns(Dialog[tuple[str, ...]]):
     def _option(self, choice: Choice) -> Option:
         mark = "[x]" if choice.shown else "[ ]"
         width = "" if choice.width is None else f"{choice.width} cells"
-        style = "bold" if choice.shown else "$muted"
+        style = "bold" if choice.shown else ""
         name = choice.title or choice.key
-        return Option(Content.assemble((f"{mark} {name:<24}", style), (width, "$muted")))
+        return Option(Content.assemble((f"{mark} {name:<24}", style), width))
 
     @property
     def _at(self) -> int:

@@ -121,7 +121,7 @@ class FirstRun(Dialog[bool]):
         options.clear_options()
         width = max((len(name) for name, _, _ in choices), default=0)
         for name, words, _ in choices:
-            text = Content.assemble((f"{name:<{width}}  ", "bold"), (words, "$muted"))
+            text = Content.assemble((f"{name:<{width}}  ", "bold"), words)
             options.add_option(Option(text))
         options.display = bool(choices)
         if choices:

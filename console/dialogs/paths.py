@@ -142,7 +142,7 @@ def _recent_option(path: Path) -> Option:
     with contextlib.suppress(ValueError, RuntimeError):
         folder = Path("~") / folder.relative_to(Path.home())
     name, where = one_line(path.name, 40), one_line(folder, 200)
-    return Option(Content.assemble((f"{name}  ", "bold"), (where, "$muted")))
+    return Option(Content.assemble((f"{name}  ", "bold"), where))
 
 
 class SaveFile(Dialog[Path]):

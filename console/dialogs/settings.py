@@ -113,7 +113,7 @@ class Settings(Dialog[None]):
         options.clear_options()
         for row in self._rows:
             value = one_line(row.value, 18)
-            text = Content.assemble((f"{value:<18} ", "bold"), (row.words, "$foreground"))
+            text = Content.assemble((f"{value:<18} ", "bold"), row.words)
             options.add_option(Option(text))
         options.highlighted = min(at, len(self._rows) - 1)
         options.focus()

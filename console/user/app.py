@@ -119,6 +119,8 @@ class ConsoleApp(ProvidersApp):
         self.keeps = keeps and folder is not None
         self.recent = RecentFiles(folder / "recent-workflows" if folder is not None else None)
         self.state = ConsoleState(one_line(grid_name, 24), jobs=JobStore(now=now))
+        if access is not None and not access.ready:
+            self.state.link = Link("none")
         self.notices = self.state.notices
         self._open_store = open_store
         self._connect = connect or (access.connect if access is not None else self._nowhere)
@@ -180,7 +182,6 @@ class ConsoleApp(ProvidersApp):
             assert self._folder is not None
             from dsq.console.dialogs.first_run import FirstRun
 
-            self.state.link = Link("none")
             self.push_screen(FirstRun(self._folder), self._guided)
             return
         # What it reads, and the modules that reading needs, come after the first picture.

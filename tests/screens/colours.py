@@ -6,11 +6,16 @@ import re
 
 from textual.color import Color
 from textual.filter import Monochrome
+from textual.screen import ModalScreen
 
+from dsq.console.widgets.palette import contrast
 from tests.support.console import Robot
 
 SIGNS = frozenset("●○◷◑▶✓×∅¢!▲▸›→■▼↕‖━·⏎●−+")
 """What tells states apart without a colour."""
+
+READABLE = 3.0
+"""Contrast that any word has, also on the row of the cursor and on what is dimmed as stale."""
 
 FRAMES = frozenset("─│┌┐└┘▌▐▎▊▄▀▁▔╭╮╰╯▍█▏▕┏┓┗┛━┃")
 
@@ -37,6 +42,28 @@ async def check_colours(robot: Robot, name: str) -> None:
         widget.refresh()
     await robot.settle()
     assert not coloured(robot)
+
+
+def unreadable(robot: Robot) -> list[str]:
+    """Words that hardly stand out from what is behind them; of a dialog those in its box.
+
+    What is behind a dialog is dimmed on purpose.
+    """
+    screen = robot.app.screen
+    whole = not isinstance(screen, ModalScreen)
+    box = screen.region if whole else screen.query_one(".box").region
+    found = []
+    for strip in screen._compositor.render_strips()[box.y : box.bottom]:
+        for segment in strip.crop(box.x, box.right):
+            style = segment.style
+            if style is None or style.color is None or style.bgcolor is None:
+                continue
+            if re.search(r"\w\w|\d", segment.text):
+                ratio = contrast(Color.from_rich_color(style.color),
+                                 Color.from_rich_color(style.bgcolor))  # fmt: skip
+                if ratio < READABLE:
+                    found.append(f"{segment.text.strip()!r} {ratio:.1f}")
+    return found
 
 
 def coloured(robot: Robot) -> list[str]:

@@ -159,7 +159,9 @@ async def locks(robot: Robot) -> None:
 ONE_KEY = ("default",)
 
 ACCESS: dict[str, State] = {
-    "first-grid": guide(sees=("▸ 1 Grid", "http://far.example:8545", "start a local"), main=True),
+    "first-grid": guide(
+        sees=("○ not connected", "▸ 1 Grid", "http://far.example:8545", "start a local"), main=True
+    ),
     "first-no-grid": guide(grids=(), sees=("▸ 1 Grid", "start a local grid")),
     "first-starting": guide("enter", grids=(), sees=("goes on by itself", "contracts: deployed")),
     "first-start-failed": guide(

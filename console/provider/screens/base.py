@@ -55,7 +55,7 @@ class ProviderFrame(Frame):
         parts.append(Part(((f"{name} ", "bold $foreground"), (words, f"${colour}"))))
         details = {
             "chain": head_text(snapshot, self.moment),
-            "cluster": one_line(snapshot.slurm_version, 10),
+            "cluster": one_line(snapshot.slurm_version.removeprefix("slurm "), 10),
         }
         for rank, connection in enumerate(snapshot.connections, 4):
             detail = details.get(connection.name, "")

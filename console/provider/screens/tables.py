@@ -104,7 +104,7 @@ class ClusterView(TableView):
             [
                 ("cluster ", "muted"),
                 (one_line(snapshot.cluster_kind, 20), "bold foreground"),
-                (f" {one_line(snapshot.slurm_version, 30)}", "foreground"),
+                (f" {one_line(snapshot.slurm_version.removeprefix('slurm '), 30)}", "foreground"),
                 ("   partition ", "muted"),
                 (one_line(snapshot.partition, 40) or "–", "foreground"),
                 (f"   {plural(len(snapshot.nodes), 'node')}", "muted"),

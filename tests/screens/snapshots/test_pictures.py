@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import pytest
 
-from tests.screens.colours import check_colours
+from tests.screens.colours import check_colours, unreadable
 from tests.screens.snapshots.conftest import Pictures
 from tests.screens.table import SHOWN_BY, STATES
 from tests.support.console import using
 
 SMALL, MIDDLE, LARGE = (80, 24), (120, 40), (200, 60)
+OUTPUT = ("log", "job")
+"""States with the output of jobs begin so: it has the colours that they wrote."""
+
 THEMES = ("dsq-dark", "dsq-light", "dsq-contrast")
 
 
@@ -32,6 +35,7 @@ async def look(pictures: Pictures, name: str, size: tuple[int, int], *themes: st
             app.theme = theme
             await robot.settle()
             pictures.take(app, f"{size[0]}x{size[1]}-{theme}")
+            assert name.startswith(OUTPUT) or unreadable(robot) == []
         assert pictures.differing == [], "look at snapshot_report.html"
         if size == SMALL:
             app.theme = themes[0]

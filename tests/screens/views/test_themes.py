@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from textual.color import Color
+from textual.widgets import Static
 
 from dsq.console.widgets.palette import (
     Palette,
@@ -23,6 +24,7 @@ from dsq.themes.loader import (
     load_theme,
     user_themes,
 )
+from tests.screens.colours import unreadable
 from tests.support.console import jobs_shown
 
 THEMES = builtin_themes()
@@ -76,6 +78,22 @@ async def test_the_list_of_themes_tells_the_kind() -> None:
         await robot.press("ctrl+t")
         await robot.sees("dsq-contrast  dark, high contrast", "dsq-dark      dark, in use",
                          "dsq-light     light")  # fmt: skip
+
+
+async def test_words_that_drown_are_found() -> None:
+    """The look at the pictures' contrast sees grey words on a white row, and not black ones."""
+    async with jobs_shown() as robot:
+        robot.app.theme = "dsq-contrast"
+        await robot.settle()
+        assert unreadable(robot) == []
+        words = Static("drowning", markup=False)
+        words.styles.background, words.styles.color = "#ffffff", "#d6d6d6"
+        await robot.app.screen.mount(words)
+        await robot.settle()
+        assert unreadable(robot) == ["'drowning' 1.5"]
+        words.styles.color = "#000000"
+        await robot.settle()
+        assert unreadable(robot) == []
 
 
 def test_unknown_names_fall_back() -> None:
