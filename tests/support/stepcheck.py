@@ -20,6 +20,9 @@ from tests.support.attention import Attention
 from tests.support.fakes import CUSTOMER, ME
 from tests.support.provider import Provider
 
+_JOB = re.compile(r"(?<=[( ])\d+(?=[:,)])")
+"""The jobs that a transaction is about."""
+
 _IS_CLEAR = "SELECT 1 FROM meta WHERE name = ?"
 """Before this mark the chain is searched for what an earlier journal may have held."""
 
@@ -111,6 +114,9 @@ class StepCheck:
             return True
         strays = p.agent.strays
         is_stray = job_id in strays._jobs or job_id in strays._left_alone
+        # What closed it was in a block that is gone, and is mined again.
+        said = (word for tx in self._chain.pool for word in _JOB.findall(tx.call.label))
+        is_stray |= str(job_id) in said
         lost = self._chain.lost_events
         return is_stray or any(event.args.get("job_id") == job_id for event in lost)
 
