@@ -31,7 +31,7 @@ from dsq.core.chain.endpoint import Endpoint
 from dsq.core.wallet import Wallet
 from dsq.supervisor.agent import Agent
 from dsq.supervisor.records import Phase
-from dsq.supervisor.run import JournalCursor, built_agent
+from dsq.supervisor.run import built_agent
 from dsq.supervisor.settings import load_settings
 
 REASON = "Resources"
@@ -100,6 +100,7 @@ def heard(agent: Agent) -> Counter[str]:
     async def seen(batch: Any) -> None:
         found["events"] += len(batch.events)
         await hear(batch)
+        found["block"] = batch.head.number
 
     agent._hear = seen  # type: ignore[method-assign]
     return found
@@ -112,7 +113,7 @@ async def restart(config: Path, wallet: Wallet) -> Restarted:
     with counted() as asked:
         began, used = time.perf_counter(), time.process_time()
         async with built_agent(settings, wallet) as agent:
-            events, cursor = heard(agent), JournalCursor(agent.services.journal)
+            events = heard(agent)
             target, judged = (await agent.services.chain.head()).number, 0.0
             task = asyncio.create_task(agent.run(stop))
             while True:
@@ -121,9 +122,8 @@ async def restart(config: Path, wallet: Wallet) -> Restarted:
                 assert time.perf_counter() < began + PATIENCE, agent.registrar.state
                 if not judged and not agent.poller.is_dark and are_judged(agent):
                     judged = time.perf_counter() - began
-                at = cursor.load()
                 is_registered = "approv" in agent.registrar.state
-                if judged and are_judged(agent) and at and at.number >= target and is_registered:
+                if judged and events["block"] >= target and is_registered:
                     break
             wall, cpu = time.perf_counter() - began, time.process_time() - used
             requests, calls = asked["requests"], asked["calls"]
