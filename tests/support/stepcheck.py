@@ -158,7 +158,9 @@ class StepCheck:
         """A limit above what the job's credits buy. A top-up may be rolled back: not then."""
         job_id = int(self._slurm.jobs_by_id[slurm_id].spec.name, 16)
         terms, job = self._chain.state.terms[job_id], self._chain.peek(job_id)
-        if not self._chain.forks and terms.rate * minutes > job.cost.max_cost:
+        # Nor after what was bought was read from the contract, perhaps before an event of it.
+        was_reset = self._chain.forks or self._world.met["no common block"]
+        if not was_reset and terms.rate * minutes > job.cost.max_cost:
             yield f"job {job_id} would have {minutes} min, which are not paid"
 
     def _unwritten(self, reports: Sequence[tuple[str, str]]) -> Iterator[str]:
