@@ -321,6 +321,7 @@ class Agent:
         # Of a job that has moved several times its last state counts.
         for event in moved.values():
             self._heard_transition(event)
+        self._reconciler.heard(batch.head.number)
 
     def _is_known(self, event: Event) -> bool:
         """What was read of its job since the start shows what it tells; it comes once more."""

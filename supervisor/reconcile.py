@@ -29,6 +29,9 @@ was claimed long before, and is in the journal."""
 RECOUNT_SECONDS = 30.0
 """Transactions that were rolled back get so long to be mined again."""
 
+HEARING_SECONDS, HEARING_PAUSE = 20.0, 0.2
+"""So long a recount waits for the events of the block that it read, looking every so often."""
+
 DOUBT_SECONDS = 90.0
 """So long closed jobs are judged again after the chain went back."""
 
@@ -56,6 +59,7 @@ class Reconciler:
         self._strays = strays
         self._wake = wake
         self._recount_at: float | None = None
+        self._heard = -1
         self._doubtful: dict[int, float] = {}
         self._has_searched = False
 
@@ -87,11 +91,18 @@ class Reconciler:
             self._s.journal.set_meta(BEGUN, "1")
             # On the disk before the first claim: what is claimed before it counts as unknown.
             self._s.journal.commit()
+            # What was found had bought what the contract said then; events may have told it again.
+            self._recount_at = self._s.clock.monotonic() + RECOUNT_SECONDS
+
+    def heard(self, block: int) -> None:
+        """All events up to this block were taken in."""
+        self._heard = block
 
     async def after_reset(self) -> None:
         """The chain went back: events we handled may not have happened. Views decide."""
         s = self._s
         log.warning("chain=went_back jobs are read again")
+        self._heard = -1
         s.views.forget_all()
         since = s.clock.now() - REORG_SECONDS
         s.journal.set_meta(DOUBT, str(since))
@@ -160,23 +171,51 @@ class Reconciler:
 
         A top-up that was rolled back and never came again was counted from its event.
         """
-        s = self._s
-        if self._recount_at is None or s.clock.monotonic() < self._recount_at:
+        s, due = self._s, self._recount_at
+        if due is None or s.clock.monotonic() < due:
             return
-        records = {record.job_id: record for record in s.journal.open_records()}
-        for part in _parts(list(records)):
-            views = await s.views.read(part)
-            terms = await bounded(s.chain.claim_terms(part), "The chain")
-            for job_id, held in terms.items():
-                view = views.get(job_id)
-                if view is None or not view.mine or view.job.status not in CLAIMED or not held.rate:
-                    continue
-                bought = (view.job.cost.max_cost - view.job.cost.pending_top_up) // held.rate
-                if bought != records[job_id].bought_minutes:
-                    words = f"the chain went back: it has bought {bought} min"
-                    s.journal.update(job_id, words, bought_minutes=bought, limit_denied=False)
-                    self._wake(job_id)
-        self._recount_at = None
+        again: list[int] = []
+        for part in _parts([record.job_id for record in s.journal.open_records()]):
+            again += await self._recount(part)
+        if not again and self._recount_at == due:
+            self._recount_at = None
+
+    async def _recount(self, job_ids: Sequence[int]) -> Sequence[int]:
+        """Recounts some jobs.
+
+        The contract's sum is believed once all events up to its block were taken in, and only if
+        none of them was a top-up of the job since it was read: that one may be in the sum already.
+
+        Returns:
+            Those that must be counted again.
+        """
+        s = self._s
+        had = {job_id: self._has_bought(job_id) for job_id in job_ids}
+        views = await s.views.read(job_ids)
+        terms = await bounded(s.chain.claim_terms(job_ids), "The chain")
+        head = await bounded(s.chain.head(), "The chain")
+        end = s.clock.monotonic() + HEARING_SECONDS
+        while self._heard < head.number:
+            if s.clock.monotonic() >= end:
+                return job_ids
+            await s.clock.sleep(HEARING_PAUSE)
+        again = []
+        for job_id, held in terms.items():
+            view = views.get(job_id)
+            if view is None or not view.mine or view.job.status not in CLAIMED or not held.rate:
+                continue
+            bought = (view.job.cost.max_cost - view.job.cost.pending_top_up) // held.rate
+            if self._has_bought(job_id) != had[job_id]:
+                again.append(job_id)
+            elif bought != had[job_id]:
+                words = f"the chain went back: it has bought {bought} min"
+                s.journal.update(job_id, words, bought_minutes=bought, limit_denied=False)
+                self._wake(job_id)
+        return again
+
+    def _has_bought(self, job_id: int) -> int | None:
+        record = self._s.journal.get(job_id)
+        return record.bought_minutes if record is not None and record.is_open else None
 
 
 def _parts(ids: Sequence[int]) -> Iterator[Sequence[int]]:

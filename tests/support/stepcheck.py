@@ -155,13 +155,23 @@ class StepCheck:
                 yield from self._unwritten(_SET.findall(name))
 
     def _unpaid(self, slurm_id: str, minutes: int) -> Iterator[str]:
-        """A limit above what the job's credits buy. A top-up may be rolled back: not then."""
+        """A limit above what the job's credits buy. A top-up that was counted may be rolled back:
+        until its loss was looked for."""
         job_id = int(self._slurm.jobs_by_id[slurm_id].spec.name, 16)
         terms, job = self._chain.state.terms[job_id], self._chain.peek(job_id)
-        # Nor after what was bought was read from the contract, perhaps before an event of it.
-        was_reset = self._chain.forks or self._world.met["no common block"]
-        if not was_reset and terms.rate * minutes > job.cost.max_cost:
+        is_open = any(p.journal.get_meta(DOUBT) for p in self._providers if p.agent is not None)
+        if not is_open and not self._is_fork_unheard() and terms.rate * minutes > job.cost.max_cost:
             yield f"job {job_id} would have {minutes} min, which are not paid"
+
+    def _is_fork_unheard(self) -> bool:
+        """Whether the chain went back, and a process that lives does not know it yet."""
+        for p in self._providers:
+            text = p.journal.get_meta("cursor") if p.agent is not None else None
+            place = Cursor.from_json(text) if text else None
+            block = self._chain.block_at(place.number) if place else None
+            if place is not None and (block is None or block.hash != place.hash):
+                return True
+        return False
 
     def _unwritten(self, reports: Sequence[tuple[str, str]]) -> Iterator[str]:
         found = "SELECT 1 FROM history WHERE job_id = ? AND text LIKE 'reporting ' || ? || '%'"
