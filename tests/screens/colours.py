@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
+from rich.segment import Segment
 from textual.color import Color
 from textual.filter import Monochrome
 from textual.screen import ModalScreen
@@ -51,18 +53,28 @@ def unreadable(robot: Robot) -> list[str]:
     """
     screen = robot.app.screen
     whole = not isinstance(screen, ModalScreen)
-    box = screen.region if whole else screen.query_one(".box").region
+    # The palette is Textual's own.
+    boxes = [screen] if whole else screen.query(".box, #--input, CommandList")
+    strips = screen._compositor.render_strips()
     found = []
-    for strip in screen._compositor.render_strips()[box.y : box.bottom]:
-        for segment in strip.crop(box.x, box.right):
-            style = segment.style
-            if style is None or style.color is None or style.bgcolor is None:
-                continue
-            if re.search(r"\w\w|\d", segment.text):
-                ratio = contrast(Color.from_rich_color(style.color),
-                                 Color.from_rich_color(style.bgcolor))  # fmt: skip
-                if ratio < READABLE:
-                    found.append(f"{segment.text.strip()!r} {ratio:.1f}")
+    for box in (widget.region for widget in boxes):
+        assert box
+        for strip in strips[box.y : box.bottom]:
+            found += _unreadable(strip.crop(box.x, box.right))
+    return found
+
+
+def _unreadable(segments: Iterable[Segment]) -> list[str]:
+    found = []
+    for segment in segments:
+        style = segment.style
+        if style is None or style.color is None or style.bgcolor is None:
+            continue
+        if re.search(r"\w\w|\d", segment.text):
+            ratio = contrast(Color.from_rich_color(style.color),
+                             Color.from_rich_color(style.bgcolor))  # fmt: skip
+            if ratio < READABLE:
+                found.append(f"{segment.text.strip()!r} {ratio:.1f}")
     return found
 
 
