@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dsq.core.model import JobStatus
 from dsq.supervisor.claims import BEGUN, Claims
@@ -190,7 +190,7 @@ class Reconciler:
             Those that must be counted again.
         """
         s = self._s
-        had = {job_id: self._has_bought(job_id) for job_id in job_ids}
+        had = {one.job_id: one.bought_minutes for one in s.journal.open_records()}
         views = await s.views.read(job_ids)
         terms = await bounded(s.chain.claim_terms(job_ids), "The chain")
         head = await bounded(s.chain.head(), "The chain")
@@ -205,17 +205,20 @@ class Reconciler:
             if view is None or not view.mine or view.job.status not in CLAIMED or not held.rate:
                 continue
             bought = (view.job.cost.max_cost - view.job.cost.pending_top_up) // held.rate
-            if self._has_bought(job_id) != had[job_id]:
+            record = s.journal.get(job_id)
+            if record is None or not record.is_open:
+                continue
+            if record.bought_minutes != had[job_id]:
                 again.append(job_id)
-            elif bought != had[job_id]:
-                words = f"the chain went back: it has bought {bought} min"
-                s.journal.update(job_id, words, bought_minutes=bought, limit_denied=False)
+            elif bought != record.bought_minutes:
+                words = f"it has bought {bought} min, as the contract says"
+                changes: dict[str, Any] = {"bought_minutes": bought}
+                if bought < record.bought_minutes:
+                    # Less is always allowed; more, by a minute's rounding, asks for nothing again.
+                    changes["limit_denied"] = False
+                s.journal.update(job_id, words, **changes)
                 self._wake(job_id)
         return again
-
-    def _has_bought(self, job_id: int) -> int | None:
-        record = self._s.journal.get(job_id)
-        return record.bought_minutes if record is not None and record.is_open else None
 
 
 def _parts(ids: Sequence[int]) -> Iterator[Sequence[int]]:

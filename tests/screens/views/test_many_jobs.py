@@ -29,6 +29,7 @@ async def cpu_of_keys(path: Path, count: int, *, sorts: bool) -> float:
             await asyncio.sleep(0.01)
         if sorts:
             await store.show(parse_filter("job !nothing"), Order("cost"))
+            await pilot.pause()  # The cursor stays with its job, wherever that is now.
         table: LiveTable[Any] = app.screen.query_one(LiveTable)
         opened = [each for n in range(OPEN) if (each := store.get(count - n)) is not None]
         taken = []
