@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dsq.core.model import JobStatus
 from dsq.supervisor.claims import BEGUN, Claims
@@ -91,8 +91,6 @@ class Reconciler:
             self._s.journal.set_meta(BEGUN, "1")
             # On the disk before the first claim: what is claimed before it counts as unknown.
             self._s.journal.commit()
-            # What was found had bought what the contract said then; events may have told it again.
-            self._recount_at = self._s.clock.monotonic() + RECOUNT_SECONDS
 
     def heard(self, block: int) -> None:
         """All events up to this block were taken in."""
@@ -211,12 +209,8 @@ class Reconciler:
             if record.bought_minutes != had[job_id]:
                 again.append(job_id)
             elif bought != record.bought_minutes:
-                words = f"it has bought {bought} min, as the contract says"
-                changes: dict[str, Any] = {"bought_minutes": bought}
-                if bought < record.bought_minutes:
-                    # Less is always allowed; more, by a minute's rounding, asks for nothing again.
-                    changes["limit_denied"] = False
-                s.journal.update(job_id, words, **changes)
+                words = f"the chain went back: it has bought {bought} min"
+                s.journal.update(job_id, words, bought_minutes=bought, limit_denied=False)
                 self._wake(job_id)
         return again
 
