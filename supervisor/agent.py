@@ -155,8 +155,10 @@ class Agent:
         self._feed = feed
         self.feed: Feed | None = None
         self._rival: RivalError | None = None
-        self._stepper = Stepper(s, self.poller, self._effects, self._is_stopping)
         self._reconciler = Reconciler(s, self.claims, self.strays, self.wake)
+        self._stepper = Stepper(
+            s, self.poller, self._effects, self._is_stopping, self._reconciler.closed
+        )
         self._chores = Chores(s, proofs, self._reconciler, self.strays, settings.keep_days)
         self._tick = Waker()
         self._clock_watch = ClockWatch(s)

@@ -104,6 +104,12 @@ class Journal(JournalDisk):
         )
         return [record_of(row) for row in rows]
 
+    def last_event_at(self) -> int:
+        """Unix seconds of the newest change of a record, 0 without any."""
+        self.commit()
+        (newest,) = self._db.execute("SELECT max(last_event_at) FROM jobs").fetchone()
+        return int(newest or 0)
+
     def earned_since(self, at: float) -> int:
         """Wei that jobs which ended since then have earned."""
         self.commit()
@@ -223,6 +229,12 @@ class Journal(JournalDisk):
             return None
         self._remember(new)
         return new
+
+    def top_ups_of(self, job_id: int) -> int:
+        """How many top-ups of a job were counted."""
+        self.commit()
+        query = "SELECT count(*) FROM top_ups WHERE job_id = ?"
+        return int(self._db.execute(query, (job_hex_id(job_id),)).fetchone()[0])
 
     def change_all(
         self, changes: Sequence[tuple[int, str, dict[str, Any]]]

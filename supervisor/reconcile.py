@@ -35,6 +35,10 @@ HEARING_SECONDS, HEARING_PAUSE = 20.0, 0.2
 DOUBT_SECONDS = 90.0
 """So long closed jobs are judged again after the chain went back."""
 
+CONFIRM_SECONDS = 60.0
+"""A job that was closed is looked at once more after so long: by what was read at the head, which
+the events need not have reached, and which may not have stayed."""
+
 DOUBT = "doubt"
 """Kept in the journal while that lasts: since when ended jobs are doubted (Unix seconds)."""
 
@@ -61,6 +65,7 @@ class Reconciler:
         self._recount_at: float | None = None
         self._heard = -1
         self._doubtful: dict[int, float] = {}
+        self._confirm_at: dict[int, float] = {}
         self._has_searched = False
 
     async def at_start(self) -> Head:
@@ -75,8 +80,10 @@ class Reconciler:
             await self._scan(await s.chain.job_count())
             self._has_searched = True
             self.begin_if_clear()
-        if doubted := s.journal.get_meta(DOUBT):
-            self._begin_doubt(float(doubted))
+        # What happened behind the cursor may have been undone while nobody looked.
+        since = min(float(s.journal.last_event_at()), s.clock.now()) - CONFIRM_SECONDS
+        doubted = s.journal.get_meta(DOUBT)
+        self._doubt_since(min(since, float(doubted)) if doubted else since)
         await self._wake_all([record.job_id for record in s.journal.open_records()])
         return head
 
@@ -102,9 +109,7 @@ class Reconciler:
         log.warning("chain=went_back jobs are read again")
         self._heard = -1
         s.views.forget_all()
-        since = s.clock.now() - REORG_SECONDS
-        s.journal.set_meta(DOUBT, str(since))
-        closed = self._begin_doubt(since)
+        closed = self._doubt_since(s.clock.now() - REORG_SECONDS)
         s.journal.change_all([(r.job_id, "", {"claim_time": 0}) for r in s.journal.open_records()])
         await self._wake_all([record.job_id for record in s.journal.open_records()] + closed)
         count = await s.chain.job_count()
@@ -145,7 +150,17 @@ class Reconciler:
         if record is None or job.status is JobStatus.SCHEDULED:
             self._strays.add(job.id, job.status)
 
-    def _begin_doubt(self, since: float) -> list[int]:
+    def closed(self, job_id: int) -> None:
+        """A job was closed."""
+        self._confirm_at[job_id] = self._s.clock.monotonic() + CONFIRM_SECONDS
+
+    def is_doubted(self, job_id: int) -> bool:
+        """Whether a closed job will be looked at again."""
+        return job_id in self._doubtful or job_id in self._confirm_at
+
+    def _doubt_since(self, since: float) -> list[int]:
+        """Jobs closed since then are doubted, and what all have bought, also after a restart."""
+        self._s.journal.set_meta(DOUBT, str(since))
         closed = [record.job_id for record in self._s.journal.finished_since(since)]
         until = self._s.clock.monotonic() + DOUBT_SECONDS
         self._doubtful.update(dict.fromkeys(closed, until))
@@ -153,9 +168,14 @@ class Reconciler:
         return closed
 
     def doubt(self) -> None:
-        """For a while after the chain went back, closed jobs are judged again and again: the
-        transactions that ended them may be mined once more, or never."""
+        """Judges closed jobs again: each once, and for a while after the chain went back again
+        and again: the transactions that ended them may be mined once more, or never."""
         now = self._s.clock.monotonic()
+        for job_id in [one for one, due in self._confirm_at.items() if now >= due]:
+            if self._s.health.of("chain").ok:
+                del self._confirm_at[job_id]
+                self._s.views.forget(job_id)
+                self._wake(job_id)
         for job_id, until in list(self._doubtful.items()):
             self._s.views.forget(job_id)
             self._wake(job_id)
@@ -208,7 +228,8 @@ class Reconciler:
                 continue
             if record.bought_minutes != had[job_id]:
                 again.append(job_id)
-            elif bought != record.bought_minutes:
+            elif not 0 <= bought - had[job_id] <= s.journal.top_ups_of(job_id):
+                # Each top-up was rounded down to whole minutes by itself.
                 words = f"the chain went back: it has bought {bought} min"
                 s.journal.update(job_id, words, bought_minutes=bought, limit_denied=False)
                 self._wake(job_id)

@@ -60,6 +60,7 @@ class Stepper:
         poller: The newest look into the cluster.
         effects: Carries out what was decided.
         is_stopping: True once nothing new may begin.
+        closed: Called with a job that was closed.
     """
 
     def __init__(
@@ -68,7 +69,9 @@ class Stepper:
         poller: Poller,
         effects: Effects,
         is_stopping: Callable[[], bool],
+        closed: Callable[[int], None],
     ) -> None:
+        self._closed = closed
         self._s = services
         self._poller = poller
         self._effects = effects
@@ -144,19 +147,22 @@ class Stepper:
 
     async def _step(self, job_id: int) -> _Judged:
         """Judges one job and carries out what was decided, until it rests."""
+        s = self._s
         for _ in range(ROUNDS):
-            self._judged_at[job_id] = self._s.clock.monotonic()
+            self._judged_at[job_id] = s.clock.monotonic()
             view, actions = await self.judge(job_id, CHAIN_AGE_SECONDS)
             if any(not isinstance(action, UNHURRIED) for action in actions):
                 view, actions = await self.judge(job_id, FRESH_SECONDS)
+            was_open = s.journal.is_open(job_id)
             again = False
             for action in actions:
                 again |= await self._effects.apply(job_id, action, view)
             if not again:
                 return _Judged.RESTING
-            record = self._s.journal.get(job_id)
-            if record is None or not record.is_open:
+            if not s.journal.is_open(job_id):
                 self._forget(job_id)
+                if was_open:
+                    self._closed(job_id)
                 return _Judged.RESTING
         return _Judged.AGAIN
 

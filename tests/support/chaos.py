@@ -37,6 +37,7 @@ from dsq.core.errors import ContractError, UnreachableError
 from dsq.core.model import JobStatus
 from dsq.core.units import CREDIT, billed_minutes
 from dsq.supervisor.lock import AnotherSupervisorError, RivalError
+from dsq.supervisor.records import Phase
 from dsq.supervisor.run import first_error
 from tests.support.boundaries import KINDS
 from tests.support.fake_feed import GENESIS
@@ -507,7 +508,10 @@ class Story:
         """The grid's exit, for jobs that the provider lost with its journal."""
         for job_id in self.jobs:
             is_running = self.p.job(job_id).status is JobStatus.RUNNING
-            if is_running and self.p.record(job_id) is None:
+            record = self.p.record(job_id)
+            # By a claim that was mined again it may be known, by what it ran as not.
+            is_lost = record is None or record.phase is Phase.CLAIMED
+            if is_running and is_lost:
                 self.say(f"job {job_id} expires")
                 self.unbillable.add(job_id)
                 self.p.chain.expire(job_id)

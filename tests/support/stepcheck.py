@@ -107,8 +107,9 @@ class StepCheck:
     def _is_kept(self, p: Provider, job_id: int) -> bool:
         assert p.agent is not None
         found = "SELECT 1 FROM jobs WHERE job_id = ?"
-        if not p.journal.get_meta(DOUBT):
-            # While closed jobs are doubted they are taken up again.
+        is_doubted = p.agent._reconciler.is_doubted(job_id)
+        if not is_doubted and not p.journal.get_meta(DOUBT):
+            # While a closed job is doubted it is taken up again.
             found += " AND phase != 'final'"
         if p.journal.is_on_disk(found, job_hex_id(job_id)):
             return True
