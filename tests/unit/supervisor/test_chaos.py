@@ -191,12 +191,19 @@ def ids_alone(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_reset_passed_over(patch: pytest.MonkeyPatch) -> None:
-    """The chain went back, and nobody looks."""
+    """The chain went back, and nobody looks, nor later at what was closed."""
 
     async def calm(self: Reconciler) -> None:
         pass
 
     patch.setattr(Reconciler, "after_reset", calm)
+    no_second_look(patch)
+
+
+def no_second_look(patch: pytest.MonkeyPatch) -> None:
+    """What was closed on a block that was replaced unheard stays closed."""
+    patch.setattr(Reconciler, "closed", lambda self, job_id: None)
+    patch.setattr(Reconciler, "_doubt_since", lambda self, since: [])
 
 
 BROKEN: list[tuple[Patch, str, int]] = [
@@ -215,6 +222,7 @@ BROKEN: list[tuple[Patch, str, int]] = [
     (no_retry, "its retry is due in inf", 0),
     (ids_alone, "ran|billed|is FINISHED|goes on", 16),
     (a_reset_passed_over, "is lost|not all jobs|nobody", 7),
+    (no_second_look, "is lost|not paid|not all jobs", 7208),
 ]
 """Supervisors broken on purpose, what the simulation says of them, and the seed to begin with:
 one that met it when this was written."""
