@@ -10,7 +10,7 @@ from dsq.core.model import JobStatus
 from dsq.supervisor.claims import BEGUN, Claims
 from dsq.supervisor.observe import ChainView
 from dsq.supervisor.services import Services, bounded
-from dsq.supervisor.strays import Strays
+from dsq.supervisor.strays import Strays, minutes_bought
 
 if TYPE_CHECKING:
     from dsq.core.chain import Head
@@ -208,7 +208,8 @@ class Reconciler:
             Those that must be counted again.
         """
         s = self._s
-        had = {one.job_id: one.bought_minutes for one in s.journal.open_records()}
+        records = filter(None, map(s.journal.get, job_ids))
+        had = {record.job_id: record.bought_minutes for record in records}
         views = await s.views.read(job_ids)
         terms = await bounded(s.chain.claim_terms(job_ids), "The chain")
         head = await bounded(s.chain.head(), "The chain")
@@ -222,13 +223,13 @@ class Reconciler:
             view = views.get(job_id)
             if view is None or not view.mine or view.job.status not in CLAIMED or not held.rate:
                 continue
-            bought = (view.job.cost.max_cost - view.job.cost.pending_top_up) // held.rate
             record = s.journal.get(job_id)
             if record is None or not record.is_open:
                 continue
-            if record.bought_minutes != had[job_id]:
+            bought = minutes_bought(view.job, held)
+            if record.bought_minutes != had.get(job_id):
                 again.append(job_id)
-            elif not 0 <= bought - had[job_id] <= s.journal.top_ups_of(job_id):
+            elif not 0 <= bought - record.bought_minutes <= s.journal.top_ups_of(job_id):
                 # Each top-up was rounded down to whole minutes by itself.
                 words = f"the chain went back: it has bought {bought} min"
                 s.journal.update(job_id, words, bought_minutes=bought, limit_denied=False)

@@ -141,7 +141,7 @@ class Strays:
             definition=job.definition,
             claimed_at=at or int(s.clock.now()),
             claim_time=at,
-            bought_minutes=_bought(job, terms),
+            bought_minutes=minutes_bought(job, terms),
             attempt=s.policy.max_attempts,
         )
         # The newest first: an older one was given up, and may have come late.
@@ -186,7 +186,8 @@ class Strays:
         self._wake(record.job_id)
 
 
-def _bought(job: Job, terms: ClaimTerms | None) -> int:
+def minutes_bought(job: Job, terms: ClaimTerms | None) -> int:
+    """Minutes that the credits of a claimed job buy, as the contract has them; 0 without a rate."""
     if terms is None or not terms.rate:
         return 0
     return int((job.cost.max_cost - job.cost.pending_top_up) // terms.rate)
