@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any
 from dsq.core.errors import ContractError, DsqError
 from dsq.core.model import JobDefinition
 from dsq.supervisor.capacity import Room, claimable, never_runs
-from dsq.supervisor.gas import BatchGas
+from dsq.supervisor.gas import BatchGas, is_too_large_for_a_block
 from dsq.supervisor.lock import RivalError
 from dsq.supervisor.observe import WAITING_STATES
 from dsq.supervisor.offers import FULL, PAUSED, SILENT, Offers
 from dsq.supervisor.poller import Poller
 from dsq.supervisor.records import JobRecord, Phase
-from dsq.supervisor.reports import is_too_large_for_a_block
 from dsq.supervisor.rivals import Rivals
 from dsq.supervisor.services import Services, Waker, bounded
 

@@ -7,6 +7,8 @@ receipts; if that was too little, the sender tries the call and offers more.
 
 from __future__ import annotations
 
+from dsq.core.errors import DsqError, TransactionError, TryAgainError
+
 MARGIN_PERCENT = 150
 """Entries differ (a longer text, another's balance touched first)."""
 
@@ -46,3 +48,12 @@ class BatchGas:
     def forget(self) -> None:
         """A batch was refused: the next one is tried first."""
         self._each = None
+
+
+def is_too_large_for_a_block(error: DsqError) -> bool:
+    """The node would not have a transaction of this size; a smaller one may do."""
+    from dsq.core.chain.failures import OutOfGasError
+
+    if isinstance(error, TransactionError):
+        return isinstance(error, OutOfGasError)
+    return isinstance(error, TryAgainError)

@@ -1,10 +1,10 @@
 """Reports to the chain, many in one transaction.
 
 What is said within a moment goes with one transaction; the more of them are under way, the
-longer the next one collects. What became of each
-report is read from the receipt: one that did not fit its job any more was left out by the
-contract (``ReportSkipped``), and its job is judged anew. A batch that the contract refuses
-as a whole is taken apart until the entry that spoils it is alone.
+longer the next one collects. What became of each report is read from the receipt: one that did
+not fit its job any more was left out by the contract (``ReportSkipped``), and its job is judged
+anew. A batch that the contract refuses as a whole is taken apart until the entry that spoils it
+is alone.
 
 A report that is repeated does no harm: the contract leaves the second one out. A report
 that is lost with this process is made again from the journal.
@@ -15,21 +15,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from dsq.core.errors import (
-    ContractError,
-    DsqError,
-    TransactionError,
-    TryAgainError,
-    UnreachableError,
-)
+from dsq.core.errors import ContractError, DsqError, UnreachableError
 from dsq.core.model import JobStatus
-from dsq.supervisor.chaintime import span_on_chain, start_on_chain
 from dsq.supervisor.ends import End
-from dsq.supervisor.gas import BatchGas
+from dsq.supervisor.gas import BatchGas, is_too_large_for_a_block
 from dsq.supervisor.services import Services, Waker, bounded
+from dsq.supervisor.wishes import Wish, entries_of, intent_of, outcome_of
 
 if TYPE_CHECKING:
     from dsq.core.chain import Receipt
@@ -53,29 +47,6 @@ HELD_SECONDS = 1.0
 MOST_UNDER_WAY = 8
 CORRECTIONS = 3
 """How often a report is made anew because the contract knows another time of the claim."""
-
-
-@dataclass(slots=True)
-class Wish:
-    """What is to be said about one job.
-
-    Attributes:
-        running: Say that it runs.
-        is_proof: It is known to run: only a sign of life.
-        end: How it ended, None while it has not.
-        corrections: How often its times were corrected.
-    """
-
-    job_id: int
-    running: bool = False
-    is_proof: bool = False
-    end: End | None = None
-    corrections: int = 0
-
-    @property
-    def size(self) -> int:
-        """Entries in the batch."""
-        return int(self.running) + (self.end is not None)
 
 
 class Reporter:
@@ -238,7 +209,7 @@ class Reporter:
         ready: list[Wish] = []
         reports: list[Report] = []
         for wish in wishes:
-            made = self._reports_of(wish, head.timestamp)
+            made = entries_of(wish, self._s.journal.get(wish.job_id), head.timestamp)
             if made is None:
                 # Another one: when this batch is over, it is not taken for one under way.
                 self._queue.setdefault(wish.job_id, replace(wish))
@@ -257,37 +228,9 @@ class Reporter:
                 [(job_id, "", {"claim_time": t.claimed_at}) for job_id, t in terms.items()]
             )
 
-    def _reports_of(self, wish: Wish, now: int) -> list[Report] | None:
-        from dsq.core.chain.calls import Report
-
-        record = self._s.journal.get(wish.job_id)
-        if record is None:
-            return []
-        claimed, end = record.claim_time, wish.end
-        start = start_on_chain(record.started_at, claimed, now)
-        last = start
-        if end is not None and end.start:
-            span = span_on_chain(end.start, end.end, claimed, now)
-            if span is None:
-                return None
-            start, last = span.start, span.end
-        reports = []
-        if wish.running:
-            reports.append(Report(wish.job_id, JobStatus.RUNNING, start))
-        if end is not None:
-            reports.append(
-                Report(wish.job_id, end.status, start, last, end.last_error, end.exit_status)
-            )
-        return reports
-
     async def _intend(self, wishes: Sequence[Wish]) -> None:
         """Writes what is about to be said."""
-        changes: list[tuple[int, str, dict[str, Any]]] = [
-            (w.job_id, f"reporting {_words(w.end)}", {"last_error": w.end.last_error})
-            for w in wishes
-            if w.end is not None
-        ]
-        if changes:
+        if changes := [intent for wish in wishes if (intent := intent_of(wish))]:
             self._s.journal.change_all(changes)
         await self._s.journal.settled()
 
@@ -338,7 +281,11 @@ class Reporter:
                     event.args["billing_amount"],
                 )
         self._s.journal.change_all(
-            [self._outcome(wish, now) for wish in wishes if wish.job_id not in skipped]
+            [
+                outcome_of(wish, self._s.journal.get(wish.job_id), now)
+                for wish in wishes
+                if wish.job_id not in skipped
+            ]
         )
         for wish in wishes:
             self._s.views.forget(wish.job_id)
@@ -346,18 +293,6 @@ class Reporter:
                 self._failed(wish.job_id, "the grid left the report out: the job has changed")
             elif not wish.is_proof:
                 self._wake(wish.job_id)
-
-    def _outcome(self, wish: Wish, now: int) -> tuple[int, str, dict[str, Any]]:
-        if wish.end is not None:
-            return wish.job_id, f"reported {_words(wish.end)}", {"reported": wish.end.status}
-        record = self._s.journal.get(wish.job_id)
-        if wish.is_proof or (record is not None and record.reported is not None):
-            return wish.job_id, "", {"proved_at": now}
-        return (
-            wish.job_id,
-            "reported RUNNING",
-            {"reported": JobStatus.RUNNING, "proved_at": now},
-        )
 
     # --- contracts without batches ---------------------------------------------------------
 
@@ -386,19 +321,6 @@ class Reporter:
             self._resolve([wish], receipt)
 
 
-def _words(end: End) -> str:
-    return f"{end.status.name}, {end.minutes} min"
-
-
 def _job_of(error: ContractError) -> int:
     raw = error.args_by_name.get("jobId")
     return int.from_bytes(raw, "big") if isinstance(raw, bytes) else int(str(raw or 0))
-
-
-def is_too_large_for_a_block(error: DsqError) -> bool:
-    """The node would not have a transaction of this size; a smaller one may do."""
-    from dsq.core.chain.failures import OutOfGasError
-
-    if isinstance(error, TransactionError):
-        return isinstance(error, OutOfGasError)
-    return isinstance(error, TryAgainError)

@@ -27,10 +27,11 @@ from dsq.supervisor.journal import Journal
 from dsq.supervisor.journal_disk import DiskError, JournalDisk
 from dsq.supervisor.reconcile import Reconciler
 from dsq.supervisor.records import JobRecord
-from dsq.supervisor.reports import Reporter, Wish
+from dsq.supervisor.reports import Reporter
 from dsq.supervisor.scheduler.port import JobSpec, SlurmJob, SlurmJobId
 from dsq.supervisor.states import BodyState, ChainState
 from dsq.supervisor.stepper import Stepper
+from dsq.supervisor.wishes import Wish
 from tests.support import chaos
 from tests.support.boundaries import KINDS, kinds_of
 from tests.support.fakes import FakeScheduler
