@@ -21,6 +21,7 @@ from dsq.core.clock import Clock, SystemClock
 from dsq.core.errors import DsqError, NotFoundError, TryAgainError, UnreachableError
 from dsq.core.metascheduler.counted import Counted, MetaSchedulerSnapshot
 from dsq.core.metascheduler.memory import Memory
+from dsq.core.metascheduler.patience import Patience
 from dsq.core.metascheduler.picture import Picture
 from dsq.core.metascheduler.placing import Placer, Sent, batches
 from dsq.core.metascheduler.policy import Placement, decide
@@ -46,15 +47,6 @@ MAX_IN_FLIGHT = 1_024
 
 POLL_SECONDS = 0.2
 """Pause between looks at the head: what a job waits for its placement, on average twice."""
-
-QUIET_SECONDS = 30.0
-"""A gap between batches from which on the chain counts as having been away."""
-
-GRACE_SECONDS = 60.0
-"""After a start or an absence of the chain nobody is blamed for late claims so long."""
-
-LOST_SECONDS = 60.0
-"""A mined placement whose event does not come for so long was undone by the chain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +89,7 @@ class MetaScheduler:
         self._sender = sender
         self._max_reorg = max_reorg
         self._follower: Follower | None = None
-        self.heard_at: float | None = None
+        self._patience = Patience()
         self._chain = chain
         self._placer = Placer(chain, sender)
         self._clock = clock or SystemClock()
@@ -107,7 +99,6 @@ class MetaScheduler:
         self._timing_out: set[int] = set()
         self._dirty = True
         self._wake: float | None = None
-        self._grace_until = 0.0
 
     @property
     def state(self) -> GridState:
@@ -127,7 +118,12 @@ class MetaScheduler:
     @property
     def is_hearing(self) -> bool:
         """Whether the chain was heard of lately."""
-        return self.heard_at is not None and self._clock.now() - self.heard_at <= QUIET_SECONDS
+        return self._patience.is_hearing(self._clock.now())
+
+    @property
+    def heard_at(self) -> float | None:
+        """When the chain was last heard of, in Unix seconds; None before the first picture."""
+        return self._patience.heard_at
 
     def snapshot(self) -> MetaSchedulerSnapshot:
         """How it stands."""
@@ -250,17 +246,13 @@ class MetaScheduler:
     async def _rebuild(self) -> None:
         await self._picture.rebuild()
         self.counted.rebuilds += 1
-        self.heard_at = self._clock.now()
-        self._grace_until = self.heard_at + GRACE_SECONDS
+        self._patience.restarted(self._clock.now())
         self._dirty = True
 
     # -- hearing -----------------------------------------------------------------
 
     def _heard(self, batch: Batch) -> None:
-        now = self._clock.now()
-        if self.heard_at is None or now - self.heard_at > QUIET_SECONDS:
-            self._grace_until = now + GRACE_SECONDS
-        self.heard_at = now
+        self._patience.heard(self._clock.now())
         self._picture.head = batch.head
         if batch.reset:
             log.warning("the chain went back block=%d", batch.head.number)
@@ -336,12 +328,7 @@ class MetaScheduler:
 
     def _lost(self) -> set[int]:
         """Placements that were mined and then undone."""
-        late = self._clock.now() - LOST_SECONDS
-        lost = {
-            job_id
-            for job_id, placing in self.state.placing.items()
-            if placing.mined_at is not None and placing.mined_at < late
-        }
+        lost = Patience.undone(self.state, self._clock.now())
         for job_id in lost:
             self.state.abandon(job_id)
             self._dirty = True
@@ -351,7 +338,9 @@ class MetaScheduler:
 
     async def _act(self) -> None:
         now = self.now()
-        for tracked in self._overdue(now):
+        for tracked in self._patience.overdue(
+            self.state, now, claim_seconds=self._picture.claim_seconds, but=self._timing_out
+        ):
             self._timing_out.add(tracked.job.id)
             self._spawn(self._time_out(tracked))
         if not self._dirty and (self._wake is None or now < self._wake):
@@ -366,18 +355,6 @@ class MetaScheduler:
         # With the limit reached, the next outcome looks again.
         self._dirty = len(placements) == room
         self._wake = self.state.backoff.next_end(now)
-
-    def _overdue(self, now: float) -> list[Tracked]:
-        """Jobs whose provider will not claim them: too late, or not allowed to any more."""
-        found = []
-        for job_id in sorted(self.state.unclaimed - self._timing_out):
-            tracked = self.state.tracked[job_id]
-            provider = self.state.providers.get(tracked.provider)
-            gone = provider is None or not provider.is_valid
-            late = now - tracked.since > self._picture.claim_seconds and now > self._grace_until
-            if (gone or late) and not self.state.backoff.held(job_id, now):
-                found.append(tracked)
-        return found
 
     async def _place(self, batch: Sequence[Placement]) -> None:
         for sent in await self._placer.place(batch):
