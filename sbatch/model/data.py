@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from dsq.sbatch.model.base import Go, Int, Model, Secret, Text
+from dsq.sbatch.model.network_rules import Url
 from dsq.sbatch.model.rules import (
     EndsNotWith,
     EnvName,
@@ -16,7 +17,6 @@ from dsq.sbatch.model.rules import (
     Required,
     Sha256,
     StartsWith,
-    Url,
 )
 
 VariableName = Annotated[

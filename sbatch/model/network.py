@@ -7,7 +7,8 @@ from typing import Annotated
 from pydantic import Field
 
 from dsq.sbatch.model.base import Deprecated, Go, Int, Model, Secret, Text
-from dsq.sbatch.model.rules import Cidr, Gte, HostnamePort, IpOrFqdn, Lt
+from dsq.sbatch.model.network_rules import Cidr, HostnamePort, IpOrFqdn
+from dsq.sbatch.model.rules import Gte, Lt
 
 Port = Annotated[Int, Gte(1), Lt(65536)]
 """A TCP or UDP port."""

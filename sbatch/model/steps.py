@@ -9,12 +9,11 @@ from pydantic import Field
 from dsq.sbatch.model.base import Go, Int, Model, Secret, Text
 from dsq.sbatch.model.data import EnvVar, JobResources, VariableName
 from dsq.sbatch.model.network import NetworkInterface
+from dsq.sbatch.model.network_rules import Hostname, Ip
 from dsq.sbatch.model.rules import (
     AlphanumUnderscore,
     Gte,
-    Hostname,
     Image,
-    Ip,
     Lt,
     ModuleSource,
     OneOf,

@@ -8,19 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dsq.sbatch.model.network_rules import Cidr, Hostname, HostnamePort, Ip, IpOrFqdn, Url
 from dsq.sbatch.model.rules import (
     AlphanumUnderscore,
-    Cidr,
     EnvName,
-    Hostname,
-    HostnamePort,
     Image,
-    Ip,
-    IpOrFqdn,
     NotReserved,
     OneOf,
     Rule,
-    Url,
 )
 
 TABLE: list[tuple[Rule, list[str], list[str]]] = [
