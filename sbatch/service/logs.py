@@ -37,14 +37,14 @@ from dsq.sbatch.service.logstore import LogCompleteError, LogStore
 from dsq.sbatch.service.metrics import Metrics
 from dsq.sbatch.service.refusal import (
     Refused,
+    asking_the_chain,
     end_call,
     forbidden,
     malformed,
     not_found,
-    of_chain,
     unauthenticated,
 )
-from dsq.sbatch.service.scripts import CHAIN_SECONDS, parse_hex_id
+from dsq.sbatch.service.scripts import parse_hex_id
 
 log = logging.getLogger("dsq.sbatch.service.logs")
 
@@ -275,17 +275,11 @@ class LoggerService:
             raise unauthenticated("The signature is stale: its time is over five minutes off.")
 
     async def _job(self, job_id: int) -> Job:
-        try:
-            async with asyncio.timeout(CHAIN_SECONDS):
+        async with asking_the_chain():
+            try:
                 return await self._jobs.job(job_id)
-        except NotFoundError as error:
-            raise not_found("There is no job of that log's name.") from error
-        except DsqError as error:
-            raise of_chain(error) from error
-        except TimeoutError as error:
-            raise Refused(
-                grpc.StatusCode.UNAVAILABLE, "The chain does not answer; try again."
-            ) from error
+            except NotFoundError as error:
+                raise not_found("There is no job of that log's name.") from error
 
 
 def _address(text: str) -> Address:

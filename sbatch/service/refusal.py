@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
+from collections.abc import AsyncIterator
 from typing import Any, NoReturn
 
 import grpc
@@ -11,6 +14,9 @@ from dsq.core.errors import DsqError, NotFoundError, UnreachableError
 from dsq.sbatch.service.store import StoreUnavailableError
 
 log = logging.getLogger("dsq.sbatch.service.grpc")
+
+CHAIN_SECONDS = 8.0
+"""How long the chain may take: supervisors wait 10 s in all."""
 
 
 class Refused(Exception):  # noqa: N818 - an answer, not a fault
@@ -56,6 +62,24 @@ def of_chain(error: DsqError) -> Refused:
     if not isinstance(error, UnreachableError):
         log.warning("chain query failed error=%s", type(error).__name__)
     return Refused(grpc.StatusCode.UNAVAILABLE, "The chain cannot be asked now; try again.")
+
+
+@contextlib.asynccontextmanager
+async def asking_the_chain() -> AsyncIterator[None]:
+    """Bounds the time of what asks the chain; a fault of the chain becomes a refusal.
+
+    Raises:
+        Refused: The chain failed, has no such thing, or took over :data:`CHAIN_SECONDS`.
+    """
+    try:
+        async with asyncio.timeout(CHAIN_SECONDS):
+            yield
+    except DsqError as error:
+        raise of_chain(error) from error
+    except TimeoutError as error:
+        raise Refused(
+            grpc.StatusCode.UNAVAILABLE, "The chain does not answer; try again."
+        ) from error
 
 
 async def end_call(context: Any, error: Exception) -> NoReturn:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import contextlib
 import json
 import logging
 import os
 import re
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import grpc
@@ -34,6 +33,7 @@ from dsq.sbatch.service.keys import MAX_KEY_LENGTH
 from dsq.sbatch.service.ledger import JobSource, Ledger
 from dsq.sbatch.service.refusal import (
     Refused,
+    asking_the_chain,
     end_call,
     malformed,
     not_found,
@@ -47,9 +47,6 @@ log = logging.getLogger("dsq.sbatch.service.scripts")
 NONCE_BYTES = 16
 NONCE_SECONDS = 600.0
 """How long a challenge may be answered."""
-
-CHAIN_SECONDS = 8.0
-"""How long the chain may take: supervisors wait 10 s in all."""
 
 MOST_TOGETHER = 32
 """Most jobs whose scripts are asked for at once."""
@@ -132,7 +129,7 @@ class SBatchService:
     async def _fetch(self, request: GetSBatchRequest) -> StoredScript:
         job_id = _job_of(request)
         provider = await self._provider_of(request)
-        async with _asking_the_chain():
+        async with asking_the_chain():
             return await self._hand_out(request, await self._jobs.job(job_id), provider)
 
     async def _hand_out(
@@ -161,7 +158,7 @@ class SBatchService:
             raise malformed(f"jobs names 1 to {MOST_TOGETHER} jobs.")
         provider = await self._provider_of(request)
         answers, size = [], 0
-        async with _asking_the_chain():
+        async with asking_the_chain():
             known = await self._known(parse_hex_id(wanted.job_id) for wanted in request.jobs)
             for wanted in request.jobs:
                 answer = await self._answer(wanted, known, provider)
@@ -224,7 +221,7 @@ class SBatchService:
             raise malformed("customer_address has 20 bytes.")
         customer = Address(request.customer_address)
         await self._authenticate(request, customer, "customer_address")
-        async with _asking_the_chain():
+        async with asking_the_chain():
             job = await self._jobs.job(job_id)
             if job.customer != customer:
                 raise unauthenticated("The customer is not the one that the chain names.")
@@ -290,17 +287,3 @@ def _refusal(refused: Refused) -> SBatchAnswer:
 def _too_much() -> SBatchAnswer:
     reason = "The scripts are too long to be sent together; ask for this one alone."
     return _refusal(Refused(grpc.StatusCode.RESOURCE_EXHAUSTED, reason))
-
-
-@contextlib.asynccontextmanager
-async def _asking_the_chain() -> AsyncIterator[None]:
-    """Bounds the time of what asks the chain; what it answers becomes a refusal."""
-    try:
-        async with asyncio.timeout(CHAIN_SECONDS):
-            yield
-    except DsqError as error:
-        raise of_chain(error) from error
-    except TimeoutError as error:
-        raise Refused(
-            grpc.StatusCode.UNAVAILABLE, "The chain does not answer; try again."
-        ) from error
