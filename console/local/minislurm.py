@@ -19,14 +19,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
-import pwd
 import secrets
 import shutil
 import signal
-import socket
-import stat
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,17 +30,12 @@ from pathlib import Path
 import psutil
 
 from dsq.console.local.home import write_atomically
+from dsq.console.local.slurm_conf import CGROUP_CONF, GPU_DEVICES, SlurmConf
+from dsq.console.local.slurm_place import RECORD, Place, place_of, remove_place
 from dsq.core.errors import SettingsError, TryAgainError
 
 PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "squeue", "scontrol", "scancel", "sinfo")
-RECORD = "mini-slurm.json"
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-GPU_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty")
-"""slurmd wants a character device for each GPU; these are on every machine."""
-
-LONGEST_ROOT = 60
-"""Longest folder for sockets: their path ends at 108 bytes, and Slurm adds names of its own."""
-
 READY_SECONDS = 30.0
 DUPLICATE = "Duplicate jobid"
 """Slurm's reason for shutting a node out that was told to begin a job twice."""
@@ -156,11 +147,7 @@ class MiniSlurm:
 
     def remove(self) -> None:
         """Deletes a stopped cluster with all its state, wherever that is."""
-        with contextlib.suppress(OSError, ValueError):
-            place = Path(json.loads((self.root / RECORD).read_text())["place"])
-            if _is_mine(place):
-                shutil.rmtree(place, ignore_errors=True)
-        shutil.rmtree(self.root, ignore_errors=True)
+        remove_place(self.root)
 
     async def is_ready(self) -> bool:
         """Whether every node takes jobs or has some."""
@@ -172,34 +159,10 @@ class MiniSlurm:
 
     def place(self) -> Path:
         """The folder of configuration and sockets; chosen once and remembered."""
-        return Path(self._record()["place"])
+        return self._place().folder
 
-    def _record(self) -> dict[str, str]:
-        """What ``mini-slurm.json`` says, made or renewed where it no longer holds."""
-        path = self.root / RECORD
-        known: dict[str, str] = {}
-        with contextlib.suppress(OSError, ValueError):
-            known = {key: str(value) for key, value in json.loads(path.read_text()).items()}
-        if known.get("place") and known.get("base_port") and _is_mine(Path(known["place"])):
-            return known
-        self.root.mkdir(parents=True, exist_ok=True)
-        place = known.get("place", "")
-        if not place or not _is_mine(Path(place)):
-            place = str(self._choose_place())
-        port = known.get("base_port") or str(self._base_port or _free_ports(self.nodes + 2))
-        record = {"place": place, "base_port": port}
-        write_atomically(path, json.dumps(record, sort_keys=True) + "\n")
-        return record
-
-    def _choose_place(self) -> Path:
-        closed = os.geteuid() == 0 and not all(
-            folder.stat().st_mode & stat.S_IXOTH for folder in (self.root, *self.root.parents)
-        )
-        if len(str(self.root)) <= LONGEST_ROOT and not closed:
-            return self.root
-        place = Path(tempfile.mkdtemp(prefix="dsq-slurm-"))
-        place.chmod(0o755)
-        return place
+    def _place(self) -> Place:
+        return place_of(self.root, self.nodes + 2, self._base_port)
 
     def _node_names(self) -> list[str]:
         return [f"n{number}" for number in range(1, self.nodes + 1)]
@@ -223,84 +186,31 @@ class MiniSlurm:
             key.touch(mode=0o600)
             key.write_bytes(secrets.token_bytes(128))
             key.chmod(0o400)
-        base = int(self._record()["base_port"])
+        base = self._place().port
         files = {
             "slurm.conf": self._slurm_conf(base),
-            "gres.conf": self._gres_conf(),
+            "gres.conf": self._conf(base).gres_conf(),
             "plugstack.conf": "",
-            "cgroup.conf": "CgroupAutomount=no\nConstrainCores=no\n"
-            "ConstrainRAMSpace=no\nConstrainDevices=no\n",
+            "cgroup.conf": CGROUP_CONF,
         }
         for name, text in files.items():
             write_atomically(place / "etc" / name, text, 0o644)
 
-    def _slurm_conf(self, port: int) -> str:
-        place, log = self.place(), self.root / "log"
-        host, me = socket.gethostname().split(".")[0], pwd.getpwuid(os.geteuid()).pw_name
-        gres = f" Gres=gpu:a100:{self.gpus}" if self.gpus else ""
-        lines = [
-            "ClusterName=dsq",
-            f"SlurmctldHost={host}(127.0.0.1)",
-            f"SlurmUser={me}",
-            f"SlurmdUser={me}",
-            f"SlurmctldPort={port}",
-            f"SlurmdPort={port + 1}",
-            "AuthType=auth/munge",
-            f"AuthInfo=socket={place}/run/munge.socket",
-            "CredType=cred/munge",
-            f"StateSaveLocation={self.root}/state",
-            f"SlurmdSpoolDir={place}/spool.%n",
-            f"SlurmctldPidFile={place}/run/slurmctld.pid",
-            f"SlurmdPidFile={place}/run/slurmd.%n.pid",
-            f"SlurmctldLogFile={log}/slurmctld.log",
-            f"SlurmdLogFile={log}/slurmd.%n.log",
-            f"PlugStackConfig={place}/etc/plugstack.conf",
-            "ProctrackType=proctrack/linuxproc",
-            "TaskPlugin=task/none",
-            "SwitchType=switch/none",
-            "MpiDefault=none",
-            "SelectType=select/cons_tres",
-            "SelectTypeParameters=CR_Core_Memory",
-            "SchedulerType=sched/backfill",
-            # Jobs that the main scheduler starts are saved within seconds, those of the backfill
-            # scheduler only with the next periodic save: so the former goes first.
-            "SchedulerParameters=batch_sched_delay=0,sched_min_interval=100000,bf_interval=10",
-            "JobAcctGatherType=jobacct_gather/linux",
-            "JobAcctGatherFrequency=task=2",
-            "JobAcctGatherParams=OverMemoryKill",
-            "AccountingStorageType=accounting_storage/none",
-            "JobCompType=jobcomp/filetxt",
-            f"JobCompLoc={place}/run/jobcomp.txt",
-            f"MinJobAge={self.min_job_age}",
-            "DefMemPerCPU=500",
-            "KillWait=2",
-            "InactiveLimit=0",
-            "SlurmctldTimeout=30",
-            "SlurmdTimeout=60",
-            "MessageTimeout=10",
-            "EnforcePartLimits=ALL",
-            "ReturnToService=2",
-            "SlurmdParameters=config_overrides",
-            *(["GresTypes=gpu"] if self.gpus else []),
-        ]
-        lines += [
-            f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={port + 1 + number} "
-            f"CPUs={self.cpus} Boards=1 SocketsPerBoard=1 CoresPerSocket={self.cpus} "
-            f"ThreadsPerCore=1 RealMemory={self.mem_mb} TmpDisk=1000{gres} State=UNKNOWN"
-            for number, node in enumerate(self._node_names(), 1)
-        ]
-        lines += [
-            f"PartitionName={self.partition} Nodes={','.join(self._node_names())} Default=YES "
-            "MaxTime=7-00:00:00 DefaultTime=01:00:00 State=UP",
-            "PartitionName=debug Nodes=n1 MaxTime=00:30:00 PriorityTier=10 State=UP",
-        ]
-        return "\n".join(lines) + "\n"
+    def _conf(self, port: int) -> SlurmConf:
+        return SlurmConf(
+            root=self.root,
+            place=self.place(),
+            port=port,
+            nodes=tuple(self._node_names()),
+            cpus=self.cpus,
+            mem_mb=self.mem_mb,
+            gpus=self.gpus,
+            partition=self.partition,
+            min_job_age=self.min_job_age,
+        )
 
-    def _gres_conf(self) -> str:
-        nodes = ",".join(self._node_names())
-        devices = GPU_DEVICES[: self.gpus]
-        lines = [f"NodeName={nodes} Name=gpu Type=a100 File={device}" for device in devices]
-        return "\n".join(["AutoDetect=off", *lines]) + "\n"
+    def _slurm_conf(self, port: int) -> str:
+        return self._conf(port).slurm_conf()
 
     def _open_accounting(self) -> None:
         """Lets other accounts read the log of ended jobs: ``sacct -c`` opens it for writing."""
@@ -443,30 +353,6 @@ async def _gone(process: psutil.Process, patience: float) -> bool:
 def _values(command: Sequence[str]) -> list[str]:
     """Arguments, and the values of those written ``--name=value``."""
     return [part for word in command for part in (word, word.partition("=")[2])]
-
-
-def _is_mine(place: Path) -> bool:
-    """Whether a folder is there and nobody else could have made it."""
-    try:
-        info = place.lstat()
-    except OSError:
-        return False
-    return stat.S_ISDIR(info.st_mode) and info.st_uid == os.geteuid()
-
-
-def _free_ports(count: int) -> int:
-    """The first of ``count`` neighbouring TCP ports on which nobody listens now."""
-    for _ in range(200):
-        first = 20000 + secrets.randbelow(12000)
-        with contextlib.ExitStack() as stack:
-            try:
-                for port in range(first, first + count):
-                    probe = stack.enter_context(socket.socket())
-                    probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return first
-    raise TryAgainError("There are no free TCP ports for a mini-slurm.")
 
 
 def _last_line(text: str) -> str:
