@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from dsq.console.provider.node_map import node_state
 from dsq.console.widgets.bars import Part
+from dsq.console.widgets.columns import Cell, Column
 from dsq.console.widgets.lines import Line
 from dsq.console.widgets.safe import one_line
-from dsq.console.widgets.table import Cell, Column
 from dsq.console.widgets.words import (
     NONE,
     STATUS_WORDS,

@@ -10,8 +10,8 @@ from dsq.console.dialogs.columns import Choice
 from dsq.console.user.accounting import Account, account
 from dsq.console.user.details import job_name
 from dsq.console.user.state import ConsoleState
+from dsq.console.widgets.columns import Cell, Column
 from dsq.console.widgets.safe import one_line
-from dsq.console.widgets.table import Cell, Column
 from dsq.console.widgets.words import (
     NONE,
     STATUS_WORDS,

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 
 from dsq.console.user.details import estimate_text
+from dsq.console.widgets.columns import Cell, Column
 from dsq.console.widgets.safe import one_line
-from dsq.console.widgets.table import Cell, Column
 from dsq.console.widgets.words import credits_text
 from dsq.core.errors import UsageError
 from dsq.core.model import WhyNot

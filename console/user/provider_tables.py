@@ -5,9 +5,9 @@ from __future__ import annotations
 from dsq.console.comparison import success_text, wait_text
 from dsq.console.user.state import ConsoleState
 from dsq.console.user.track_record import TrackRecord
+from dsq.console.widgets.columns import Cell, Column
 from dsq.console.widgets.lines import Line, heading, labelled
 from dsq.console.widgets.safe import one_line
-from dsq.console.widgets.table import Cell, Column
 from dsq.console.widgets.words import Moment, credits_text, plural
 from dsq.core.model import Provider
 from dsq.core.units import format_credits

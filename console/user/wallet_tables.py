@@ -11,9 +11,9 @@ from dsq.console.user.details import job_name
 from dsq.console.user.job_store import AT_ONCE
 from dsq.console.user.port import MovementLike
 from dsq.console.user.state import ConsoleState
+from dsq.console.widgets.columns import Cell, Column
 from dsq.console.widgets.lines import Line, labelled
 from dsq.console.widgets.safe import one_line
-from dsq.console.widgets.table import Cell, Column
 from dsq.console.widgets.words import (
     NONE,
     STATUS_WORDS,

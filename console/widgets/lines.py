@@ -8,7 +8,7 @@ from rich.cells import cell_len
 from textual.content import Content
 from textual.widgets import Static
 
-from dsq.console.widgets.table import Span
+from dsq.console.widgets.columns import Span
 
 Line = Sequence[Span]
 """One line: printable texts, each with the name of its style."""

@@ -9,11 +9,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 
+from dsq.console.widgets.columns import Cell, Column
 from dsq.console.widgets.frame import Frame
 from dsq.console.widgets.lines import Line, Lines, labelled
 from dsq.console.widgets.notice import Notice
 from dsq.console.widgets.safe import block, one_line
-from dsq.console.widgets.table import Cell, Column, LiveTable
+from dsq.console.widgets.table import LiveTable
 from dsq.console.widgets.words import Moment, exact_time
 
 SEVERITIES = {

@@ -11,10 +11,11 @@ from textual.binding import Binding, BindingType
 from dsq.console.provider.node_map import map_lines
 from dsq.console.provider.screens.base import ProviderFrame
 from dsq.console.provider.view import log_columns, node_columns, tx_columns
+from dsq.console.widgets.columns import Column
 from dsq.console.widgets.lines import Line, Lines
 from dsq.console.widgets.rows import ListSource
 from dsq.console.widgets.safe import one_line
-from dsq.console.widgets.table import Column, LiveTable
+from dsq.console.widgets.table import LiveTable
 from dsq.console.widgets.words import credits_text, plural
 from dsq.core.units import format_credits
 from dsq.supervisor.snapshot import AgentSnapshot

@@ -9,10 +9,11 @@ from textual.binding import Binding, BindingType
 
 from dsq.console.user.port import EndpointLike, OverviewLike
 from dsq.console.user.screens.base import ViewScreen
+from dsq.console.widgets.columns import Cell, Column
 from dsq.console.widgets.lines import Line, Lines, heading, labelled
 from dsq.console.widgets.rows import ListSource
 from dsq.console.widgets.safe import one_line
-from dsq.console.widgets.table import Cell, Column, LiveTable
+from dsq.console.widgets.table import LiveTable
 from dsq.console.widgets.words import (
     NONE,
     STATUS_WORDS,

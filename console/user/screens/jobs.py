@@ -19,8 +19,9 @@ from dsq.console.user.job_store import JobStore
 from dsq.console.user.screens.job import JobScreen
 from dsq.console.user.screens.job_actions import JobActions
 from dsq.console.user.screens.logs import LogScreen
+from dsq.console.widgets.columns import Column
 from dsq.console.widgets.lines import Lines
-from dsq.console.widgets.table import Column, LiveTable
+from dsq.console.widgets.table import LiveTable
 from dsq.console.widgets.words import plural
 from dsq.core.errors import UsageError
 from dsq.core.groups import membership

@@ -18,7 +18,7 @@ from dsq.console.user.estimates import (
     reason_text,
 )
 from dsq.console.user.recent import KEPT, RecentFiles
-from dsq.console.widgets.table import fit_columns
+from dsq.console.widgets.columns import fit_columns
 from dsq.console.workflow_files import known_modules
 from dsq.core.errors import UsageError
 from dsq.core.metascheduler.matching import busy, estimate

@@ -6,9 +6,10 @@ from typing import Any
 
 from textual.app import App, ComposeResult
 
+from dsq.console.widgets.columns import Cell, Column, fit_cell, fit_columns
 from dsq.console.widgets.palette import default_variables, register_themes
 from dsq.console.widgets.rows import ListSource
-from dsq.console.widgets.table import Cell, Column, LiveTable, fit_cell, fit_columns
+from dsq.console.widgets.table import LiveTable
 from tests.support.console import NARROW
 
 
