@@ -8,15 +8,16 @@ thousand jobs cost a few megabytes, and a change costs the same however many the
 from __future__ import annotations
 
 import asyncio
-import bisect
 import itertools
 import time
 from array import array
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
 
+from dsq.console.user import job_ids
+from dsq.console.user.job_groups import JobGroups
 from dsq.console.user.job_search import JobSearch, read_rest
-from dsq.core.groups import membership
+from dsq.console.user.job_tally import JobTally
 from dsq.core.model import Job, JobStatus
 from dsq.core.readmodel import Filter, GroupTotals, Order, ReadModel
 from dsq.core.readmodel.filters import NO_FILTER
@@ -57,34 +58,24 @@ class JobStore:
         self._order = Order()
         self.folded = False
         self._wanted = (self._filter, self._order, self.folded)
-        self._groups: dict[str, GroupTotals] = {}
-        self._open: dict[str, list[Job]] = {}
-        self._groups_of = -1
+        self._groups = JobGroups(self.model)
         self._stale = False
         self._meanwhile: set[int] | None = None
-        self._hot: dict[int, Job] = {}
         self._fresh: dict[int, Job] = {}
         self._unwritten: dict[int, Job] = {}
         self._seen: OrderedDict[int, Job] = OrderedDict()
         self._unsifted: dict[int, None] = {}
         self._shown: array[int] | None = None
         self._place = 0
-        self._locked = 0
         self._search: JobSearch | None = None
         self._rest_until = 0.0
         self.revision = 0
         newest = self.model.ids(limit=FIRST)
         self._ids: array[int] = array("q", reversed(newest))
-        self._counts: Counter[JobStatus] = self.model.counts()
+        self._tally = JobTally(self.model.counts())
         self.complete = self.total <= FIRST
         if self.complete:
-            self._take_hot(self.model.hot())
-
-    def _take_hot(self, jobs: Iterable[Job]) -> None:
-        for job in jobs:
-            if job.id not in self._hot:
-                self._hot[job.id] = job
-                self._locked += job.cost.max_cost
+            self._tally.take_hot(self.model.hot())
 
     async def complete_load(self) -> None:
         """Reads the numbers of all jobs and the open ones, in another thread if they are many."""
@@ -95,7 +86,7 @@ class JobStore:
         came = [job_id for job_id in self._ids if not ids or job_id > ids[-1]]
         self._ids = ids
         self._ids.extend(came)
-        self._take_hot(hot)
+        self._tally.take_hot(hot)
         self.complete = True
         self.revision += 1
 
@@ -113,7 +104,7 @@ class JobStore:
 
     def put(self, job: Job) -> None:
         """Adds or replaces a job."""
-        before = self._fresh.get(job.id) or self._hot.get(job.id)
+        before = self._fresh.get(job.id) or self._tally.hot.get(job.id)
         if before == job:
             return
         self._fresh[job.id] = job
@@ -127,9 +118,9 @@ class JobStore:
     def reset(self) -> None:
         """Forgets all jobs: the chain has another history."""
         self.model.reset()
-        self._hot, self._fresh, self._unwritten, self._unsifted = {}, {}, {}, {}
+        self._fresh, self._unwritten, self._unsifted = {}, {}, {}
         self._seen.clear()
-        self._ids, self._counts, self._locked = array("q"), Counter(), 0
+        self._ids, self._tally = array("q"), JobTally(Counter())
         self._shown = None if self._shown is None else array("q")
         self.complete = True
         self.revision += 1
@@ -145,22 +136,12 @@ class JobStore:
         fresh, self._fresh = self._fresh, {}
         # Before all numbers are in memory, only the file knows which jobs are new.
         statuses = self._statuses(
-            [each for each in fresh if each not in self._hot
+            [each for each in fresh if each not in self._tally.hot
              and (self._knows(each) or not self.complete)]
         )  # fmt: skip
         for job_id, job in fresh.items():
-            before = self._hot.pop(job_id, None)
-            if before is not None:
-                self._locked -= before.cost.max_cost
-                self._counts[before.status] -= 1
-            elif job_id in statuses:
-                self._counts[statuses[job_id]] -= 1
-            else:
-                self._insert(self._ids, job_id)
-            self._counts[job.status] += 1
-            if job.status.is_hot:
-                self._hot[job_id] = job
-                self._locked += job.cost.max_cost
+            if self._tally.put(job, statuses.get(job_id)):
+                job_ids.add(self._ids, job_id)
             self._seen.pop(job_id, None)
             self._unwritten[job_id] = job
         if self._meanwhile is not None:
@@ -202,26 +183,15 @@ class JobStore:
                 self._shown = array("q", sorted(passing, reverse=True))
             return
         for job_id in changed:
-            at = bisect.bisect_left(self._shown, job_id)
-            there = at < len(self._shown) and self._shown[at] == job_id
-            if job_id in passing and not there:
-                self._shown.insert(at, job_id)
-            elif there and job_id not in passing:
-                del self._shown[at]
+            job_ids.keep(self._shown, job_id, wanted=job_id in passing)
         self.revision += 1
 
     def idle(self) -> None:
         """To be called now and then: writes some of what is not yet in the file."""
         self._write(list(itertools.islice(self._unsifted or self._unwritten, SLICE)))
 
-    @staticmethod
-    def _insert(ids: array[int], job_id: int) -> None:
-        at = bisect.bisect_left(ids, job_id) if ids and ids[-1] > job_id else len(ids)
-        ids.insert(at, job_id)
-
     def _knows(self, job_id: int) -> bool:
-        at = bisect.bisect_left(self._ids, job_id)
-        return at < len(self._ids) and self._ids[at] == job_id
+        return job_ids.place_of(self._ids, job_id) is not None
 
     # -- filter and order ------------------------------------------------------------------
 
@@ -247,23 +217,11 @@ class JobStore:
 
     def group(self, name: str) -> GroupTotals:
         """The jobs of a group, taken together."""
-        self._forget_groups()
-        if name not in self._groups:
-            self._groups[name] = self.model.group(name)
-        return self._groups[name]
+        return self._groups.totals(name, self.revision)
 
     def open_of(self, name: str) -> list[Job]:
         """The jobs of a group that have not ended."""
-        self._forget_groups()
-        if not self._open:
-            for job in self._hot.values():
-                if (group := membership(job.name)) is not None:
-                    self._open.setdefault(group.group, []).append(job)
-        return self._open.get(name, [])
-
-    def _forget_groups(self) -> None:
-        if self._groups_of != self.revision:
-            self._groups, self._open, self._groups_of = {}, {}, self.revision
+        return self._groups.open_of(name, self._tally.hot.values(), self.revision)
 
     async def show(
         self,
@@ -299,28 +257,41 @@ class JobStore:
             if self.total <= AT_ONCE:
                 shown = self.model.ids(accepted, sort, now=self._now(), fold=folded)
             else:
-                self._meanwhile = set(self._unwritten)
-                search = JobSearch(self.model, accepted, sort, now=self._now(), fold=folded)
-                self._search = search
-                try:
-                    shown = await search.run()
-                finally:
-                    mine = self._search is search
-                    if mine:
-                        self._search = None
-                if not mine:
+                shown = await self._searched(
+                    JobSearch(self.model, accepted, sort, now=self._now(), fold=folded)
+                )
+                if shown is None:
                     return
-                self._rest_until = time.monotonic() + search.seconds / SORTING_PART
-                self.settle()
         self._filter, self._order, self.folded = accepted, by, folded
         self._shown, self._unsifted = shown, {}
-        meanwhile, self._meanwhile = self._meanwhile, None
-        if shown is not None and meanwhile:
-            self._sift([job_id for job_id in meanwhile if job_id not in self._unwritten])
-            self._unsifted = dict.fromkeys(each for each in self._unwritten if each in meanwhile)
-            if len(self._unsifted) <= 2 * SLICE:
-                self._write(list(self._unsifted))
+        self._sift_meanwhile()
         self.revision += 1
+
+    async def _searched(self, search: JobSearch) -> array[int] | None:
+        """What a search beside the screen finds; None if a later call began another."""
+        self._meanwhile = set(self._unwritten)
+        self._search = search
+        try:
+            shown = await search.run()
+        finally:
+            mine = self._search is search
+            if mine:
+                self._search = None
+        if not mine:
+            return None
+        self._rest_until = time.monotonic() + search.seconds / SORTING_PART
+        self.settle()
+        return shown
+
+    def _sift_meanwhile(self) -> None:
+        """Sifts what changed while a search went on: it may have read the older states."""
+        meanwhile, self._meanwhile = self._meanwhile, None
+        if self._shown is None or not meanwhile:
+            return
+        self._sift([job_id for job_id in meanwhile if job_id not in self._unwritten])
+        self._unsifted = dict.fromkeys(each for each in self._unwritten if each in meanwhile)
+        if len(self._unsifted) <= 2 * SLICE:
+            self._write(list(self._unsifted))
 
     # -- what is shown ---------------------------------------------------------------------
 
@@ -335,7 +306,7 @@ class JobStore:
     @property
     def total(self) -> int:
         """Number of all jobs."""
-        return sum(self._counts.values())
+        return self._tally.total
 
     @property
     def _upward(self) -> bool:
@@ -363,8 +334,8 @@ class JobStore:
         return self._at_hand(job_id) or self._fetch(index, job_id)
 
     def _at_hand(self, job_id: int) -> Job | None:
-        job = self._fresh.get(job_id) or self._hot.get(job_id) or self._unwritten.get(job_id)
-        return job if job is not None else self._seen.get(job_id)
+        job = self._fresh.get(job_id) or self._tally.hot.get(job_id)
+        return job or self._unwritten.get(job_id) or self._seen.get(job_id)
 
     def _fetch(self, index: int, job_id: int) -> Job:
         last = min(len(self), index + AHEAD)
@@ -393,10 +364,8 @@ class JobStore:
         """Place of a shown job, None if it is not shown."""
         visible = self._visible
         if self._order.is_plain:
-            at = bisect.bisect_left(visible, job_id)
-            if at == len(visible) or visible[at] != job_id:
-                return None
-            return len(visible) - 1 - at if self._upward else at
+            at = job_ids.place_of(visible, job_id)
+            return len(visible) - 1 - at if at is not None and self._upward else at
         # Nearly always asked for the same one, which is where it was.
         if self._place >= len(visible) or visible[self._place] != job_id:
             try:
@@ -412,21 +381,21 @@ class JobStore:
 
     def count(self, *statuses: JobStatus) -> int:
         """How many of all jobs are in one of these states."""
-        return sum(self._counts[status] for status in statuses)
+        return self._tally.count(*statuses)
 
     @property
     def ended(self) -> int:
         """How many jobs have ended: differs when another sum of costs is due."""
-        return self.total - len(self._hot)
+        return self._tally.ended
 
     def hot(self) -> list[Job]:
         """Jobs that can still change, newest first."""
-        return [self._hot[job_id] for job_id in sorted(self._hot, reverse=True)]
+        return self._tally.newest_hot()
 
     def hot_ids(self) -> set[int]:
         """Numbers of the jobs that can still change."""
-        return set(self._hot)
+        return set(self._tally.hot)
 
     def locked(self) -> int:
         """Wei locked in open jobs."""
-        return self._locked
+        return self._tally.locked
