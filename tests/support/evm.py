@@ -6,16 +6,12 @@ one method for each step of a job's life. Money is wei, time Unix seconds.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pytest
-from eth_abi.abi import decode, encode
 from eth_utils.crypto import keccak
 
-from dsq import contracts
 from dsq.core.model import (
     ZERO_ADDRESS,
     Address,
@@ -24,91 +20,13 @@ from dsq.core.model import (
     ProviderHardware,
     ProviderPrices,
 )
-from tests.support.abi import (
-    Event,
-    RevertedError,
-    errors,
-    events,
-    functions,
-    signature_of,
-    type_of,
-)
-
-pyrevm = pytest.importorskip("pyrevm", reason="there is no pyrevm for this Python")
+from tests.support.abi import Event, RevertedError, signature_of, type_of
+from tests.support.evm_chain import GENESIS, Contract, EvmChain, account
 
 CREDIT = 10**18
-GENESIS = 1_700_000_000
-"""Time of the first block."""
-
 METASCHEDULER_ROLE = keccak(text="METASCHEDULER_ROLE")
 METASCHEDULER_CONTRACT_ROLE = keccak(text="METASCHEDULER_CONTRACT_ROLE")
 ADMIN_ROLE = bytes(32)
-
-ADDED_EVENTS = frozenset(
-    {
-        "ClaimableWithdrawn",
-        "ConstantChanged",
-        "CreditClaimed",
-        "DefaultAdminTransferStarted",
-        "FaucetWithdrawn",
-        "JobCancelRequested",
-        "JobExpired",
-        "JobSettled",
-        "JobToppedUp",
-        "JobUpdated",
-        "NewJobRequestsEnabled",
-        "OwnershipTransferStarted",
-        "PaymentDeferred",
-        "PlacementSkipped",
-        "ReportSkipped",
-        "UserCredited",
-    }
-)
-"""Events that the published contracts do not have: a client written for those skips them."""
-
-_OUTPUT = re.compile(r"output: 0x([0-9a-fA-F]*)")
-
-
-class Contract:
-    """A deployed contract."""
-
-    def __init__(self, world: World, name: str, address: str) -> None:
-        self.world = world
-        self.name = name
-        self.address = address
-
-    @property
-    def account(self) -> Address:
-        return Address.parse(self.address)
-
-    def call(self, name: str, *values: Any) -> Any:
-        """Reads: one value, or a tuple of several."""
-        _, _, outputs = functions(self.name)[name]
-        raw = self.world.execute(self.world.admin, self.address, self.data(name, *values))
-        found = decode(outputs, raw)
-        return found[0] if len(found) == 1 else found
-
-    def send(self, name: str, *values: Any, sender: Address | None = None) -> list[Event]:
-        """Writes, in a block of its own, and returns the events in their order."""
-        world = self.world
-        world.mine()
-        world.execute(sender or world.admin, self.address, self.data(name, *values))
-        return world.last_events()
-
-    def data(self, name: str, *values: Any) -> bytes:
-        selector, inputs, _ = functions(self.name)[name]
-        return selector + encode(inputs, [_plain(value) for value in values])
-
-
-def _plain(value: Any) -> Any:
-    """A value as the encoder wants it: addresses as text, statuses as numbers."""
-    if isinstance(value, Address):
-        return value.lower
-    if isinstance(value, Contract):
-        return value.address
-    if isinstance(value, tuple | list):
-        return type(value)(_plain(part) for part in value)
-    return value
 
 
 def definition_tuple(definition: JobDefinition) -> tuple[Any, ...]:
@@ -158,10 +76,6 @@ class JobView:
     exit_code: int
 
 
-def _account(number: int) -> Address:
-    return Address(number.to_bytes(20))
-
-
 DEFINITION = JobDefinition(ntasks=2, cpus_per_task=3, mem_per_cpu=100, gpus=1)
 PRICES = ProviderPrices(gpu_per_min=CREDIT, cpu_per_min=CREDIT // 10, mem_per_min=CREDIT // 10_000)
 RATE = CREDIT + 6 * (CREDIT // 10 + 100 * (CREDIT // 10_000))
@@ -170,22 +84,17 @@ RATE = CREDIT + 6 * (CREDIT // 10 + 100 * (CREDIT // 10_000))
 HARDWARE = ProviderHardware((4, 0), (64, 32), (256_000, 128_000))
 
 
-class World:
+class World(EvmChain):
     """All contracts, wired, with two customers and two approved providers."""
 
-    admin = _account(0xAD0001)
-    service = _account(0x5E0001)
-    alice = _account(0xA11CE0)
-    bob = _account(0xB0B000)
-    p1 = _account(0x900001)
-    p2 = _account(0x900002)
+    service = account(0x5E0001)
+    alice = account(0xA11CE0)
+    bob = account(0xB0B000)
+    p1 = account(0x900001)
+    p2 = account(0x900002)
 
     def __init__(self) -> None:
-        self.evm: Any = pyrevm.EVM(gas_limit=1 << 40, spec_id="MERGE")
-        self.time = GENESIS
-        self.block = 1
-        self._names: dict[str, str] = {}
-        self.mine(0)
+        super().__init__()
         self.credit = self.deploy("Credit", ["uint256"], [1_000_000 * CREDIT])
         self.constants = self.deploy("Constants")
         self.jobs = self.deploy("JobRepository")
@@ -203,76 +112,6 @@ class World:
             self.approve(customer, 2**256 - 1)
         for provider in (self.p1, self.p2):
             self.join(provider)
-
-    # ---- The chain --------------------------------------------------------------------------
-
-    def mine(self, seconds: int = 1) -> None:
-        """Begins the next block, ``seconds`` later."""
-        self.block += 1
-        self.time += seconds
-        self.evm.set_block_env(pyrevm.BlockEnv(number=self.block, timestamp=self.time))
-
-    def warp(self, seconds: int) -> None:
-        """Lets time pass so that the next transaction is ``seconds`` after the last."""
-        self.time += seconds - 1
-
-    def execute(self, sender: Address, to: str, data: bytes) -> bytes:
-        """Calls a contract now; refused calls raise :class:`RevertedError` and change nothing."""
-        try:
-            return bytes(self.evm.message_call(sender.lower, to, calldata=data))
-        except RuntimeError as error:
-            found = _OUTPUT.search(str(error))
-            raw = bytes.fromhex(found[1]) if found else b""
-            name, types = errors().get(raw[:4], ("", []))
-            raise RevertedError(name, tuple(decode(types, raw[4:]))) from None
-
-    @property
-    def gas_used(self) -> int:
-        """Gas of the last call."""
-        return int(self.evm.result.gas_used)
-
-    def last_events(self) -> list[Event]:
-        """Events of the last call as a client of the published contracts sees them."""
-        return [event for event in self.all_events() if event.name not in ADDED_EVENTS]
-
-    def added_events(self) -> list[Event]:
-        """Events of the last call that the published contracts do not have."""
-        return [event for event in self.all_events() if event.name in ADDED_EVENTS]
-
-    def all_events(self) -> list[Event]:
-        """Every event of the last call, in order."""
-        return list(self._decode(self.evm.result.logs))
-
-    def deploy(self, name: str, types: Sequence[str] = (), values: Sequence[Any] = ()) -> Contract:
-        """Deploys a contract by its artifact."""
-        code = bytes.fromhex(contracts.load(name).bytecode[2:])
-        code += encode(types, [_plain(value) for value in values])
-        address = str(self.evm.deploy(self.admin.lower, code)).lower()
-        self._names[address] = name
-        return Contract(self, name, address)
-
-    def deploy_code(self, code: bytes) -> str:
-        """Deploys bare bytes as a contract's code and returns the address."""
-        creation = b"\x61" + len(code).to_bytes(2) + bytes.fromhex("80600a3d393df3") + code
-        return str(self.evm.deploy(self.admin.lower, creation)).lower()
-
-    def _decode(self, logs: Sequence[Any]) -> Iterator[Event]:
-        for log in logs:
-            name = self._names.get(str(log.address).lower())
-            topics = [bytes.fromhex(str(topic).removeprefix("0x")) for topic in log.topics]
-            entry = events(name).get(topics[0]) if name else None
-            if name is None or entry is None:
-                continue
-            indexed = iter(topics[1:])
-            plain = [part for part in entry["inputs"] if not part["indexed"]]
-            body = iter(decode([type_of(part) for part in plain], bytes(_log_data(log))))
-            values = {
-                part["name"]: decode([part["type"]], next(indexed))[0]
-                if part["indexed"]
-                else next(body)
-                for part in entry["inputs"]
-            }
-            yield Event(name, entry["name"], values)
 
     # ---- Accounts ---------------------------------------------------------------------------
 
@@ -418,12 +257,6 @@ class World:
         """Escrow, rate, time of the claim, fee in percent, and the rest of JobTerms."""
         found: tuple[int, ...] = self.scheduler.call("getJobTerms", raw_id(job_id))
         return found
-
-
-def _log_data(log: Any) -> bytes:
-    """pyrevm gives (topics, data) or data alone, by its version."""
-    data = log.data
-    return bytes(data[-1] if isinstance(data, tuple) else data)
 
 
 def raw_id(job_id: int) -> bytes:

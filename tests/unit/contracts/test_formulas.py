@@ -89,7 +89,7 @@ def test_remaining_time(
     left = tools.call("getRemainingTime", job, prices_tuple(price))
     rate = saturated(definition, price)
     bought = min(wei // rate, UINT64) if rate else UINT64
-    assert left == max(0, bought - max(0, tools.world.time - start) // 60)
+    assert left == max(0, bought - max(0, tools.chain.time - start) // 60)
 
 
 @settings(QUICK, max_examples=200)
