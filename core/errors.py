@@ -10,6 +10,7 @@
     ├── TryAgainError            75  it may work when repeated
     │   └── TransactionError     75  a transaction was not mined in time
     ├── ContractError            75  a contract refused a call
+    ├── DiskError                75  the disk does not take what must be on it first
     ├── ReorgError               74  the chain went back further than is allowed
     ├── WrongChainError          76  the endpoint serves another chain
     ├── WalletError              77  key or passphrase
@@ -118,6 +119,13 @@ class ContractError(DsqError):
         super().__init__(message, hint=hint)
         self.name = name
         self.args_by_name = dict(args_by_name or {})
+
+
+class DiskError(DsqError):
+    """The disk does not take what must be on it before anything follows from it outside."""
+
+    code = "disk"
+    exit_code = 75
 
 
 class ReorgError(DsqError):

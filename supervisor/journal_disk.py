@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from dsq.core.errors import DsqError, SettingsError
+from dsq.core.errors import DiskError, SettingsError
 from dsq.supervisor.journal_schema import MIGRATIONS, NOTE, SCHEMA, SCHEMA_VERSION, UPSERT
 from dsq.supervisor.records import JobRecord
 
@@ -26,13 +26,6 @@ GATHER_SECONDS = 0.002
 LONGEST_GATHER = 0.025
 LATE_SECONDS = 0.05
 """What nobody waits for is on the disk after so long."""
-
-
-class DiskError(DsqError):
-    """The disk does not take what is to be written: nothing may follow from it outside."""
-
-    code = "disk"
-    exit_code = 75
 
 
 class JournalDisk:

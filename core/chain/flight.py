@@ -108,9 +108,9 @@ class Flight:
             del self.in_flight[tx.nonce]
 
     def drop(self, tx: Pending) -> None:
-        """Forgets a transaction that nobody has seen; it may get another nonce."""
+        """Forgets a transaction that nobody has seen, and that is not in the file (any more); it
+        may get another nonce."""
         self.leave(tx)
-        self.store.forget(tx)
         for attempt in tx.attempts:
             self.by_hash.pop(attempt.hash, None)
         tx.attempts.clear()

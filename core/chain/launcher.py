@@ -22,7 +22,7 @@ from dsq.core.chain.flight import Flight
 from dsq.core.chain.nonces import Outcome, Step, after_broadcast, gaps, new_nonces
 from dsq.core.chain.txstore import Attempt, Pending
 from dsq.core.chain.wire import Wire
-from dsq.core.errors import DsqError, TransactionError
+from dsq.core.errors import DiskError, DsqError, TransactionError
 from dsq.core.wallet import Wallet
 
 log = logging.getLogger("dsq.core.chain.sender")
@@ -140,10 +140,10 @@ class Launcher:
 
     def _take_back(self, orders: Sequence[Order], error: BaseException) -> None:
         """Nothing of these orders was sent, and nothing of them is in the file."""
+        if isinstance(error, DiskError):
+            log.error("launch=not_written transactions=%d reason=%r", len(orders), str(error))
         for order in orders:
-            self._flight.leave(order.tx)
-            for attempt in order.tx.attempts:
-                self._flight.by_hash.pop(attempt.hash, None)
+            self._flight.drop(order.tx)
             if isinstance(error, DsqError):
                 _refuse(order, error)
                 continue
@@ -181,7 +181,9 @@ class Launcher:
             async with self._flight.lock:
                 await self._fill(self._gaps())
         except BaseException as error:
-            if isinstance(error, Exception):
+            if isinstance(error, DiskError):
+                log.error("launch=not_written reason=%r", str(error))
+            elif isinstance(error, Exception):
                 log.exception("launch=failed account=%s", self._flight.account)
             # They may be on their way, and are in the file: the watcher, or the next start,
             # looks after them. Nobody must think that they were not sent.
@@ -220,16 +222,20 @@ class Launcher:
     async def _sort(self, orders: Sequence[Order], steps: Sequence[Step]) -> list[Order]:
         """Ends the orders that are under way or refused; returns the others."""
         flight = self._flight
+        pairs = list(zip(orders, steps, strict=True))
         with flight.store.together():
-            for order, step in zip(orders, steps, strict=True):
-                if step is Step.UNDER_WAY:
-                    continue
-                # Nobody has seen it. Its nonce is free again, unless it is another's.
-                flight.drop(order.tx)
-                if step is not Step.NEW_NONCE:
-                    flight.freed.add(order.tx.nonce)
+            for order, step in pairs:
+                if step is not Step.UNDER_WAY:
+                    flight.store.forget(order.tx)
+        for order, step in pairs:
+            if step is Step.UNDER_WAY:
+                continue
+            # Nobody has seen it. Its nonce is free again, unless it is another's.
+            flight.drop(order.tx)
+            if step is not Step.NEW_NONCE:
+                flight.freed.add(order.tx.nonce)
         again: list[Order] = []
-        for order, step in zip(orders, steps, strict=True):
+        for order, step in pairs:
             match step:
                 case Step.UNDER_WAY:
                     flight.counters.sent += 1
@@ -281,14 +287,17 @@ class Launcher:
             # The watcher sees the gap too.
             log.info("gap=left reason=%r", str(error))
             return
-        fillers = []
-        with self._flight.store.together():
-            for nonce in nonces:
-                log.warning("nonce=%d filled=yes account=%s", nonce, self._flight.account)
-                call = Call(self._flight.account, b"", "nothing()")
-                tx = Pending(0, nonce, call, 0, 21_000, market.block)
-                self.sign(tx, market.fees.capped(self._fee_cap))
-                fillers.append(tx)
+        call = Call(self._flight.account, b"", "nothing()")
+        fillers = [Pending(0, nonce, call, 0, 21_000, market.block) for nonce in nonces]
+        try:
+            with self._flight.store.together():
+                for tx in fillers:
+                    log.warning("nonce=%d filled=yes account=%s", tx.nonce, self._flight.account)
+                    self.sign(tx, market.fees.capped(self._fee_cap))
+        except BaseException:
+            for tx in fillers:
+                self._flight.drop(tx)
+            raise
         self._flight.counters.gaps_filled += len(fillers)
         await self.broadcast(fillers)
 
@@ -306,7 +315,11 @@ class Launcher:
             await self._fill([n for n in nonces if n >= taken and n not in flying])
 
     def sign(self, tx: Pending, fees: Fees) -> None:
-        """Signs an attempt of a transaction and saves it, before it can be sent."""
+        """Signs an attempt of a transaction and saves it, before it can be sent.
+
+        Raises:
+            DiskError: It cannot be saved: then there is no such attempt.
+        """
         fields: dict[str, Any] = {
             "chainId": self._chain.chain_id,
             "nonce": tx.nonce,
@@ -318,10 +331,15 @@ class Launcher:
         }
         signed, tx_hash = self._wallet.sign_transaction(fields)
         tx.attempts.append(Attempt(tx_hash, signed, fees))
-        if tx.id:
-            self._flight.store.add_attempt(tx)
-        else:
-            self._flight.store.add(tx)
+        try:
+            if tx.id:
+                self._flight.store.add_attempt(tx)
+            else:
+                self._flight.store.add(tx)
+        except BaseException:
+            # What is under way may be sent at any time, and only what is in the file may.
+            tx.attempts.pop()
+            raise
         tx.made_at = tx.looked_up_at = time.monotonic()
         self._flight.adopt(tx)
 
@@ -355,12 +373,14 @@ class Launcher:
         flight = self._flight
         lost = flight.store.ended_from(used)
         log.warning("chain=went_back account=%s transactions=%d", flight.account, len(lost))
-        flight.ended = used - 1
+        lost = [tx for tx in lost if tx.nonce not in flight.in_flight]
         with flight.store.together():
             for tx in lost:
-                if tx.nonce not in flight.in_flight:
-                    flight.store.set_state(tx, "sent")
-                    flight.adopt(tx)
+                flight.store.set_state(tx, "sent")
+        # Behind the write: while the disk takes nothing, the next round comes here again.
+        flight.ended = used - 1
+        for tx in lost:
+            flight.adopt(tx)
         await self.resend([tx for tx in lost if flight.holds(tx)])
 
 

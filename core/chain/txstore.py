@@ -22,7 +22,7 @@ from pathlib import Path
 from dsq.core.chain.calls import Call
 from dsq.core.chain.fees import Fees
 from dsq.core.chain.receipts import Receipt
-from dsq.core.errors import SettingsError
+from dsq.core.errors import DiskError, SettingsError
 from dsq.core.model import Address
 
 KEPT = 1_000
@@ -123,6 +123,7 @@ class TxStore:
                 f"The file of transactions {path} cannot be used: {error}."
             ) from error
         self._key = (chain, bytes(account))
+        self._path = path
 
     def close(self) -> None:
         self._db.close()
@@ -134,17 +135,26 @@ class TxStore:
         Args:
             durable: It is on the disk at the end of the ``with``. What the chain can tell
                 again need not be: after a power failure it is found out anew.
+
+        Raises:
+            DiskError: The disk does not take it. What the ``with`` changed in memory is for the
+                caller to take back; best it changes that only behind it.
         """
         if self._db.in_transaction:
             yield
             return
-        self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-        self._db.execute("BEGIN IMMEDIATE")
         try:
+            self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            self._db.execute("BEGIN IMMEDIATE")
             yield
             self._db.execute("COMMIT")
-        except BaseException:
+        except BaseException as error:
             self._db.rollback()
+            if isinstance(error, sqlite3.OperationalError):
+                raise DiskError(
+                    f"The file of transactions {self._path} takes nothing more: {error}.",
+                    hint="Make room on its disk; until then nothing is sent.",
+                ) from error
             raise
         finally:
             self._db.execute("PRAGMA synchronous = FULL")
@@ -172,7 +182,8 @@ class TxStore:
 
     def add_attempt(self, tx: Pending) -> None:
         """Saves a transaction's newest attempt."""
-        self._add_attempt(tx)
+        with self.together():
+            self._add_attempt(tx)
 
     def _add_attempt(self, tx: Pending) -> None:
         attempt = tx.attempts[-1]
@@ -191,10 +202,11 @@ class TxStore:
 
     def set_state(self, tx: Pending, state: str) -> None:
         """Saves how a transaction stands."""
-        self._db.execute(
-            "UPDATE chain_transactions SET state = ?, changed_at = ? WHERE id = ?",
-            (state, time.time(), tx.id),
-        )
+        with self.together():
+            self._db.execute(
+                "UPDATE chain_transactions SET state = ?, changed_at = ? WHERE id = ?",
+                (state, time.time(), tx.id),
+            )
 
     def forget(self, tx: Pending) -> None:
         """Removes a transaction that never left this process."""

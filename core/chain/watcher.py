@@ -25,6 +25,7 @@ from dsq.core.chain.rpc import number
 from dsq.core.chain.txstore import Pending
 from dsq.core.chain.wire import Wire
 from dsq.core.errors import (
+    DiskError,
     DsqError,
     TransactionError,
     TryAgainError,
@@ -123,6 +124,9 @@ class Watcher:
                 failures += 1
                 if failures == 1:
                     log.warning("chain=lost reason=%r", str(error))
+            except DiskError as error:
+                failures += 1
+                log.error("transactions=not_written reason=%r", str(error))
             except Exception:
                 failures += 1
                 log.exception("round=failed account=%s", self._flight.account)
@@ -179,11 +183,12 @@ class Watcher:
         flight, reader = self._flight, self._chain.reader()
         with flight.store.together(durable=False):
             for (tx, _), error in zip(found, errors, strict=True):
-                flight.leave(tx)
-                flight.ended = max(flight.ended, tx.nonce)
                 flight.store.set_state(tx, "failed" if error else "mined")
             flight.store.prune()
+        # Behind the write: while the disk takes nothing, they are looked after.
         for (tx, receipt), error in zip(found, errors, strict=True):
+            flight.leave(tx)
+            flight.ended = max(flight.ended, tx.nonce)
             if error is None:
                 flight.counters.mined += 1
             else:
@@ -288,7 +293,13 @@ class Watcher:
         async with self._flight.lock:
             if not self._flight.holds(tx):
                 return
-            self._launcher.sign(tx, fees)
+            try:
+                self._launcher.sign(tx, fees)
+            except DiskError as error:
+                # What is there already is looked after all the same.
+                log.error("transactions=not_written reason=%r", str(error))
+                tx.made_at = time.monotonic()
+                return
             tx.raised_in = market.block
             ((outcome, _),) = await self._launcher.broadcast([tx])
         if outcome is Outcome.ACCEPTED:
@@ -302,10 +313,10 @@ class Watcher:
         if rival in {attempt.hash for attempt in tx.attempts}:
             return
         flight = self._flight
+        flight.store.set_state(tx, "lost" if rival is None else "displaced")
         flight.leave(tx)
         if rival is None:
             flight.counters.lost += 1
-            flight.store.set_state(tx, "lost")
             flight.settle(
                 tx,
                 TransactionError(
@@ -316,7 +327,6 @@ class Watcher:
             return
         flight.counters.displaced += 1
         log.warning("tx=displaced call=%s by=0x%s", tx.call.label, rival.hex())
-        flight.store.set_state(tx, "displaced")
         await self._again(tx)
 
     async def _again(self, tx: Pending) -> None:

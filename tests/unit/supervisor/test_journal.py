@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from dsq.core.errors import NotFoundError, SettingsError
+from dsq.core.errors import DiskError, NotFoundError, SettingsError
 from dsq.core.model import JobStatus
 from dsq.supervisor.journal import Journal
-from dsq.supervisor.journal_disk import LATE_SECONDS, DiskError
+from dsq.supervisor.journal_disk import LATE_SECONDS
 from dsq.supervisor.records import JobRecord, Phase
 from tests.support.fakes import CUSTOMER
 from tests.unit.supervisor.cases import DEFINITION, record, sent
