@@ -25,7 +25,7 @@ log = logging.getLogger("dsq.supervisor.health")
 
 DEFAULT_LISTEN = "127.0.0.1:3003"
 NEEDED = ("chain", "cluster")
-"""Services without which no job can be taken or settled."""
+"""Services without which no job can be taken or settled. Without the others jobs are, later."""
 
 PATHS = ("/health", "/ready", "/metrics")
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -37,12 +37,20 @@ def health(agent: Agent) -> dict[str, Any]:
         "address": str(agent.services.me),
         "mode": str(agent.mode),
         "open_jobs": len(agent.services.journal.open_records()),
-        "status": "ok",
+        "status": "degraded" if silent(agent) else "ok",
     }
 
 
+def silent(agent: Agent) -> dict[str, str]:
+    """The services that do not answer, and why."""
+    return {one.name: one.detail for one in agent.services.health.all() if one.ok is False}
+
+
 def readiness(agent: Agent) -> dict[str, Any]:
-    """What ``/ready`` answers: ``ready``, and in ``reasons`` what is missing."""
+    """What ``/ready`` answers: ``ready``, in ``reasons`` what is missing for it.
+
+    In ``degraded`` stands what else does not answer: jobs are taken, but some wait for it.
+    """
     services = {one.name: one for one in agent.services.health.all()}
     reasons = [
         f"{name}: {services[name].detail or 'not asked yet'}"
@@ -55,6 +63,7 @@ def readiness(agent: Agent) -> dict[str, Any]:
     if str(agent.mode) == "stopping":
         reasons.append("stopping")
     return {
+        "degraded": [f"{name}: {why}" for name, why in silent(agent).items() if name not in NEEDED],
         "mode": str(agent.mode),
         "ready": not reasons,
         "reasons": reasons,

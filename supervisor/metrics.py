@@ -35,9 +35,10 @@ GAUGES = {
     "mode": "1 for what the supervisor does about new jobs: claiming, paused, draining, stopping.",
     "jobs": "Open jobs of the journal by phase.",
     "slurm_jobs": "Open jobs by their state in Slurm.",
+    "untold_jobs": "Jobs that left Slurm's queue and wait for its accounting to tell their ends.",
     "offered_jobs": "Jobs that the grid placed here and that are not claimed yet.",
     "recent_transactions": "The last 200 transactions by state.",
-    "up": "1 if a service answered the last time: chain, cluster, sbatch, logs.",
+    "up": "1 if a service answered the last time: chain, cluster, accounting, sbatch, logs.",
     "latency_seconds": "Duration of a service's last answer.",
     "approved": "1 if the grid's operator has approved this provider.",
     "can_raise_limit": "1 if top-ups can lengthen running jobs.",
@@ -166,6 +167,7 @@ class AgentCollector(Collector):
         states = Tally(record.slurm_state.lower() for record in records if record.slurm_state)
         yield _gauge("jobs", ["phase"], {(phase,): count for phase, count in phases.items()})
         yield _gauge("slurm_jobs", ["state"], {(state,): count for state, count in states.items()})
+        yield _gauge("untold_jobs", [], {(): agent.poller.untold})
         yield _gauge("mode", ["mode"], {(str(agent.mode),): 1})
         yield _gauge("offered_jobs", [], {(): agent.claims.offered})
         yield _counter("jobs_passed_on", [], {(): agent.claims.offers.passed_on})

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable
 from dsq.core.errors import DsqError
 from dsq.supervisor.observe import ALIVE_STATES, Sight, SlurmView
 from dsq.supervisor.records import JobRecord, Phase
-from dsq.supervisor.scheduler.port import ClusterInfo, SlurmJob, SlurmJobId
+from dsq.supervisor.scheduler.port import UNTOLD, ClusterInfo, SlurmJob, SlurmJobId
+from dsq.supervisor.scheduler.stats import AccountingState
 from dsq.supervisor.services import Services, Waker, bounded
 
 log = logging.getLogger("dsq.supervisor.poller")
@@ -99,8 +100,22 @@ class Poller:
             while not is_stopping() and (left := least - self._s.clock.monotonic()) > 0:
                 await self._waker.pause(left)
 
+    @property
+    def untold(self) -> int:
+        """Jobs that have left Slurm's queue, and whose ends its accounting has not told."""
+        return sum(job.state == UNTOLD for job in self._jobs.values())
+
     async def poll(self) -> None:
         """One look. A silent cluster is noted, not raised."""
+        try:
+            await self._poll()
+        finally:
+            read = getattr(self._s.scheduler, "accounting", None)
+            if read is not None:
+                state: AccountingState = read()
+                self._s.health.said("accounting", state.ok, state.detail)
+
+    async def _poll(self) -> None:
         was_dark = self.is_dark
         records = [
             record

@@ -27,8 +27,11 @@ log = logging.getLogger("dsq.supervisor.services")
 
 T = TypeVar("T")
 
-SERVICES = ("chain", "cluster", "sbatch", "logs")
+SERVICES = ("chain", "cluster", "accounting", "sbatch", "logs")
 """Names of the connections, in the order in which they are shown."""
+
+PERHAPS = "accounting"
+"""Not every cluster has it: shown once it has answered, or kept silent where it is there."""
 
 CALL_SECONDS = 45.0
 """Longest wait for one answer of a cluster; its transport gives up earlier."""
@@ -109,10 +112,17 @@ class Health:
         """The service did not answer."""
         self._set(name, False, str(error), None)
 
-    def _set(self, name: str, ok: bool, detail: str, latency_ms: float | None) -> None:
+    def said(self, name: str, ok: bool | None, detail: str) -> None:
+        """The service's own word, which also stands in the log; None for none."""
+        if ok is not None:
+            self._set(name, ok, detail, None, logged=True)
+
+    def _set(
+        self, name: str, ok: bool, detail: str, latency_ms: float | None, *, logged: bool = False
+    ) -> None:
         old = self._known[name]
         at = old.changed_at if old.ok is ok else self._clock.now()
-        if old.ok is not ok and not (old.ok is None and ok):
+        if not logged and old.ok is not ok and not (old.ok is None and ok):
             level = logging.INFO if ok else logging.WARNING
             log.log(level, "%s %s", name, "answers again" if ok else f"does not answer: {detail}")
         detail = "" if ok and old.ok is False and detail == old.detail else detail
@@ -130,8 +140,9 @@ class Health:
         return self._known[name]
 
     def all(self) -> tuple[Connection, ...]:
-        """The state of every service."""
-        return tuple(self._known.values())
+        """The state of every service that there is."""
+        known = self._known.values()
+        return tuple(one for one in known if one.ok is not None or one.name != PERHAPS)
 
 
 @dataclass(slots=True)
@@ -281,6 +292,9 @@ class ChainViews:
     """Jobs as last read from the chain; :meth:`get` reads again what is too old.
 
     Those who ask within a few milliseconds share one question to the node.
+
+    Attributes:
+        is_trusted: False while the chain may be another one than was read: no job can be read then.
     """
 
     def __init__(self, chain: ChainPort, me: Address, clock: Clock, health: Health) -> None:
@@ -292,6 +306,7 @@ class ChainViews:
         self._wanted: set[int] = set()
         self._coming: dict[int, asyncio.Task[dict[int, ChainView]]] = {}
         self._reading: asyncio.Task[dict[int, ChainView]] | None = None
+        self.is_trusted = True
 
     def peek(self, job_id: int) -> ChainView | None:
         """The last reading, however old."""
@@ -365,7 +380,7 @@ class ChainViews:
 
     async def read(self, job_ids: Sequence[int]) -> dict[int, ChainView]:
         """Reads jobs now; those that cannot be read are missing from the answer."""
-        if not job_ids:
+        if not job_ids or not self.is_trusted:
             return {}
         at = self._clock.now()
         started = self._clock.monotonic()

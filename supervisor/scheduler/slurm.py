@@ -33,7 +33,7 @@ from dsq.supervisor.scheduler.slurm_limits import Limits, queued
 from dsq.supervisor.scheduler.slurm_poll import Poll
 from dsq.supervisor.scheduler.slurm_search import Search
 from dsq.supervisor.scheduler.slurm_tools import Accounting, SlurmTools, text_of
-from dsq.supervisor.scheduler.stats import LineStats
+from dsq.supervisor.scheduler.stats import AccountingState, LineStats
 from dsq.supervisor.scheduler.submissions import Submissions, submitted_id
 from dsq.supervisor.scheduler.users import JobAccounts
 
@@ -158,6 +158,7 @@ class SlurmScheduler:
     async def check(self) -> str:
         """See :meth:`~dsq.supervisor.scheduler.port.Scheduler.check`."""
         config = await self._config()
+        self._accounting.look_again()
         return f"slurm {config.version}".strip()
 
     async def discover(self) -> ClusterInfo:
@@ -331,8 +332,13 @@ class SlurmScheduler:
                 found.add(line)
         return found
 
+    def accounting(self) -> AccountingState:
+        """Whether the accounting tells how jobs ended."""
+        return self._accounting.state()
+
     async def close(self) -> None:
         """Closes the transports."""
+        await self._accounting.close()
         await self._tools.line.close()
         if self._admin is not self._tools:
             await self._admin.line.close()

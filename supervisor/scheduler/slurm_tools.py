@@ -14,7 +14,7 @@ from dsq.supervisor.scheduler import slurm_output as printed
 from dsq.supervisor.scheduler.accounts import RemoteAccount
 from dsq.supervisor.scheduler.line import Completed, Transport
 from dsq.supervisor.scheduler.port import SchedulerError, SlurmJob
-from dsq.supervisor.scheduler.stats import LineStats
+from dsq.supervisor.scheduler.stats import AccountingState, LineStats
 
 log = logging.getLogger("dsq.supervisor.slurm")
 
@@ -27,6 +27,9 @@ KEPT_VARIABLES = (
 
 SILENCE_PAUSE = 5.0
 """Seconds for which an accounting that did not answer is not asked again, at least."""
+
+SOME_JOB = "1"
+"""Asked for where only an answer is wanted, whatever it says."""
 
 LOAD_FACTOR = 4
 """It is left alone for so many times as long as it let itself be waited for."""
@@ -145,6 +148,34 @@ class Accounting:
         self._completion: bool | None = None
         self._silence = ""
         self._silent_until = 0.0
+        self._fault = ""
+        self._asking: asyncio.Task[None] | None = None
+
+    def state(self) -> AccountingState:
+        """Whether it answered when it was last asked."""
+        reason = self._silence or self._fault
+        if reason:
+            return AccountingState(ok=False, detail=reason)
+        return AccountingState(ok=True if self.has_answered else None)
+
+    def look_again(self) -> None:
+        """Asks one that was silent whether it answers by now; nobody waits for it."""
+        if self._silence and self._asking is None:
+            self._asking = asyncio.create_task(self._look_again(), name="dsq-accounting")
+
+    async def _look_again(self) -> None:
+        try:
+            await self.records(jobs=[SOME_JOB])
+        except UnreachableError:
+            pass
+        finally:
+            self._asking = None
+
+    async def close(self) -> None:
+        """Ends what is still asked."""
+        if self._asking is not None:
+            self._asking.cancel()
+            await asyncio.wait([self._asking])
 
     @property
     def is_completion_log(self) -> bool:
@@ -207,6 +238,7 @@ class Accounting:
             if done.returncode == 0:
                 self._completion = completion
                 self.is_answering = self.has_answered = True
+                self._fault = ""
                 return printed.parse_sacct(text_of(done.stdout))
             stderr = text_of(done.stderr)
             if printed.is_lost_line(stderr):
@@ -215,6 +247,7 @@ class Accounting:
             if not printed.accounting_is_off(stderr):
                 reason = printed.first_line(stderr)
                 log.warning("sacct completion=%s reason=%s", completion, reason)
+                self._fault = f"sacct failed: {reason}." if self.has_answered else ""
         return []
 
 

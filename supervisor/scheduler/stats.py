@@ -6,6 +6,19 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 
+@dataclass(frozen=True, slots=True)
+class AccountingState:
+    """Whether the cluster's accounting tells how jobs ended.
+
+    Attributes:
+        ok: None before it was asked, and where there is none.
+        detail: Why it does not answer.
+    """
+
+    ok: bool | None = None
+    detail: str = ""
+
+
 @dataclass(slots=True)
 class LineStats:
     """Counts since the start of the process.

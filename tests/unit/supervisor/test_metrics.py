@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
@@ -21,6 +22,7 @@ from dsq.core.errors import SettingsError
 from dsq.supervisor.health import PATHS, health, readiness, served
 from dsq.supervisor.logcontext import configure_logging, job_context
 from dsq.supervisor.metrics import COUNTERS, EVENTS, GAUGES, Metrics, P
+from dsq.supervisor.scheduler.stats import AccountingState
 from dsq.supervisor.settings import parse_settings
 from dsq.supervisor.systemd import quoted, unit
 from tests.support.provider import Provider, provider, settings
@@ -111,6 +113,37 @@ async def test_the_pages_answer(tmp_path: Path) -> None:
         assert "dsq_provider_info" in answers["/metrics"][1]
     finally:
         await made.kill()
+
+
+def test_silent_accounting_degrades(tmp_path: Path) -> None:
+    """Jobs are taken, so it is ready; what waits for it shows, and goes again by itself."""
+
+    async def main() -> None:
+        async with provider(tmp_path) as p:
+            assert p.agent is not None
+            metrics = Metrics(now=p.world.clock.now)
+            metrics.watch(p.agent)
+            await p.until(lambda: p.chain.registrations)
+            p.chain.approve()
+            await asyncio.sleep(30)
+            assert "accounting" not in readiness(p.agent)["services"]
+            assert readiness(p.agent)["degraded"] == []
+            state = AccountingState(ok=False, detail="sacct gave no answer in 20 s.")
+            p.slurm.accounting = lambda: state  # type: ignore[attr-defined]
+            await asyncio.sleep(30)
+            answer = readiness(p.agent)
+            assert answer["ready"]
+            assert answer["degraded"] == ["accounting: sacct gave no answer in 20 s."]
+            assert health(p.agent)["status"] == "degraded"
+            assert values(metrics)["up{service=accounting}"] == 0
+            assert values(metrics)["untold_jobs{}"] == 0
+            state = AccountingState(ok=True)
+            await asyncio.sleep(30)
+            assert readiness(p.agent)["degraded"] == []
+            assert health(p.agent)["status"] == "ok"
+            assert values(metrics)["up{service=accounting}"] == 1
+
+    run_virtual(main())
 
 
 async def test_a_taken_address_stops_only_who_asked_for_it(
