@@ -21,6 +21,9 @@ log = logging.getLogger("dsq.supervisor.ending")
 EXIT_SECONDS = 4.0
 """From the signal to the end of the process at the latest."""
 
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+"""What ends a provider."""
+
 LAST_WORDS_SECONDS = 0.1
 """The log's reader may hang too."""
 
@@ -57,7 +60,9 @@ class Ending:
         """
         self._work = asyncio.ensure_future(work)
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        # Those of the process's start, which hold again when the loop has ended.
+        before = {number: signal.getsignal(number) for number in SIGNALS}
+        for number in SIGNALS:
             loop.add_signal_handler(number, self.end)
         try:
             await self._work
@@ -67,8 +72,9 @@ class Ending:
                 raise
             log.info("stopped before it had started")
         finally:
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number, handler in before.items():
                 loop.remove_signal_handler(number)
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     def end(self) -> None:
         """Ends the work; a second call changes nothing."""

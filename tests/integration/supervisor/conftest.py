@@ -62,7 +62,7 @@ class Site:
         log = (self.folder / "provider.log").open("ab")
         env = {key: value for key, value in os.environ.items() if not key.startswith("ETH_")}
         self.process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "dsq.console.provider_command"),
+            *(sys.executable, "-m", "dsq.console.provider_main"),
             *("--headless", "--config", str(self.config)),
             stdin=asyncio.subprocess.DEVNULL,
             stderr=log,
