@@ -22,8 +22,8 @@ from dsq.console.dialogs.paths import PathInput
 from dsq.console.dialogs.settings import Settings
 from dsq.console.dialogs.show_text import ShowText
 from dsq.console.provider.app import ProviderApp
+from dsq.console.provider.screens.filtering import FilteredFrame
 from dsq.console.provider.screens.jobs import JobsView
-from dsq.console.provider.screens.tables import TableView
 from dsq.console.user.app import ConsoleApp
 from dsq.console.user.look_app import LookApp
 from dsq.console.user.screens.grid import GridScreen
@@ -66,7 +66,7 @@ SECTIONS: tuple[tuple[str, tuple[type, ...]], ...] = (
     ("dsq-console: wallet", (WalletScreen,)),
     ("dsq-console: grid", (GridScreen,)),
     ("Notices of both", (NoticesFrame,)),
-    ("dsq-provider", (ProviderApp, JobsView, TableView)),
+    ("dsq-provider", (ProviderApp, JobsView, FilteredFrame)),
 )
 """Headings of the page, and the classes whose own bindings stand below each."""
 

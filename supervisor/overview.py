@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dsq.core.model import ProviderPrices, exit_code_of
 from dsq.core.units import billed_minutes, cost_of
 from dsq.supervisor.agent import Agent
@@ -9,7 +11,7 @@ from dsq.supervisor.logcontext import RecentLines
 from dsq.supervisor.observe import ALIVE_STATES, WAITING_STATES, ChainView
 from dsq.supervisor.records import JobRecord, Phase
 from dsq.supervisor.scheduler.port import Free
-from dsq.supervisor.snapshot import AgentSnapshot, Counts, JobRow, NodeRow
+from dsq.supervisor.snapshot import AgentSnapshot, Counts, JobRow, NodeRow, Shares
 from dsq.supervisor.states import BodyState, ChainState, body_state, chain_state
 
 DAY = 24 * 3600
@@ -60,9 +62,11 @@ def snapshot(
         credit_balance=registrar.credit_balance,
         earned_today=s.journal.earned_since(now - DAY),
         earned_week=s.journal.earned_since(now - 7 * DAY),
-        counts=_counts(open_records, closed, rows),
+        counts=replace(_counts(open_records, closed, rows), untold=agent.poller.untold),
         connections=s.health.all(),
         rows=tuple(rows),
+        fee_percent=agent.fee_percent,
+        shares=_shares(agent, open_records, free),
         nodes=_nodes(agent, open_records, free),
         txs=s.txs.rows(),
         log_lines=lines.rows() if lines else (),
@@ -138,6 +142,18 @@ def _counts(open_records: list[JobRecord], closed: list[JobRecord], rows: list[J
         refused=sum(record.handed_back for record in closed),
         disagreeing=sum(row.disagrees for row in rows),
     )
+
+
+def _shares(agent: Agent, records: list[JobRecord], free: Free | None) -> Shares | None:
+    info = agent.poller.info
+    if info is None or free is None or free.closed:
+        return None
+    left = {node.name: node.cpus for node in free.nodes}
+    total = sum(node.cpus for node in info.nodes if node.name in left)
+    idle = min(total, sum(left[node.name] for node in info.nodes if node.name in left))
+    alive = (record for record in records if record.slurm_state in ALIVE_STATES)
+    grid = min(total - idle, sum(record.definition.cpus for record in alive))
+    return Shares(grid=grid, others=total - idle - grid, idle=idle)
 
 
 def _nodes(agent: Agent, records: list[JobRecord], free: Free | None) -> tuple[NodeRow, ...]:

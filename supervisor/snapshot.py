@@ -26,7 +26,7 @@ class Connection:
     """One service the supervisor depends on.
 
     Attributes:
-        name: ``chain``, ``cluster``, ``sbatch`` or ``logs``.
+        name: ``chain``, ``cluster``, ``accounting`` (where there is one), ``sbatch`` or ``logs``.
         ok: None before the first answer.
         detail: A version, or why it does not answer.
         latency_ms: Of the last answer.
@@ -94,6 +94,20 @@ class NodeRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Shares:
+    """What the CPUs of the usable nodes do: jobs of the grid, other jobs, nothing."""
+
+    grid: int
+    others: int
+    idle: int
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.grid + self.others + self.idle
+
+
+@dataclass(frozen=True, slots=True)
 class TxRow:
     """One transaction: ``state`` is sending, sent, mined, failed or abandoned (at a stop)."""
 
@@ -118,13 +132,17 @@ class LogLineRow:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Jobs in this journal, by what became of them."""
+    """Jobs in this journal, by what became of them.
+
+    ``untold`` ones have left Slurm's queue; its accounting has not told how they ended.
+    """
 
     waiting: int = 0
     running: int = 0
     ended: int = 0
     refused: int = 0
     disagreeing: int = 0
+    untold: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +156,8 @@ class AgentSnapshot:
         can_raise_limit: Whether top-ups can lengthen running jobs; None before it was tried.
         earned_today, earned_week: The provider's share of jobs that ended in the last day
             and the last seven days, in wei.
+        fee_percent: What the grid keeps of a job's cost.
+        shares: What the CPUs do; None while that is not known.
         rows: Open jobs first, then the newest ended ones.
     """
 
@@ -160,6 +180,8 @@ class AgentSnapshot:
     credit_balance: int | None = None
     earned_today: int = 0
     earned_week: int = 0
+    fee_percent: int = 0
+    shares: Shares | None = None
     counts: Counts = Counts()
     connections: tuple[Connection, ...] = ()
     rows: tuple[JobRow, ...] = ()

@@ -7,23 +7,35 @@ Leaving asks first, and leaves the jobs running in Slurm.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import os
+import signal
 import time
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from textual.binding import Binding, BindingType
+from textual.worker import Worker
 
 from dsq.console.dialogs.confirm import Confirm
+from dsq.console.provider.prices import ShareHistory
 from dsq.console.provider.screens.base import VIEWS
 from dsq.console.provider.screens.jobs import JobsView
 from dsq.console.provider.screens.notices import NoticesView
-from dsq.console.provider.screens.tables import ClusterView, LogView, TransactionsView
+from dsq.console.provider.screens.tables import (
+    ClusterView,
+    LogView,
+    PricesView,
+    TransactionsView,
+)
+from dsq.console.provider.terminal import KeptTerminal
 from dsq.console.widgets.frame import DsqApp, number_keys
 from dsq.console.widgets.lines import Line
 from dsq.console.widgets.words import credits_text, duration_text, plural
 from dsq.core.errors import DsqError, UnreachableError
+from dsq.supervisor.ending import Ending
 from dsq.supervisor.snapshot import AgentSnapshot, Connection, JobRow, Mode
 from dsq.themes.loader import ThemeFile
 
@@ -33,7 +45,6 @@ if TYPE_CHECKING:
 
 ARMED_SECONDS = 120.0
 RETRY_DELAYS = (2.0, 4.0, 8.0, 15.0, 30.0)
-STOP_PATIENCE = 8.0
 
 
 class Operator(Protocol):
@@ -87,6 +98,7 @@ class ProviderApp(DsqApp):
         settings: The provider's settings.
         wallet: Its key; None lets the supervisor open the one that the settings name.
         runner: Runs the supervisor; the real one by default.
+        ending: Ends the process in time, whatever hangs; the real one by default.
         now: Unix seconds; tests freeze it.
     """
 
@@ -94,6 +106,7 @@ class ProviderApp(DsqApp):
     MODES: ClassVar[dict[str, Any]] = {
         "jobs": JobsView,
         "cluster": ClusterView,
+        "prices": PricesView,
         "transactions": TransactionsView,
         "log": LogView,
         "notices": NoticesView,
@@ -102,13 +115,22 @@ class ProviderApp(DsqApp):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *number_keys(VIEWS),
+        # A letter belongs to the line that is typed into.
         Binding(
-            "q,ctrl+q,ctrl+c",
+            "q",
+            "leave",
+            "Quit",
+            tooltip="Stop the supervisor; jobs go on in Slurm",
+            id="provider.quit",
+        ),
+        Binding(
+            "ctrl+q,ctrl+c",
             "leave",
             "Quit",
             priority=True,
-            tooltip="Stop the supervisor; jobs go on in Slurm",
-            id="provider.quit",
+            show=False,
+            tooltip="The same, from everywhere",
+            id="provider.leave",
         ),
     ]
 
@@ -118,15 +140,20 @@ class ProviderApp(DsqApp):
         *,
         wallet: Wallet | None = None,
         runner: Runner | None = None,
+        ending: Ending | None = None,
         now: Callable[[], float] = time.time,
         zone: tzinfo | None = None,
         themes: Sequence[ThemeFile] = (),
     ) -> None:
         super().__init__(now=now, zone=zone, themes=themes)
         self._supervisor = runner or supervisor_runner(settings, wallet)
-        self._stop = asyncio.Event()
+        self._terminal: KeptTerminal | None = None
+        self._ending = ending or Ending(leave=self._leave_at_once)
+        self._stop = self._ending.stop
+        self._supervising: Worker[None] | None = None
         self._armed_until = 0.0
         self._revision = 0
+        self.share_history = ShareHistory()
         self._retry_at = 0.0
         self.snapshot: AgentSnapshot | None = None
         self.operator: Operator | None = None
@@ -136,10 +163,17 @@ class ProviderApp(DsqApp):
         # The log goes to the screen; a line on standard error would tear it.
         logging.getLogger().addHandler(logging.NullHandler())
         logging.getLogger("dsq").setLevel(logging.INFO)
+        self._terminal = KeptTerminal()
         return super().run(**options)
 
     def on_mount(self) -> None:
-        self.run_worker(self._supervise(), group="supervisor", exit_on_error=False)
+        # In another thread than the first there are no signals.
+        with contextlib.suppress(RuntimeError, ValueError):
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                asyncio.get_running_loop().add_signal_handler(number, self._halt)
+        self._supervising = self.run_worker(
+            self._supervise(), group="supervisor", exit_on_error=False
+        )
 
     # -- the supervisor ---------------------------------------------------------------
 
@@ -174,6 +208,7 @@ class ProviderApp(DsqApp):
 
     def _look(self, snapshot: AgentSnapshot) -> None:
         self.snapshot = snapshot
+        self.share_history.take(snapshot.at, snapshot.shares)
         self._revision += 1
 
     def _take_operator(self, agent: Operator) -> None:
@@ -201,7 +236,7 @@ class ProviderApp(DsqApp):
         down = [each for each in self.snapshot.connections if each.ok is False]
         if not down:
             return ""
-        return f"Not reachable: {down_words(down)}.\nJobs go on; reports wait in the journal."
+        return f"Not reachable: {down_words(down)}.\n{going_on_words(down, self.snapshot)}"
 
     # -- what the operator does ---------------------------------------------------------
 
@@ -300,18 +335,35 @@ class ProviderApp(DsqApp):
         self.push_screen(question, answered)
 
     def _halt(self) -> None:
-        self._stop.set()
+        """Stops the supervisor; the process is over five seconds later, whatever hangs."""
+        self._ending.end()
         self._revision += 1
-        # The supervisor ends by itself within seconds; this is for one that hangs.
-        self.set_timer(STOP_PATIENCE, self.exit)
+        if self.operator is None and self._supervising is not None:
+            # What has not begun does not look for the stop.
+            self._supervising.cancel()
+            self.exit()
+
+    def _leave_at_once(self, code: int) -> None:
+        if self._terminal is not None:
+            self._terminal.restore("dsq-provider: cut off; what is left is in the journal.")
+        os._exit(code)
 
 
 def down_words(down: Sequence[Connection]) -> str:
     """Which services do not answer, and why; those with the same reason together."""
     reasons: dict[str, list[str]] = {}
     for each in down:
-        reasons.setdefault(each.detail or "no answer", []).append(each.name)
+        reasons.setdefault(each.detail.rstrip(".") or "no answer", []).append(each.name)
     return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in reasons.items())
+
+
+def going_on_words(down: Sequence[Connection], snapshot: AgentSnapshot) -> str:
+    """What goes on while services do not answer, and what waits for them."""
+    if {each.name for each in down} != {"accounting"}:
+        return "Jobs go on; reports wait in the journal."
+    untold = snapshot.counts.untold
+    wait = f"{untold:,} that left Slurm's queue" if untold else "those that leave Slurm's queue"
+    return f"Jobs are claimed and go on; {wait} wait for their ends."
 
 
 def cancel_lines(row: JobRow) -> list[Line]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dsq.console.provider.node_map import node_state
+from dsq.console.provider.prices import ShareHistory, earned_a_node_hour, share_spans
 from dsq.console.widgets.bars import Part
 from dsq.console.widgets.columns import Cell, Column
 from dsq.console.widgets.lines import Line
@@ -82,7 +83,7 @@ def approval_text(snapshot: AgentSnapshot) -> tuple[str, str]:
     return "○ not registered", "muted"
 
 
-def money_parts(snapshot: AgentSnapshot) -> list[Part]:
+def money_parts(snapshot: AgentSnapshot, history: ShareHistory) -> list[Part]:
     """What was earned, what the jobs do, what the wallet holds."""
     counts = snapshot.counts
 
@@ -95,18 +96,24 @@ def money_parts(snapshot: AgentSnapshot) -> list[Part]:
         amount("week", snapshot.earned_week, "$foreground", 2),
         Part(states, rank=1),
     ]
+    rate = earned_a_node_hour(snapshot)
+    if rate is not None:
+        parts.append(amount("per node-hour", rate, "$foreground", 3))
+    if snapshot.shares is not None:
+        spans = share_spans(snapshot.shares, history)
+        parts.append(Part(tuple((text, f"${colour}") for text, colour in spans), rank=4))
     if counts.disagreeing:
         words = f"! {plural(counts.disagreeing, 'job')} being mended"
         parts.append(Part(((words, "bold $warning"),), rank=1))
     if snapshot.native_balance is not None:
         colour = "$foreground" if snapshot.native_balance else "bold $error"
-        rank = 3 if snapshot.native_balance else 0
+        rank = 5 if snapshot.native_balance else 0
         parts.append(amount("fees", snapshot.native_balance, colour, rank))
     if snapshot.credit_balance is not None:
-        parts.append(amount("wallet", snapshot.credit_balance, "$foreground", 4))
-    parts.append(Part(((f"ended {counts.ended:,}", "$muted"),), rank=5))
+        parts.append(amount("wallet", snapshot.credit_balance, "$foreground", 6))
+    parts.append(Part(((f"ended {counts.ended:,}", "$muted"),), rank=7))
     if counts.refused:
-        parts.append(Part(((f"handed back {counts.refused:,}", "$muted"),), rank=6))
+        parts.append(Part(((f"handed back {counts.refused:,}", "$muted"),), rank=8))
     return parts
 
 

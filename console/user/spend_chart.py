@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 from dsq.console.widgets.lines import Line, heading, width_of
-from dsq.console.widgets.words import bar_spans, compact_credits, credits_text
+from dsq.console.widgets.words import EIGHTHS, bar_spans, compact_credits, credits_text
 from dsq.core.readmodel.spending import Spent
 
-EIGHTHS = " ▁▂▃▄▅▆▇█"
 MOST_DAYS = 60
 NAME, AMOUNT = 14, 10
 """Cells of a provider's name, and of what was spent there."""

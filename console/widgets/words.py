@@ -6,6 +6,7 @@ its colour, so that nothing is said by colour alone.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
@@ -158,6 +159,14 @@ def bar_spans(part: float, width: int, colour: str) -> list[tuple[str, str]]:
     full, half = divmod(halves, 2)
     heavy = "━" * full + ("╸" if half else "")
     return [(heavy, colour), ("─" * (width - len(heavy)), "faint")]
+
+
+EIGHTHS = " ▁▂▃▄▅▆▇█"
+
+
+def spark(parts: Sequence[float]) -> str:
+    """A bar for each part (0 to 1); what is above 0 shows at least the lowest one."""
+    return "".join(EIGHTHS[max(1, min(8, round(part * 8)))] for part in parts)
 
 
 def plural(count: int, word: str, many: str = "") -> str:

@@ -17,9 +17,9 @@ from textual.app import App
 from dsq.console.user.screens.submit import SubmitScreen
 from dsq.core.errors import ContractError, CreditsError, UnreachableError
 from dsq.core.grid.overview import Overview, Scheduling
-from dsq.core.model import JobStatus
+from dsq.core.model import JobStatus, ProviderPrices
 from dsq.core.units import CREDIT
-from dsq.supervisor.snapshot import Connection
+from dsq.supervisor.snapshot import Connection, Counts
 from tests.support.console import Robot, console, provider_screen
 from tests.support.fake_grid import FakeBalance, FakeGrid, job, some_jobs
 from tests.support.fake_supervisor import FakeSupervisor, some_snapshot
@@ -257,6 +257,13 @@ DOWN = (
     Connection("cluster", False, "timed out"),
     Connection("logs", None),
 )
+NO_BOOKS = (
+    Connection("chain", True, "", 4.2),
+    Connection("cluster", True, "22.05.8", 11.0),
+    Connection("accounting", False, "sacct gave no answer in 20 s."),
+    Connection("sbatch", True, "", 2.0),
+    Connection("logs", True, "", 2.0),
+)
 SWEEP = """\
 sweep:
   parameters:
@@ -484,9 +491,30 @@ PROVIDER: dict[str, State] = {
     "provider-drain": State(supervised(), ("A", "d"), sees=("rain",)),
     "provider-leave": State(supervised(), ("q",), sees=("Slurm",)),
     "provider-cluster": State(supervised(), ("2",), sees=("FREE CPUS", "◑ mixed", "× down")),
-    "provider-transactions": State(supervised(), ("3",), sees=("claimNextJob()", "◷ sending")),
-    "provider-log": State(supervised(), ("4",), sees=("cluster=slow",)),
-    "provider-notices": State(supervised(), ("5",), sees=("Nothing to tell yet.",)),
+    "provider-prices": State(
+        supervised(), ("3",), sees=("A MINUTE", "a node of 64 CPUs", "the grid keeps 20 %")
+    ),
+    "provider-prices-changed": State(
+        supervised(prices=ProviderPrices(CREDIT, CREDIT // 10, CREDIT // 10**7)),
+        ("3",),
+        sees=("◷ changed: those on chain",),
+    ),
+    "provider-transactions": State(supervised(), ("4",), sees=("claimNextJob()", "◷ sending")),
+    "provider-log": State(supervised(), ("5",), sees=("cluster=slow",)),
+    "provider-notices": State(supervised(), ("6",), sees=("Nothing to tell yet.",)),
+    "provider-filter": State(
+        supervised(), ("slash",), types("chain:running !gone"), ("/ chain:running", "1 of 4")
+    ),
+    "provider-filter-none": State(
+        supervised(), ("5", "slash"), types("nowhere"), ("Nothing passes the filter.",)
+    ),
+    "provider-filter-wrong": State(
+        supervised(), ("2", "slash"), types("stat:down"), ("Did you mean 'state'?",)
+    ),
+    "provider-accounting": State(
+        supervised(connections=NO_BOOKS, counts=Counts(running=1, untold=2)),
+        sees=("accounting ×", "2 that left Slurm's queue"),
+    ),
 }
 
 STATES: dict[str, State] = {**JOBS, **ONE_JOB, **SUBMIT, **OTHERS, **DIALOGS, **PROVIDER}

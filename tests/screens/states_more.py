@@ -321,7 +321,7 @@ MORE: dict[str, State] = {
     "provider-not-armed": State(supervised(), ("d",), sees=("Press A first",)),
     "provider-refused": State(refusing, ("A", "c", "y"), sees=("The journal has no job 41",)),
     "provider-notices-some": State(
-        refusing, ("A", "c", "y", "5"), sees=("× error", "→ It may be settled already")
+        refusing, ("A", "c", "y", "6"), sees=("× error", "→ It may be settled already")
     ),
     "provider-broke": State(supervised(native_balance=0), sees=("fees 0.00",)),
     "provider-top-ups": State(
@@ -334,9 +334,9 @@ MORE: dict[str, State] = {
         supervised(nodes=()), ("2",), sees=("The cluster has not answered yet.",)
     ),
     "provider-transactions-empty": State(
-        supervised(txs=()), ("3",), sees=("No transaction yet.",)
+        supervised(txs=()), ("4",), sees=("No transaction yet.",)
     ),
-    "provider-log-empty": State(supervised(log_lines=()), ("4",), sees=("The log is empty.",)),
+    "provider-log-empty": State(supervised(log_lines=()), ("5",), sees=("The log is empty.",)),
     "provider-help": State(supervised(), ("question_mark",), sees=("THIS VIEW",)),
     "provider-palette": State(supervised(), ("colon",), sees=("Search for commands",)),
 }  # fmt: skip

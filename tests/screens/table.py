@@ -39,6 +39,7 @@ SHOWN_BY = {
     "AskSecrets": "submit-secrets",
     "JobsView": "provider",
     "ClusterView": "provider-cluster",
+    "PricesView": "provider-prices",
     "TransactionsView": "provider-transactions",
     "LogView": "provider-log",
     "NoticesView": "provider-notices",

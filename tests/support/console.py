@@ -14,6 +14,7 @@ from textual.pilot import Pilot
 
 from dsq.console.provider.app import ProviderApp
 from dsq.console.user.app import ConsoleApp
+from dsq.supervisor.ending import Ending
 from tests.support.fake_grid import NOW, FakeGrid, some_jobs
 from tests.support.fake_supervisor import FakeSupervisor
 from tests.support.still import until_still, watch_threads
@@ -135,7 +136,9 @@ def console(grid: FakeGrid | None = None, **options: Any) -> ConsoleApp:
 
 def provider_screen(supervisor: FakeSupervisor | None = None, **options: Any) -> ProviderApp:
     """A provider's screen on a supervisor in memory."""
-    options = {"now": lambda: NOW, "zone": UTC, **options}
+    # A process that leaves would take the tests with it.
+    harmless = Ending(leave=lambda _code: None)
+    options = {"now": lambda: NOW, "zone": UTC, "ending": harmless, **options}
     settings = cast("Any", None)
     return ProviderApp(settings, runner=supervisor or FakeSupervisor(), **options)
 

@@ -18,6 +18,7 @@ from dsq.supervisor.snapshot import (
     LogLineRow,
     Mode,
     NodeRow,
+    Shares,
     TxRow,
 )
 from tests.support.fake_grid import GAIA, ME, NOW, provider
@@ -79,6 +80,8 @@ def some_snapshot(**changes: Any) -> AgentSnapshot:
         credit_balance=2904 * CREDIT,
         earned_today=4127 * CREDIT // 10,
         earned_week=29041 * CREDIT // 10,
+        fee_percent=20,
+        shares=Shares(grid=64, others=16, idle=48),
         counts=Counts(waiting=1, running=2, ended=1, refused=1, disagreeing=1),
         connections=(
             Connection("chain", True, "", 4.2, NOW - 900),

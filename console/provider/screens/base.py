@@ -19,7 +19,7 @@ from dsq.supervisor.snapshot import AgentSnapshot
 if TYPE_CHECKING:
     from dsq.console.provider.app import ProviderApp
 
-VIEWS = ("Jobs", "Cluster", "Transactions", "Log", "Notices")
+VIEWS = ("Jobs", "Cluster", "Prices", "Transactions", "Log", "Notices")
 """The views, in the order of their number keys."""
 
 SHORT_BELOW = 110

@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 
-from dsq.console.provider.screens.base import ProviderFrame
+from dsq.console.provider.screens.filtering import FilteredFrame
 from dsq.console.provider.view import (
     job_columns,
     job_lines,
@@ -27,7 +27,7 @@ EMPTY = ("No job yet.", "", "The grid places jobs here once the provider is appr
 UNKNOWN = ("The chain and the cluster have not been read yet.",)
 
 
-class JobsView(ProviderFrame):
+class JobsView(FilteredFrame):
     """All jobs of this provider."""
 
     VIEW = "Jobs"
@@ -89,6 +89,7 @@ class JobsView(ProviderFrame):
 
     def compose_view(self) -> ComposeResult:
         yield TopBar(id="money")
+        yield from self.compose_filter()
         yield LiveTable(
             self.jobs,
             job_columns(),
@@ -122,6 +123,10 @@ class JobsView(ProviderFrame):
     def table(self) -> LiveTable[JobRow]:
         return self.query_one("#jobs", LiveTable)
 
+    @property
+    def filtered(self) -> LiveTable[JobRow]:
+        return self.table
+
     def on_mount(self) -> None:
         self.table.focus()
 
@@ -129,9 +134,11 @@ class JobsView(ProviderFrame):
         snapshot = self.snapshot
         if snapshot is None or not changed:
             return
-        self.query_one("#money", TopBar).show(money_parts(snapshot))
-        self.jobs.rows = snapshot.rows
-        self.table.empty = EMPTY
+        self.query_one("#money", TopBar).show(
+            money_parts(snapshot, self.provider_app.share_history)
+        )
+        self.jobs.rows = self.kept(snapshot.rows)
+        self.table.empty = self.empty_words(EMPTY)
         self.txs.rows = sorted(snapshot.txs, key=lambda row: -row.at)[:TAIL]
         self.log_lines.rows = snapshot.log_lines[: -TAIL - 1 : -1]
         for table in self.query(LiveTable):
@@ -149,11 +156,11 @@ class JobsView(ProviderFrame):
         self._show_detail()
         self.refresh_bindings()
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action in ("cancel", "copy"):
             row = self.table.selected if self.ready else None
             return row is not None and (action == "copy" or row.phase != "final")
-        return True
+        return super().check_action(action, parameters)
 
     def action_cancel(self) -> None:
         row = self.table.selected

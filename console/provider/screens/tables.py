@@ -1,4 +1,4 @@
-"""The views that are one table: the cluster's nodes, the transactions, the log."""
+"""The views that are one table: the cluster's nodes, prices, the transactions, the log."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Hashable, Sequence
 from typing import Any, ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 
 from dsq.console.provider.node_map import map_lines
-from dsq.console.provider.screens.base import ProviderFrame
+from dsq.console.provider.prices import price_columns, price_lines, price_rows
+from dsq.console.provider.screens.filtering import FilteredFrame
 from dsq.console.provider.view import log_columns, node_columns, tx_columns
 from dsq.console.widgets.columns import Column
 from dsq.console.widgets.lines import Line, Lines
@@ -17,11 +17,10 @@ from dsq.console.widgets.rows import ListSource
 from dsq.console.widgets.safe import one_line
 from dsq.console.widgets.table import LiveTable
 from dsq.console.widgets.words import credits_text, plural
-from dsq.core.units import format_credits
 from dsq.supervisor.snapshot import AgentSnapshot
 
 
-class TableView(ProviderFrame):
+class TableView(FilteredFrame):
     """A view of one table, with a few lines above it."""
 
     EMPTY: ClassVar[str] = "Nothing here yet."
@@ -31,17 +30,12 @@ class TableView(ProviderFrame):
     TableView LiveTable { height: 1fr; }
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(
-            "escape", "app.view('jobs')", "Jobs", tooltip="Back to the jobs", id="provider.back"
-        ),
-    ]
-
     def __init__(self) -> None:
         super().__init__()
         self.rows: ListSource[Any] = ListSource()
 
     def compose_view(self) -> ComposeResult:
+        yield from self.compose_filter()
         yield Lines(id="about")
         yield LiveTable(
             self.rows, self.columns(), key=self.key, empty=(self.EMPTY,), opens=False, id="table"
@@ -61,8 +55,10 @@ class TableView(ProviderFrame):
         lines = self.about(snapshot)
         about.display = bool(lines)
         about.show(lines)
-        self.rows.rows = self.read(snapshot)
-        self.query_one(LiveTable).rows_changed()
+        table = self.query_one(LiveTable)
+        self.rows.rows = self.kept(self.read(snapshot))
+        table.empty = self.empty_words((self.EMPTY,))
+        table.rows_changed()
 
     def columns(self) -> list[Column[Any]]:
         """The table's columns."""
@@ -111,12 +107,6 @@ class ClusterView(TableView):
                 (f"   {plural(len(snapshot.nodes), 'node')}", "muted"),
             ]
         ]
-        prices = snapshot.prices
-        if prices is not None:
-            amounts = (prices.cpu_per_min, prices.gpu_per_min, prices.mem_per_min * 1000)
-            named = zip(("CPU", "GPU", "GB"), map(format_credits, amounts), strict=True)
-            words = "   ".join(f"{name} {amount}" for name, amount in named)
-            lines.append([("prices a minute ", "muted"), (words, "foreground")])
         labels = "  ".join(one_line(label, 40) for label in snapshot.labels[:12])
         lines.append([("labels ", "muted"), (labels or "none", "foreground")])
         if snapshot.registration:
@@ -129,6 +119,29 @@ class ClusterView(TableView):
             drawn = map_lines(snapshot.nodes, self.size.width - 2, self.size.height // 3)
             lines += [[], *drawn] if drawn else []
         return lines
+
+
+class PricesView(TableView):
+    """What a minute and an hour cost, and what they bring."""
+
+    VIEW = "Prices"
+    ABOUT = (
+        "Prices of this provider: a minute as the contract has it, an hour as people reckon,\n"
+        "for a unit and for whole nodes, and what of it remains for you."
+    )
+    EMPTY = "The supervisor has not started yet."
+
+    def columns(self) -> list[Column[Any]]:
+        return price_columns()
+
+    def key(self, row: Any) -> Hashable:
+        return row.what  # type: ignore[no-any-return]
+
+    def read(self, snapshot: AgentSnapshot) -> Sequence[Any]:
+        return price_rows(snapshot)
+
+    def about(self, snapshot: AgentSnapshot) -> list[Line]:
+        return price_lines(snapshot, self.provider_app.share_history)
 
 
 class TransactionsView(TableView):

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import signal
+import threading
+from typing import Any
 
 import pytest
 
 from dsq.console.provider import app as module
 from dsq.console.provider.screens.jobs import JobsView
 from dsq.core.errors import NotFoundError, SettingsError, UnreachableError
-from dsq.core.model import JobStatus
-from dsq.supervisor.snapshot import Connection, Mode
+from dsq.core.model import JobStatus, ProviderPrices
+from dsq.core.units import CREDIT
+from dsq.supervisor.ending import Ending
+from dsq.supervisor.snapshot import Connection, Counts, Mode
 from tests.support.console import NARROW, WIDE, Clock, provider_screen, using
 from tests.support.fake_supervisor import FakeSupervisor, job_row, some_snapshot
 
@@ -142,9 +149,10 @@ async def test_the_other_views() -> None:
     async with using(provider_screen(), WIDE) as robot:
         for key, texts in (
             ("2", ("FREE CPUS", "◑ mixed", "16/64", "× down*", "partition main")),
-            ("3", ("claimNextJob()", "143,201", "◷ sending")),
-            ("4", ("cluster=slow", "provider=gaia started")),
-            ("5", ("Nothing to tell yet.",)),
+            ("3", ("A MINUTE", "a node of 32 CPUs, 4 GPUs, 128 GB (×2)")),
+            ("4", ("claimNextJob()", "143,201", "◷ sending")),
+            ("5", ("cluster=slow", "provider=gaia started")),
+            ("6", ("Nothing to tell yet.",)),
         ):
             await robot.press(key)
             await robot.sees(*texts)
@@ -174,7 +182,117 @@ async def test_hostile_text_from_slurm_and_strangers() -> None:
     )
     snapshot = some_snapshot(rows=(row,), name=bad, partition=bad, registration=bad)
     async with using(provider_screen(FakeSupervisor(snapshot)), WIDE) as robot:
-        for key in ("1", "2", "3", "4"):
+        for key in ("1", "2", "3", "4", "5"):
             await robot.press(key)
             assert not set(robot.text) & set("\x1b\u202e\u200b")
         assert "[red]x[/]" in robot.text or Mode.CLAIMING
+
+
+async def test_a_filter_shows_some_rows_only() -> None:
+    """In every table, by what the cells say; escape shows all again, letters are only letters."""
+    async with using(provider_screen(), WIDE) as robot:
+        await robot.press("slash")
+        await robot.type("chain:running !gone")
+        await robot.sees("reported running", "1 of 4")
+        await robot.misses("seen ended, exit 0")
+        await robot.press("q", "A")
+        await robot.sees("/ chain:running !goneqA")
+        await robot.press("enter", "escape")
+        await robot.sees("seen ended, exit 0")
+        for key, words, seen, missed in (
+            ("2", "state:down", "n8", "32/32"),
+            ("3", "~^gpu", "GPU", "MB of memory"),
+            ("4", "claim|nothing", "claimNextJob()", "providerSetJobStatus(41"),
+            ("5", "level:warning", "cluster=slow", "provider=gaia"),
+        ):
+            await robot.press(key, "slash")
+            await robot.type(words)
+            await robot.press("enter")
+            await robot.sees(seen, "1 of")
+            await robot.misses(missed)
+            await robot.press("escape", "escape")
+            assert isinstance(robot.app.screen, JobsView)
+
+
+async def test_a_filter_that_makes_no_sense_says_so() -> None:
+    """With the close match; what was shown before stays."""
+    async with using(provider_screen()) as robot:
+        await robot.press("2", "slash")
+        await robot.type("stat:down")
+        await robot.sees("There is no column 'stat'", "Did you mean 'state'?", "n7")
+
+
+async def test_prices_by_unit_node_and_hour() -> None:
+    """Beside the contract's units, with what remains; changed ones say what holds meanwhile."""
+    changed = ProviderPrices(CREDIT, CREDIT // 10, CREDIT // 10**7)
+    supervisor = FakeSupervisor()
+    async with using(provider_screen(supervisor), WIDE) as robot:
+        await robot.press("3")
+        await robot.sees("the grid keeps 20 %, 80 % are yours", "per node-hour of the day")
+        supervisor.look(prices=changed)
+        await robot.sees("◷ changed: those on chain", "60.00", "48.00")
+
+
+async def test_a_silent_accounting_is_named_with_what_waits_for_it() -> None:
+    """Degraded, not down: jobs are still claimed."""
+    connections = (
+        Connection("chain", True),
+        Connection("cluster", True),
+        Connection("accounting", False, "sacct gave no answer in 20 s."),
+    )
+    supervisor = FakeSupervisor(some_snapshot(connections=connections, counts=Counts(untold=2)))
+    async with using(provider_screen(supervisor)) as robot:
+        await robot.sees("accounting ×", "sacct gave no answer", "2 that left Slurm's queue")
+
+
+async def test_leaving_is_bounded_whatever_hangs() -> None:
+    """A supervisor that heeds neither its stop nor its cancel: the process leaves in time."""
+    left, codes, freed = threading.Event(), [], asyncio.Event()
+
+    class Hanging(FakeSupervisor):
+        async def __call__(self, **options: Any) -> None:
+            run = asyncio.ensure_future(super().__call__(**options))
+            while not freed.is_set():
+                with contextlib.suppress(asyncio.CancelledError):
+                    await freed.wait()
+            run.cancel()
+
+    def leave(code: int) -> None:
+        codes.append(code)
+        left.set()
+
+    app = provider_screen(Hanging(), ending=Ending(seconds=0.05, leave=leave))
+    async with using(app) as robot:
+        await robot.press("q", "y")
+        assert await asyncio.to_thread(left.wait, 5)
+        assert codes == [0]
+        freed.set()
+
+
+async def test_a_start_is_broken_off() -> None:
+    """What hangs before there is an agent is not waited for."""
+
+    class Starting(FakeSupervisor):
+        async def __call__(self, **_: Any) -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.stopped = True
+
+    supervisor = Starting()
+    app = provider_screen(supervisor)
+    async with using(app) as robot:
+        await robot.press("ctrl+c")
+        async with asyncio.timeout(5):
+            while not supervisor.stopped:
+                await asyncio.sleep(0.01)
+
+
+async def test_sigterm_stops_the_supervisor_without_a_question() -> None:
+    """As a service's does; so does a terminal that is closed."""
+    supervisor = FakeSupervisor()
+    async with using(provider_screen(supervisor)):
+        os.kill(os.getpid(), signal.SIGTERM)
+        async with asyncio.timeout(5):
+            while not supervisor.stopped:
+                await asyncio.sleep(0.01)

@@ -11,6 +11,7 @@ from textual.screen import Screen
 import dsq.console
 from dsq.console.dialogs.base import Dialog
 from dsq.console.provider.screens.base import ProviderFrame
+from dsq.console.provider.screens.filtering import FilteredFrame
 from dsq.console.provider.screens.tables import TableView
 from dsq.console.user.screens.base import ViewScreen
 from dsq.console.user.screens.job_actions import JobActions
@@ -22,8 +23,8 @@ from dsq.console.widgets.notices_view import NoticesFrame
 from tests.screens.table import SHOWN_BY, STATES
 
 BASES = {
-    Dialog, Frame, JobActions, LogKeys, NoticesFrame, ProviderFrame, SubmitSending, TableView,
-    ViewScreen, WorkflowSource,
+    Dialog, FilteredFrame, Frame, JobActions, LogKeys, NoticesFrame, ProviderFrame, SubmitSending,
+    TableView, ViewScreen, WorkflowSource,
 }  # fmt: skip
 """What other screens are made of."""
 

@@ -25,8 +25,9 @@ from dsq.supervisor.overview import snapshot
 from dsq.supervisor.run import check_account
 from dsq.supervisor.scheduler.build import build_scheduler
 from dsq.supervisor.scheduler.local.scheduler import LocalScheduler
+from dsq.supervisor.scheduler.port import Free, NodeFree
 from dsq.supervisor.scheduler.slurm import SlurmScheduler
-from dsq.supervisor.snapshot import AgentSnapshot, Mode
+from dsq.supervisor.snapshot import AgentSnapshot, Mode, Shares
 from tests.support.fakes import CUSTOMER, ME
 from tests.support.provider import Provider, provider, settings
 from tests.support.virtual import run_virtual
@@ -250,6 +251,33 @@ def test_a_row_whose_truths_differ_is_marked(tmp_path: Path) -> None:
         await asyncio.sleep(10)
         row = snapshot(p.agent).rows[0]
         assert (row.slurm_state, row.disagrees) == ("gone", True)
+
+    scenario(tmp_path, story)
+
+
+def test_the_cpus_are_the_grids_others_and_idle(tmp_path: Path) -> None:
+    """Of the nodes of which it is known what is free; nothing while that is not known."""
+
+    async def story(p: Provider) -> None:
+        job_id = p.chain.request(script="seconds=5000")
+        p.chain.offer(job_id)
+        await p.until(lambda: p.job(job_id).status is JobStatus.RUNNING, 30)
+        assert p.agent is not None
+        assert snapshot(p.agent).shares is None
+        info = p.agent.poller.info
+        assert info is not None
+        nodes = info.nodes
+        total = sum(node.cpus for node in nodes)
+        cpus = p.job(job_id).definition.cpus
+        free = Free(tuple(NodeFree(node.name, node.cpus, 0, 0) for node in nodes))
+        # Who asked a moment too early saw all of them free.
+        shown = snapshot(p.agent, free=free).shares
+        assert shown == Shares(grid=0, others=0, idle=total)
+        free = Free(tuple(NodeFree(node.name, 0, 0, 0) for node in nodes))
+        shown = snapshot(p.agent, free=free).shares
+        assert shown == Shares(grid=cpus, others=total - cpus, idle=0)
+        assert snapshot(p.agent, free=Free(closed="the partition is DOWN")).shares is None
+        assert snapshot(p.agent).fee_percent == 20
 
     scenario(tmp_path, story)
 
