@@ -17,7 +17,7 @@ PARTITION_LIMIT = "partition limit"
 
 LIMIT_DENIED = "the cluster did not let the time limit be raised"
 LOST = "the cluster knows this job no more; billed until it was last seen running"
-LOST_UNSEEN = "the cluster knows this job no more; it was never seen running"
+LOST_UNSEEN = "the cluster has no record of what this job did; it was never seen running"
 
 WORDS = {
     "NODE_FAIL": "a node of the job failed",

@@ -157,7 +157,9 @@ def _observe_job(record: JobRecord, job: SlurmJob, now: float) -> tuple[JobRecor
         return _alive(record, job, changed, now)
     if job.state in ENDED_STATES:
         return _ended(record, job, now)
-    if job.state in WAITING_STATES and record.started_at and not record.requeued:
+    # Put back between two looks: only the count of restarts tells that its script may have begun.
+    put_back = job.state in WAITING_STATES and (record.started_at or job.restarts)
+    if put_back and not record.requeued:
         return replace(record, requeued=True), "the cluster put it back into its queue"
     waiting = f"waits in Slurm as {job.id}" + (f" ({job.reason})" if job.reason else "")
     return record, waiting if changed and job.state == "PENDING" else ""
@@ -190,6 +192,7 @@ def _ended(record: JobRecord, job: SlurmJob, now: float) -> tuple[JobRecord, str
         end_state=job.state,
         started_at=started,
         ended_at=max(ended, started),
+        requeued=record.requeued or (job.restarts > 0 and not started),
         exit_status=wait_status_of(job.exit_code, job.signal),
     )
     words = f"ended in Slurm: {job.state}, exit {job.exit_code}"

@@ -48,7 +48,7 @@ class JobRecord:
         last_alive_at: Last sighting of the running job, the end of last resort for the bill.
         missing_count, missing_since: Sightings of the job's absence in a row.
         stranger_count, stranger_since: Readings in a row in which the job was not ours.
-        requeued: Slurm put the started job back into its queue.
+        requeued: Slurm put the job back into its queue after it may have begun.
         end_state: Slurm's word for the end, ``LOST`` if Slurm forgot the job.
         cancel_requested: The customer wants the job to stop.
         cancel_cause: Why this supervisor cancelled it in Slurm, if the customer did not ask.

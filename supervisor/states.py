@@ -103,7 +103,8 @@ class BodyState(enum.StrEnum):
     VANISHED = "vanished"
     """Slurm forgot a job that was never seen running; whether its script began is not known."""
     LOST_UNSEEN = "lost unseen"
-    """Slurm forgot a job that was never seen running, though its script began."""
+    """Its script may have begun, though it was never seen running: Slurm forgot the job, or put
+    it back into its queue, and it ended there."""
     ENDED = "ended"
     """Slurm's record of its end is in the journal; it has run."""
     UNRUN = "unrun"
@@ -134,7 +135,7 @@ def body_state(slurm: SlurmView, record: JobRecord, now: float, policy: Policy) 
         case Phase.FINAL:
             return BodyState.CLOSED
         case Phase.ENDED:
-            return BodyState.ENDED if record.started_at else BodyState.UNRUN
+            return _ended_state(record)
         case Phase.CLAIMED:
             dark = slurm.sight is Sight.DARK
             return BodyState.NOTHING_DARK if dark else BodyState.NOTHING
@@ -145,6 +146,13 @@ def body_state(slurm: SlurmView, record: JobRecord, now: float, policy: Policy) 
             dark = slurm.sight is Sight.DARK
             return BodyState.NOTHING_DARK if dark else BodyState.NEVER
     return _sent_state(slurm, record, now, policy)
+
+
+def _ended_state(record: JobRecord) -> BodyState:
+    if record.started_at:
+        return BodyState.ENDED
+    # A run that nobody saw is on no record; that it came back from the queue says there was one.
+    return BodyState.LOST_UNSEEN if record.requeued else BodyState.UNRUN
 
 
 def _sent_state(slurm: SlurmView, record: JobRecord, now: float, policy: Policy) -> BodyState:

@@ -260,6 +260,7 @@ class SlurmJob:
         signal: The signal that ended it, 0 if none.
         nodes: Its nodes, in the cluster's notation.
         time_limit_minutes: Its limit, 0 if it has none or is not known.
+        restarts: How often the cluster has put it back into its queue, as far as it is told.
         output: Path of its output file if that was asked for, else "".
     """
 
@@ -275,6 +276,7 @@ class SlurmJob:
     signal: int = 0
     nodes: str = ""
     time_limit_minutes: int = 0
+    restarts: int = 0
     output: str = ""
 
     @property

@@ -33,6 +33,7 @@ QUEUE_COLUMNS: Final = (
     ("exit_code", 16),
     ("TimeLimit", 20),
     ("NodeList", 128),
+    ("RestartCnt", 12),
 )
 SACCT_COLUMNS: Final = (
     *("JobIDRaw", "Submit", "User", "State", "Start", "End", "ExitCode", "TimelimitRaw"),

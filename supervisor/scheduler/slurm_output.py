@@ -80,7 +80,7 @@ def queue_row(line: str) -> SlurmJob | None:
     cells = [cell.strip() for cell in line.split("|", len(QUEUE_COLUMNS))]
     if len(cells) != len(QUEUE_COLUMNS) + 1:
         return None
-    job_id, submit, user, state, reason, start, end, code, limit, nodes, rest = cells
+    job_id, submit, user, state, reason, start, end, code, limit, nodes, restarts, rest = cells
     return _job(
         job_id=job_id,
         submit=submit,
@@ -92,6 +92,7 @@ def queue_row(line: str) -> SlurmJob | None:
         code=code,
         limit=parse_minutes(limit),
         nodes=nodes,
+        restarts=int(restarts) if _is_number(restarts) else 0,
         output=rest.removesuffix("|").strip(),
     )
 
@@ -138,6 +139,7 @@ def _job(
     limit: int | None,
     nodes: str,
     output: str,
+    restarts: int = 0,
 ) -> SlurmJob | None:
     """Builds a record from cells, or None if they cannot be a job's."""
     state = state.rstrip("+")
@@ -161,6 +163,7 @@ def _job(
         signal=signal,
         nodes=nodes,
         time_limit_minutes=limit or 0,
+        restarts=restarts,
         output=output,
     )
 

@@ -35,6 +35,7 @@ class FakeSlurmJob:
 
     Attributes:
         runs: How often its script went past the fence.
+        restarts: How often it was put back into the queue.
         ran: Start and end of that run.
     """
 
@@ -54,6 +55,7 @@ class FakeSlurmJob:
     node: str = ""
     gone_at: float | None = None
     runs: int = 0
+    restarts: int = 0
     completing: float = 0.0
     ends_as: str = ""
 
@@ -182,9 +184,15 @@ class FakeScheduler:
         self._end(job, state, self.now())
 
     def requeue(self, slurm_id: str) -> None:
-        """The cluster puts a running job back into its queue (it must not run again)."""
+        """The cluster puts a running job back into its queue (it must not run again).
+
+        As in Slurm its time of submission is a new one, so that whoever asks by the old one is
+        told of no job.
+        """
         job = self.jobs_by_id[slurm_id]
+        job.submit_time = int(self.now())
         job.state, job.reason, job.node, job.start = "PENDING", "BeginTime", "", 0
+        job.restarts += 1
         self._moved.set()
 
     def forget(self, slurm_id: str) -> None:
@@ -330,6 +338,7 @@ class FakeScheduler:
             job.signal,
             job.node,
             job.limit,
+            job.restarts,
         )
 
     async def cancel(self, job: SlurmJobId) -> None:

@@ -51,7 +51,8 @@ class SlurmBooks:
         for job in jobs:
             start, end = job.start or "N/A", job.end or "N/A"
             cells = [job.id, job.submit_time, job.user, job.state, job.reason or "None", start]
-            cells += [end, job.exit_code * 256, f"{job.time_limit_minutes}:00", job.nodes]
+            cells += [end, job.exit_code * 256, f"{job.time_limit_minutes}:00"]
+            cells += [job.nodes, job.restarts]
             columns = zip(QUEUE_COLUMNS, cells, strict=True)
             queue.append("".join(f"{cell:<{width}}|" for (_, width), cell in columns))
             books.append(

@@ -18,6 +18,7 @@ from dsq.console.local.minislurm import MiniSlurm
 from dsq.core.errors import SettingsError, UnreachableError
 from dsq.core.model import JobDefinition
 from dsq.supervisor.capacity import claimable, never_runs
+from dsq.supervisor.observe import WAITING_STATES
 from dsq.supervisor.scheduler.line import Completed
 from dsq.supervisor.scheduler.port import FORGOTTEN, NotPermitted, SlurmJobId, SubmitRefused
 from dsq.supervisor.scheduler.slurm import SlurmScheduler, SlurmSettings
@@ -231,6 +232,34 @@ async def test_a_script_that_ends_leaves_nothing_behind(folder: Path, slurm: Min
     ended, _ = await cluster.run("sleep 600 & exit 0")
     assert ended.state == "COMPLETED"
     assert ended.end - ended.start < 10
+
+
+async def test_a_run_that_nobody_saw_is_known_by_the_count_of_restarts(
+    folder: Path, slurm: MiniSlurm
+) -> None:
+    """Put back between two looks, a job has a new time of submission: it is looked for by its
+    token, and must not be taken for one whose script never began."""
+    cluster, line = listening(folder, slurm)
+    since = int(time.time())
+    spec, job = await cluster.submit("sleep 600", mem_per_cpu=10)
+    assert (await cluster.running(job)).restarts == 0
+    await asyncio.sleep(1.1)
+    for argv in (
+        ["scontrol", "update", f"JobId={job.id}", "Requeue=1"],
+        ["scontrol", "requeue", job.id],
+    ):
+        assert (await line.run(argv)).returncode == 0
+    fresh, _ = listening(folder, slurm)
+    while await fresh.scheduler.poll([job]):
+        await asyncio.sleep(0.2)
+    found = await fresh.scheduler.find(spec.name, spec.token, since)
+    assert found is not None
+    assert found.submit_time > job.submit_time
+    assert found.state in WAITING_STATES
+    assert found.restarts == 1
+    await fresh.scheduler.cancel(found.job_id)
+    ended = await fresh.ended(found.job_id)
+    assert (ended.state, ended.restarts, ended.nodes) == ("CANCELLED", 1, "")
 
 
 async def test_an_ended_job_is_found_in_the_accounting_when_the_queue_forgot_it() -> None:

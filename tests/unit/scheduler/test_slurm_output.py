@@ -145,9 +145,9 @@ def test_rare_words_of_the_accounting_are_read() -> None:
         "",
         "slurm_load_jobs: warning",
         "1|2|3",
-        "abc |1|u|RUNNING|None|1|1|0|1:00|n1|",
-        "7 |1|u|DANCING|None|1|1|0|1:00|n1|",
-        "12_3 |1|u|RUNNING|None|1|1|0|1:00|n1|",
+        "abc |1|u|RUNNING|None|1|1|0|1:00|n1|0|",
+        "7 |1|u|DANCING|None|1|1|0|1:00|n1|0|",
+        "12_3 |1|u|RUNNING|None|1|1|0|1:00|n1|0|",
     ],
 )
 def test_rows_of_another_form_are_left_out(line: str) -> None:

@@ -65,6 +65,7 @@ def row(job: SlurmJob) -> str:
     """A job as squeue prints it."""
     cells = [job.id, job.submit_time, job.user, job.state, "None", job.start, job.end]
     cells += [job.exit_code * 256, "5:00", job.nodes]
+    cells += [job.restarts]
     assert len(cells) == len(QUEUE_COLUMNS)
     return "|".join(str(cell or "N/A") for cell in cells) + "|\n"
 

@@ -22,7 +22,7 @@ SPEC = JobSpec(NAME, "token", 1, 1, 100, 0, 5)
 
 def row(name: str) -> str:
     """Job 16 as squeue prints it, with its name at the end."""
-    return f"16|1000|u|PENDING|None|N/A|N/A|0|5:00||{name}|\n"
+    return f"16|1000|u|PENDING|None|N/A|N/A|0|5:00||0|{name}|\n"
 
 
 class Taken:

@@ -10,6 +10,7 @@ from dsq.core.model import JobStatus
 from dsq.supervisor.observe import Sight, SlurmView, observe
 from dsq.supervisor.records import Phase
 from dsq.supervisor.scheduler.port import UNTOLD
+from dsq.supervisor.states import BodyState, body_state
 from tests.unit.supervisor.cases import (
     ABSENT,
     CHAINS,
@@ -17,6 +18,7 @@ from tests.unit.supervisor.cases import (
     FORGOTTEN_JOB,
     NONE,
     NOW,
+    POLICY,
     ChainState,
     chain,
     record,
@@ -114,6 +116,27 @@ def test_a_requeued_job_keeps_its_first_run() -> None:
     assert again.last_alive_at == RUNNING.last_alive_at
     end, _ = observe(again, None, slurm("CANCELLED", start=NOW + 50, end=NOW + 70), NOW + 70)
     assert (end.started_at, end.ended_at) == (RUNNING.started_at, RUNNING.last_alive_at)
+
+
+@pytest.mark.parametrize("state", ["PENDING", "REQUEUE_HOLD"])
+def test_a_run_that_nobody_saw_is_one_run(state: str) -> None:
+    """Slurm counts how often it put a job back: its script may have begun before."""
+    waiting, _ = observe(sent(), None, slurm("PENDING"), NOW)
+    assert not waiting.requeued
+    back, words = observe(sent(), None, slurm(state, start=0, nodes="", restarts=1), NOW)
+    assert back.requeued
+    assert not back.started_at
+    assert "back into its queue" in words
+
+
+def test_an_end_in_the_queue_after_a_run_that_nobody_saw_is_no_end_before_the_start() -> None:
+    """Such a job must not run elsewhere; with no record of its run it costs nothing."""
+    gone = slurm("CANCELLED", start=0, nodes="", end=NOW)
+    fresh, _ = observe(sent(), None, gone, NOW)
+    assert body_state(gone, fresh, NOW, POLICY) is BodyState.UNRUN
+    again = slurm("CANCELLED", start=0, nodes="", end=NOW, restarts=1)
+    record, _ = observe(sent(), None, again, NOW)
+    assert body_state(again, record, NOW, POLICY) is BodyState.LOST_UNSEEN
 
 
 def test_absences_are_counted_by_looks_not_by_judgements() -> None:
