@@ -135,7 +135,7 @@ test-slow: dev ## the long rest
 	$(MAKE) -s chaos SEEDS=10000
 	$(BIN)/pytest -q -m slow tests
 
-bench: dev ## the benchmarks; each prints a table
+bench: dev contracts/node_modules ## the benchmarks; each prints a table
 	@$(BIN)/python -m tests.support.prepare
 	@for file in tests/benchmarks/bench_*.py; do $(BIN)/python -m tests.benchmarks.$$(basename $$file .py) || exit 1; done
 

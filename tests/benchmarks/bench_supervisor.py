@@ -18,7 +18,7 @@ import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,10 @@ import psutil
 from dsq.core.chain import find_anvil
 from dsq.core.config import cache_dir
 from dsq.core.model import JobDefinition, JobStatus
+from dsq.core.quoting import quote
 from dsq.core.wallet import load_wallet
+from dsq.sbatch.render import render
+from dsq.sbatch.workflow import load_workflow
 from dsq.supervisor.agent import Agent
 from dsq.supervisor.journal import Journal
 from dsq.supervisor.records import JobRecord, Phase
@@ -38,7 +41,7 @@ from dsq.supervisor.settings import load_settings
 from tests.benchmarks import cpu
 from tests.benchmarks.table import print_table
 from tests.integration.supervisor.conftest import Site, built_site
-from tests.integration.supervisor.load import PLACED_AT_ONCE, Load
+from tests.integration.supervisor.load import PLACED_AT_ONCE, RESOURCES, Load
 from tests.support.fakes import CUSTOMER, ME, FakeChain, FakeFeed, FakeLogs, FakeScripts, FakeSender
 from tests.support.provider import settings as fake_settings
 from tests.support.slurm import open_folder, running_slurm
@@ -56,8 +59,24 @@ def share(part: float, whole: float) -> str:
     return f"{100 * part / whole:.0f} %" if whole else "-"
 
 
-async def bare_sbatch(server: SshServer, count: int) -> tuple[float, dict[str, float]]:
-    """sbatch a second, as many at once as the supervisor's connection has sessions; CPU of each."""
+EMPTY = "#!/bin/bash\n:\n"
+
+
+def same_job(cluster: Mapping[str, Any]) -> str:
+    """The script that the load's jobs run, with the site's folders."""
+    lines = [
+        f"export {name}={quote(str(cluster[key]))}"
+        for name, key in (("DSQ_CACHE_ROOT", "cache_root"), ("DSQ_SCRATCH_ROOT", "scratch_root"))
+    ]
+    script = render(load_workflow(f"{RESOURCES}steps: []\n"))
+    return "\n".join(["#!/bin/bash", *lines, script])
+
+
+async def bare_sbatch(server: SshServer, count: int, script: str) -> tuple[float, dict[str, float]]:
+    """sbatch a second, as many at once as the supervisor's connection has sessions; CPU of each.
+
+    What the jobs do counts: they start while others are submitted, on the same processors.
+    """
     line = SshTransport(
         "127.0.0.1", port=server.port, user=server.user,
         identity_file=server.identity, known_hosts=server.known_hosts,
@@ -68,7 +87,7 @@ async def bare_sbatch(server: SshServer, count: int) -> tuple[float, dict[str, f
         async with gate:
             done = await line.run(
                 ["sbatch", "--parsable", "--mem-per-cpu=10", "-n1", "-o/dev/null", "-D/tmp"],
-                stdin=b"#!/bin/bash\n:\n",
+                stdin=script.encode(),
                 timeout=120,
             )
             assert done.returncode == 0, done.stderr
@@ -344,7 +363,8 @@ async def measure(folder: Path, server: SshServer, slurm: Any, count: int) -> No
     try:
         anvil = find_anvil(cache_dir())
         async with built_site(anvil, home, cluster, block_time=BLOCK_SECONDS) as site:
-            raw_slurm, raw_costs = await bare_sbatch(server, count)
+            raw_empty, _ = await bare_sbatch(server, count, EMPTY)
+            raw_slurm, raw_costs = await bare_sbatch(server, count, same_job(cluster))
             raw_chain = await bare_transactions(site, count)
             await site.start()
             load = await HeldLoad.on(site, folder)
@@ -357,7 +377,8 @@ async def measure(folder: Path, server: SshServer, slurm: Any, count: int) -> No
         shutil.rmtree(home, ignore_errors=True)
     lower = min(raw_slurm, raw_chain)
     rows = [
-        ["bare sbatch over the same SSH", f"{raw_slurm:.1f} /s", share(raw_slurm, lower)],
+        ["bare sbatch over the same SSH, of scripts that do nothing", f"{raw_empty:.1f} /s", share(raw_empty, lower)],
+        ["bare sbatch over the same SSH, of the same scripts", f"{raw_slurm:.1f} /s", share(raw_slurm, lower)],
         ["single transactions, pipelined, same node", f"{raw_chain:.1f} /s", share(raw_chain, lower)],
         ["claims confirmed", f"{found['claims/s']:.1f} /s", share(found["claims/s"], lower)],
         ["claimed and submitted", f"{found['submitted/s']:.1f} /s", share(found["submitted/s"], lower)],

@@ -18,7 +18,6 @@ from typing import Any
 from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
-from dsq import contracts
 from dsq.core.chain import Chain, Deployment, Sender, deploy
 from dsq.core.chain.abi import contract
 from dsq.core.chain.call import Call
@@ -63,7 +62,7 @@ def compiled() -> str:
             "outputSelection": {source.name: {"Crowd": ["evm.deployedBytecode.object"]}},
         },
     }
-    solc = Path(str(contracts.__path__[0])) / "solc" / "solc"
+    solc = Path(__file__).parents[2] / "contracts" / "solc" / "solc"
     done = subprocess.run(
         ["node", str(solc), "--standard-json"],
         input=json.dumps(request),

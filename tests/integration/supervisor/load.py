@@ -25,7 +25,7 @@ PLACED_AT_ONCE = 50
 SLURM_ID = re.compile(r" job=(\d+) (?:submitted .* slurm=|(?:waits|runs) in Slurm as )(\d+)")
 
 AMOUNT = 100
-CREDITS = 100_000 * CREDIT
+CREDITS = 400_000 * CREDIT
 
 # On a busy machine a job lasts long enough for Slurm to look at its memory, and to end it.
 RESOURCES = "resources: {tasks: 1, cpusPerTask: 1, memPerCpu: 100, gpus: 0}\n"
