@@ -22,38 +22,47 @@ PATIENCE = 5.0
 THREAD_PAUSE = 0.001
 
 
-class CountingExecutor(concurrent.futures.ThreadPoolExecutor):
-    """The threads of an event loop, which knows whether one of them works.
+class ThreadWatch:
+    """Knows whether the threads of an event loop work for it.
+
+    It looks at what the loop gets of them, not at them: a thread that is done may be held up
+    before it says so.
 
     Attributes:
         working: Calls whose results the loop has not got yet.
     """
 
-    def __init__(self) -> None:
-        super().__init__(max_workers=4)
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.working = 0
-        self._loop = asyncio.get_running_loop()
+        self._run = loop.run_in_executor
 
-    def submit(
-        self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any
-    ) -> concurrent.futures.Future[Any]:
-        future = super().submit(fn, *args, **kwargs)
-        self.working += 1
-        future.add_done_callback(self._done)
+    def run(
+        self,
+        executor: concurrent.futures.Executor | None,
+        func: Callable[..., Any],
+        *args: Any,
+    ) -> asyncio.Future[Any]:
+        """Stands for the loop's ``run_in_executor``."""
+        future = self._run(executor, func, *args)
+        if executor is None:
+            self.working += 1
+            future.add_done_callback(self._done)
         return future
 
     def _done(self, _future: object) -> None:
-        # Two turns later the result has reached whoever waits for it.
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._loop.call_later, THREAD_PAUSE, self._idle)
-
-    def _idle(self) -> None:
         self.working -= 1
 
 
 def watch_threads() -> None:
-    """Lets the running loop use threads that :func:`until_still` sees."""
-    asyncio.get_running_loop().set_default_executor(CountingExecutor())
+    """Lets :func:`until_still` see what threads do for the running loop."""
+    loop: Any = asyncio.get_running_loop()
+    if _watch_of(loop) is None:
+        loop.run_in_executor = ThreadWatch(loop).run
+
+
+def _watch_of(loop: asyncio.AbstractEventLoop) -> ThreadWatch | None:
+    owner = getattr(loop.run_in_executor, "__self__", None)
+    return owner if isinstance(owner, ThreadWatch) else None
 
 
 async def until_still(*_: float, app: App[Any] | None = None) -> None:
@@ -64,13 +73,14 @@ async def until_still(*_: float, app: App[Any] | None = None) -> None:
     """
     seen = app if app is not None else active_app.get(None)
     loop: Any = asyncio.get_running_loop()
+    watch = _watch_of(loop)
     end = loop.time() + PATIENCE
     while loop.time() < end:
         await asyncio.sleep(0)
         if loop._ready:
             continue
         held = seen is not None and seen.is_running and seen._batch_count
-        if held or getattr(loop._default_executor, "working", 0):
+        if held or (watch is not None and watch.working):
             await asyncio.sleep(THREAD_PAUSE)
         elif seen is None or not _paint(seen):
             return

@@ -160,6 +160,8 @@ async def test_bad_fields_are_explained_below_them() -> None:
             entry = screen.query_one(f"#{field}", Input)
             good, entry.value = entry.value, value
             await robot.sees(words)
+            # The key is over when it has brought the cursor back from here.
+            screen.editor.focus()
             await robot.press("ctrl+s")
             await robot.until(functools.partial(has_focus, entry))
             assert robot.app.screen is screen
