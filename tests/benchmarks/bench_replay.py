@@ -6,25 +6,25 @@ cancelled at once make up the rest of the events. Then a new process's questions
 on a connection of its own, and at last supervisors are started, in processes of their own
 (:mod:`tests.benchmarks.restarted`): real but for the programs of Slurm, whose queue and books
 show every job. One knows where it had read to, as after any stop; one hears every event once
-more. The first one had no job, and shows what such a process needs by itself.
+more; one does the first with many closed jobs in its journal, too. The very first one had no job,
+and shows what such a process needs by itself.
 
-    python -m tests.benchmarks.bench_replay [JOBS [EVENTS]]
+    python -m tests.benchmarks.bench_replay [JOBS [EVENTS [CLOSED]]]
 
-EVENTS are those that a supervisor hears; the chain has several times as many.
+EVENTS are those that a supervisor hears; the chain has several times as many. CLOSED are jobs that
+the journal alone still knows.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from dsq.core.chain import Chain, Cursor, Follower, MemoryCursor, Sender, find_anvil
@@ -36,111 +36,19 @@ from dsq.core.clock import SystemClock
 from dsq.core.config import cache_dir
 from dsq.core.metascheduler.loop import EVENTS
 from dsq.core.metascheduler.picture import Picture
-from dsq.core.model import Job, JobStatus
-from dsq.core.wallet import Wallet
+from dsq.core.model import JobStatus
 from dsq.supervisor.agent import EVENTS as HEARD
-from dsq.supervisor.claims import BEGUN
-from dsq.supervisor.journal import Journal
-from dsq.supervisor.records import JobRecord, Phase
-from dsq.supervisor.run import JournalCursor
-from dsq.supervisor.scheduler.port import SlurmJob
-from tests.benchmarks.restarted import REASON, Restarted
+from tests.benchmarks.place import Claimed, Place
+from tests.benchmarks.restarted import Restarted
 from tests.benchmarks.table import print_table
 from tests.support.anvil import CHAIN_ID
 from tests.support.crowd import Crowd, QuickNode, crowd, quick_node
-from tests.support.slurm_books import SlurmBooks
 
 RUNNING_SHARE = 10
 """One job in so many runs."""
 
-MINUTES = 60
 REPORTS = 128
 BLOCK_SECONDS = 2
-
-
-@dataclass
-class Place:
-    """A provider: its key, its folder, its cluster."""
-
-    folder: Path
-    key: str
-    wallet: Wallet
-    books: SlurmBooks
-
-    @classmethod
-    def made(cls, folder: Path, grid: Crowd) -> Place:
-        """A provider that nobody knows yet."""
-        key = os.urandom(32).hex()
-        folder.mkdir(parents=True)
-        books = SlurmBooks(folder / "slurm")
-        (folder / "provider.toml").write_text(
-            f'''
-name = "bench"
-state_dir = "state"
-shared_account = true
-[chain]
-rpc_url = "{grid.node.url}"
-chain_id = {CHAIN_ID}
-metascheduler = "{grid.deployment.addresses.metascheduler}"
-[services]
-sbatch_grpc = "127.0.0.1:1"
-[cluster]
-kind = "slurm"
-bin_dir = "{books.folder}"
-[benchmark]
-probe = false
-[http]
-listen = ""
-'''
-        )
-        return cls(folder, key, Wallet.from_key("0x" + key), books)
-
-    async def restarted(self, profile: str = "") -> Restarted:
-        """Starts the supervisor, and ends it when all is reconciled."""
-        argv = [sys.executable, "-m", "tests.benchmarks.restarted"]
-        argv += [str(self.folder / "provider.toml"), *([profile] if profile else [])]
-        pipe = asyncio.subprocess.PIPE
-        child = await asyncio.create_subprocess_exec(*argv, stdin=pipe, stdout=pipe)
-        out, _ = await child.communicate(f"0x{self.key}\n".encode())
-        assert child.returncode == 0
-        return Restarted(**json.loads(out))
-
-    def keep(self, jobs: Sequence[Job], claims: dict[int, bytes], times: dict[int, int]) -> None:
-        """Has journal and cluster know jobs: all in Slurm, as the chain has them."""
-        journal = Journal(self.folder / "state" / "journal.db")
-        records, now = [], int(time.time())
-        for job in jobs:
-            runs = job.status is JobStatus.RUNNING
-            records.append(
-                JobRecord(
-                    job.id, job.customer, job.definition, claim_tx=claims[job.id],
-                    claimed_at=times[job.id], claim_time=times[job.id], bought_minutes=MINUTES,
-                    limit_minutes=MINUTES, limit_bought=MINUTES, attempt=1,
-                    token=os.urandom(8).hex(), slurm_id=str(100_000 + job.id),
-                    submit_time=times[job.id] + 1, phase=Phase.SEEN, logging=False,
-                    slurm_state="RUNNING" if runs else "PENDING",
-                    slurm_reason="" if runs else "Priority",
-                    nodes="n1" if runs else "", started_at=job.time.start,
-                    reported=JobStatus.RUNNING if runs else None, proved_at=now,
-                )
-            )  # fmt: skip
-        journal.save_all([(record, "") for record in records])
-        journal.close()
-        self.books.show(
-            SlurmJob(
-                record.slurm_id, record.submit_time, user="bench", state=record.slurm_state,
-                reason="" if record.started_at else REASON, start=record.started_at,
-                nodes=REASON if record.started_at else "", time_limit_minutes=MINUTES,
-            )
-            for record in records
-        )  # fmt: skip
-
-    def stand_at(self, cursor: Cursor) -> None:
-        """Has the next supervisor begin to read behind a block."""
-        journal = Journal(self.folder / "state" / "journal.db")
-        journal.set_meta(BEGUN, "1")
-        JournalCursor(journal).save(cursor)
-        journal.close()
 
 
 async def history(grid: Crowd, place: Place, jobs: int, events: int) -> None:
@@ -161,17 +69,18 @@ async def history(grid: Crowd, place: Place, jobs: int, events: int) -> None:
     await grid.changes(max(0, events - have))
 
 
-async def known(grid: Crowd, place: Place) -> None:
-    """Has journal and cluster know all open jobs."""
+async def open_jobs(grid: Crowd, place: Place) -> list[Claimed]:
+    """The jobs that the chain shows as the provider's, each with its claim."""
     chain = grid.chain
     ids = await chain.open_job_ids(1, await chain.job_count())
     jobs = [job for job in await chain.jobs(ids) if job.provider == place.wallet.address]
     head = (await chain.head()).number
     events = await chain.events(0, head, ("ClaimJobEvent",))
-    claims = {event.args["job_id"]: event.tx_hash for event in events}
+    claims = {event.args["job_id"]: event for event in events}
     stamps = await chain.block_timestamps({event.block_number for event in events})
-    times = {event.args["job_id"]: stamps[event.block_number] for event in events}
-    await asyncio.to_thread(place.keep, jobs, claims, times)
+    return [
+        Claimed(job, claims[job.id].tx_hash, stamps[claims[job.id].block_number]) for job in jobs
+    ]
 
 
 def node_seconds(grid: Crowd) -> float:
@@ -245,17 +154,22 @@ def _row(what: str, count: int, *seconds: float) -> list[str]:
     return [what, f"{count:,}", *(f"{part:.2f}" for part in seconds)]
 
 
-async def restarts(grid: Crowd, place: Place, empty: Restarted) -> list[list[str]]:
+async def restarts(
+    grid: Crowd, place: Place, empty: Restarted, jobs: Sequence[Claimed], closed: int
+) -> list[list[str]]:
     """Starts supervisors with all of the history; rows of a table."""
-    head = await grid.chain.head()
-    rows = []
-    for what, cursor in (
-        ("where it had read to", Cursor(head.number, head.hash)),
-        ("every event once more", Cursor(0, b"")),
+    head, first = await grid.chain.head(), 1 + max(one.job.id for one in jobs)
+    here, rows = Cursor(head.number, head.hash), []
+    for what, cursor, past in (
+        ("where it had read to", here, 0),
+        ("every event once more", Cursor(0, b""), 0),
+        (f"where it had read to, {closed:,} closed jobs in the journal", here, closed),
     ):
+        await asyncio.to_thread(place.keep_closed, range(first, first + past))
+        await asyncio.to_thread(place.keep, jobs)
         await asyncio.to_thread(place.stand_at, cursor)
         nodes = node_seconds(grid)
-        done = await place.restarted(os.environ.get("PROFILE", "") and f"{what[:5]}.prof")
+        done = await place.restarted(os.environ.get("PROFILE", "") and f"{len(rows)}.prof")
         rows.append(
             [
                 f"{what}: {done.events:,} events",
@@ -269,7 +183,7 @@ async def restarts(grid: Crowd, place: Place, empty: Restarted) -> list[list[str
     return rows
 
 
-async def main(jobs: int, events: int) -> None:
+async def main(jobs: int, events: int, closed: int) -> None:
     """Makes the history, reads it, starts supervisors, prints tables."""
     folder = Path(tempfile.mkdtemp(prefix="dsq-replay-"))
     async with contextlib.AsyncExitStack() as stack:
@@ -283,12 +197,12 @@ async def main(jobs: int, events: int) -> None:
         empty = await place.restarted()
         began = time.perf_counter()
         await history(grid, place, jobs, events)
-        await known(grid, place)
+        known = await open_jobs(grid, place)
         made = time.perf_counter() - began
         await node.rpc.request("evm_setIntervalMining", [BLOCK_SECONDS])
         total = number(await node.rpc.request("eth_blockNumber"))
         rows = [_row(name, *await timed(grid, way)) for name, way in WAYS.items()]
-        restarted = await restarts(grid, place, empty)
+        restarted = await restarts(grid, place, empty, known, closed)
     print_table(
         f"Reading a chain with {jobs:,} open jobs in {total:,} blocks (made in {made:.0f} s)",
         ["what is read", "count", "seconds", "our CPU seconds", "the node's CPU seconds"],
@@ -307,4 +221,4 @@ async def main(jobs: int, events: int) -> None:
 
 if __name__ == "__main__":
     given = [int(word) for word in sys.argv[1:]]
-    asyncio.run(main(*(given + [10_000, 100_000][len(given) :])))
+    asyncio.run(main(*(given + [10_000, 100_000, 90_000][len(given) :])))

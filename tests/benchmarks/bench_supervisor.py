@@ -1,6 +1,7 @@
 """The supervisor beside the raw limits of this machine, in one run.
 
-Real Slurm over real SSH, a node with a block every two seconds, journal on.
+Real Slurm over real SSH, a node with a block every two seconds, journal on. What a restart takes
+is in :mod:`tests.benchmarks.bench_replay`.
 
     python -m tests.benchmarks.bench_supervisor [JOBS]
 """
@@ -9,8 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
-import json
 import os
 import secrets
 import shutil
@@ -19,7 +18,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +25,12 @@ import psutil
 
 from dsq.core.chain import find_anvil
 from dsq.core.config import cache_dir
-from dsq.core.model import JobDefinition, JobStatus
+from dsq.core.model import JobStatus
 from dsq.core.quoting import quote
 from dsq.core.wallet import load_wallet
 from dsq.sbatch.render import render
 from dsq.sbatch.workflow import load_workflow
 from dsq.supervisor.agent import Agent
-from dsq.supervisor.journal import Journal
-from dsq.supervisor.records import JobRecord, Phase
 from dsq.supervisor.run import built_agent
 from dsq.supervisor.scheduler.ssh import SshTransport
 from dsq.supervisor.settings import load_settings
@@ -42,15 +38,10 @@ from tests.benchmarks import cpu
 from tests.benchmarks.table import print_table
 from tests.integration.supervisor.conftest import Site, built_site
 from tests.integration.supervisor.load import PLACED_AT_ONCE, RESOURCES, Load
-from tests.support.fakes import CUSTOMER, ME, FakeChain, FakeFeed, FakeLogs, FakeScripts, FakeSender
-from tests.support.provider import settings as fake_settings
 from tests.support.slurm import open_folder, running_slurm
 from tests.support.sshd import SshServer, ssh_account, sshd
-from tests.support.world import World
 
 BLOCK_SECONDS = 2.0
-OPEN_JOBS = 10_000
-PAST_JOBS = 90_000
 BLOCK_GAS = 30_000_000
 
 
@@ -264,90 +255,6 @@ async def lag_and_commands(site: Site, load: HeldLoad) -> tuple[list[float], dic
     return sorted(lags), rates
 
 
-async def restart(folder: Path) -> float:
-    """Seconds to take up 10,000 open jobs among 100,000: journal, agent, fake chain."""
-    chain = FakeChain(World())
-    chain.world.true_time = time.time  # type: ignore[method-assign]
-    path = folder / "state" / "journal.db"
-    journal = Journal(path)
-    definition = JobDefinition(1, 1, 10, 0, "hash")
-    base = JobRecord(
-        1, CUSTOMER, definition, claim_tx=b"x" * 32, claimed_at=1, claim_time=1, bought_minutes=60,
-        limit_minutes=60, limit_bought=60, attempt=1, token="t" * 16, slurm_id="1", submit_time=1,
-        slurm_state="RUNNING", phase=Phase.SEEN, started_at=int(time.time()), nodes="n1",
-        reported=JobStatus.RUNNING, proved_at=int(time.time()), log_done=True,
-    )  # fmt: skip
-    total = OPEN_JOBS + PAST_JOBS
-    for start in range(1, total + 1, 5_000):
-        journal.save_all(
-            [
-                (
-                    replace(
-                        base,
-                        job_id=i,
-                        slurm_id=str(i),
-                        phase=Phase.FINAL if i <= PAST_JOBS else Phase.SEEN,
-                    ),
-                    "",
-                )
-                for i in range(start, start + 5_000)
-            ]
-        )
-    journal.set_meta("begun", "1")
-    journal.set_meta("cursor", json.dumps({"1": ""}))
-    journal.close()
-    jobs = {}
-    for number in range(PAST_JOBS + 1, total + 1):
-        request_id = chain.request(definition=definition) if not jobs else 0
-        jobs[number] = replace(
-            chain.peek(1) if request_id else jobs[number - 1],
-            id=number, status=JobStatus.RUNNING, provider=ME,
-        )  # fmt: skip
-    chain.state.jobs.update(jobs)
-    gc.collect()
-    began = time.monotonic()
-    journal = Journal(path)
-
-    class Cluster:
-        """Shows every job as running."""
-
-        def __getattr__(self, name: str) -> Any:
-            from tests.support.fake_cluster import FakeScheduler
-
-            return getattr(FakeScheduler(chain.world), name)
-
-        async def poll(self, wanted: Any) -> dict[str, Any]:
-            from dsq.supervisor.scheduler.port import SlurmJob
-
-            return {
-                job.id: SlurmJob(job.id, 1, state="RUNNING", start=base.started_at, nodes="n1")
-                for job in wanted
-            }
-
-    class RealClock:
-        def now(self) -> float:
-            return time.time()
-
-        monotonic = staticmethod(time.monotonic)
-        sleep = staticmethod(asyncio.sleep)
-
-    agent = Agent(
-        fake_settings(folder), ME, chain, FakeSender(chain), Cluster(),  # type: ignore[arg-type]
-        FakeScripts(chain.world), FakeLogs(chain.world), journal, RealClock(),
-        feed=lambda start: FakeFeed(chain, journal, start),
-    )  # fmt: skip
-    stop = asyncio.Event()
-    task = asyncio.create_task(agent.run(stop))
-    stepper = agent._stepper
-    while len(stepper._judged_at) < OPEN_JOBS or stepper._busy:
-        await asyncio.sleep(0.05)
-    took = time.monotonic() - began
-    stop.set()
-    await task
-    journal.close()
-    return took
-
-
 async def measure(folder: Path, server: SshServer, slurm: Any, count: int) -> None:
     """Runs all parts and prints the tables."""
     workdir = folder / secrets.token_hex(4)
@@ -372,7 +279,6 @@ async def measure(folder: Path, server: SshServer, slurm: Any, count: int) -> No
             assert {job.status for job in await load.states()} == {JobStatus.FINISHED}
             await site.stop()
             lags, rates = await lag_and_commands(site, load)
-        took = await restart(home / "many")
     finally:
         shutil.rmtree(home, ignore_errors=True)
     lower = min(raw_slurm, raw_chain)
@@ -403,7 +309,6 @@ async def measure(folder: Path, server: SshServer, slurm: Any, count: int) -> No
         ["transactions with claims / with reports", f"{found['claim txs']:.0f} / {found['report txs']:.0f}"],
         ["CPU a job, all of its course", f"{found['cpu ms']:.0f} ms"],
         ["memory of the process after it", f"{found['memory']:.0f} MB"],
-        ["start with 10,000 open and 90,000 past jobs, all judged", f"{took:.1f} s"],
         ["end in Slurm to the report sent, p50 / p95", f"{p50:.1f} / {p95:.1f} s"],
         *([f"commands a second on the cluster, {n} jobs", f"{rate:.1f}"] for n, rate in rates.items()),
     ]  # fmt: skip
