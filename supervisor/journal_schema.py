@@ -14,7 +14,7 @@ from typing import Any
 from dsq.core.model import Address, JobDefinition, JobStatus, job_hex_id
 from dsq.supervisor.records import JobRecord, Phase
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Of the journal's tables; a journal of a newer dsq is refused."""
 
 
@@ -72,10 +72,14 @@ def _column(name: str) -> str:
     return f"{name} {kind}" + (" PRIMARY KEY" if name == "job_id" else "")
 
 
+_CLOSED_INDEX = "CREATE INDEX jobs_closed ON jobs (last_event_at, job_id) WHERE phase = 'final';"
+"""The newest ended jobs are asked for twice a second where somebody looks."""
+
 SCHEMA = f"""
 CREATE TABLE jobs ({", ".join(_column(name) for name in _FIELDS)}) WITHOUT ROWID;
 CREATE INDEX jobs_open ON jobs (phase) WHERE phase != 'final' OR log_done = 0;
 CREATE INDEX jobs_ended ON jobs (ended_at);
+{_CLOSED_INDEX}
 CREATE TABLE history (job_id TEXT NOT NULL, at INTEGER NOT NULL, text TEXT NOT NULL);
 CREATE INDEX history_job ON history (job_id);
 CREATE TABLE top_ups (
@@ -93,6 +97,7 @@ MIGRATIONS: dict[int, str] = {
     "INSERT OR IGNORE INTO meta SELECT 'begun', '1' FROM meta WHERE name = 'cursor';"
     "UPDATE jobs SET log_done = 1 WHERE phase = 'final' AND log_note = ''"
     " AND (logging IS NULL OR logging = 0 OR slurm_id = '');",
+    2: _CLOSED_INDEX,
 }
 """What turns a schema into the next one."""
 

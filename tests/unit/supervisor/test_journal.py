@@ -376,12 +376,38 @@ def test_a_journal_of_the_first_schema_is_taken_on(path: Path) -> None:
     with sqlite3.connect(path) as old:
         for name in ("claim_time", "proved_at"):
             old.execute(f"ALTER TABLE jobs DROP COLUMN {name}")
+        old.execute("DROP INDEX jobs_closed")
         old.execute("PRAGMA user_version = 1")
     taken = Journal(path)
     assert taken.get(7) == replace(
         sent(), last_event="runs", last_event_at=taken.get(7).last_event_at
     )  # type: ignore[union-attr]
     assert taken.get_meta("begun") == "1"
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+def test_the_newest_ended_jobs_are_found_without_reading_all(path: Path, *, is_old: bool) -> None:
+    """A screen asks for them twice a second, whatever the journal holds; an old one learns it."""
+    journal = Journal(path)
+    journal.save_all([(sent(job_id=i, phase=Phase.FINAL), "over") for i in range(1, 2_001)])
+    if is_old:
+        journal.close()
+        with sqlite3.connect(path) as old:
+            old.execute("DROP INDEX jobs_closed")
+            old.execute("PRAGMA user_version = 2")
+        journal = Journal(path)
+    hundreds = 0
+
+    def counted() -> int:
+        nonlocal hundreds
+        hundreds += 1
+        return 0
+
+    journal._db.set_progress_handler(counted, 100)
+    assert [record.job_id for record in journal.recent(3)] == [2_000, 1_999, 1_998]
+    assert not journal.finished_since(2**40)
+    assert hundreds < 10
+    journal.close()
 
 
 def test_many_records_change_in_one_transaction(path: Path) -> None:
