@@ -34,12 +34,13 @@ from dsq.supervisor.records import Phase
 from dsq.supervisor.registration import Registrar
 from dsq.supervisor.reports import Reporter
 from dsq.supervisor.scheduler.port import Scheduler
-from dsq.supervisor.services import Services, Waker
+from dsq.supervisor.services import Services
 from dsq.supervisor.settings import ProviderSettings
 from dsq.supervisor.snapshot import Mode
 from dsq.supervisor.states import Policy
 from dsq.supervisor.stepper import Stepper
 from dsq.supervisor.strays import Strays
+from dsq.supervisor.waiting import Waker
 
 if TYPE_CHECKING:
     from dsq.core.chain import Batch, Event

@@ -9,8 +9,9 @@ from dsq.core.errors import DsqError
 from dsq.supervisor.lock import AnotherSupervisorError
 from dsq.supervisor.proofs import Proofs
 from dsq.supervisor.reconcile import Reconciler
-from dsq.supervisor.services import Services, Waker
+from dsq.supervisor.services import Services
 from dsq.supervisor.strays import Strays
+from dsq.supervisor.waiting import Waker
 
 log = logging.getLogger("dsq.supervisor.chores")
 

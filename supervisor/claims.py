@@ -23,7 +23,8 @@ from dsq.supervisor.offers import FULL, PAUSED, SILENT, Offers
 from dsq.supervisor.poller import Poller
 from dsq.supervisor.records import JobRecord, Phase
 from dsq.supervisor.rivals import Rivals
-from dsq.supervisor.services import Services, Waker, bounded
+from dsq.supervisor.services import Services
+from dsq.supervisor.waiting import Waker, bounded
 
 if TYPE_CHECKING:
     from dsq.core.chain import Call, Event

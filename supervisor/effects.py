@@ -32,8 +32,9 @@ from dsq.supervisor.scheduler.port import (
     SlurmJobId,
     SubmitRefused,
 )
-from dsq.supervisor.services import Services, bounded
+from dsq.supervisor.services import Services
 from dsq.supervisor.tokens import attempt_token, job_token
+from dsq.supervisor.waiting import bounded
 
 if TYPE_CHECKING:
     from dsq.core.chain import Call

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 from dsq.core.errors import DsqError, UsageError
 from dsq.supervisor.logcontext import job_context
 from dsq.supervisor.records import JobRecord, Phase
-from dsq.supervisor.services import Services, Waker, bounded
+from dsq.supervisor.services import Services
+from dsq.supervisor.waiting import Waker, bounded
 
 if TYPE_CHECKING:
     from dsq.core.rpc.logger import LogLine

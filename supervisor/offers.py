@@ -20,7 +20,8 @@ from dataclasses import dataclass
 
 from dsq.core.errors import ContractError, DsqError
 from dsq.core.model import JobDefinition, JobStatus
-from dsq.supervisor.services import Services, bounded
+from dsq.supervisor.services import Services
+from dsq.supervisor.waiting import bounded
 
 log = logging.getLogger("dsq.supervisor.offers")
 

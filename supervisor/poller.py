@@ -11,7 +11,8 @@ from dsq.supervisor.observe import ALIVE_STATES, Sight, SlurmView
 from dsq.supervisor.records import JobRecord, Phase
 from dsq.supervisor.scheduler.port import UNTOLD, ClusterInfo, SlurmJob, SlurmJobId
 from dsq.supervisor.scheduler.stats import AccountingState
-from dsq.supervisor.services import Services, Waker, bounded
+from dsq.supervisor.services import Services
+from dsq.supervisor.waiting import Waker, bounded
 
 log = logging.getLogger("dsq.supervisor.poller")
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from dsq.core.model import JobStatus
 from dsq.supervisor.claims import BEGUN, Claims
 from dsq.supervisor.observe import ChainView
-from dsq.supervisor.services import Services, bounded
+from dsq.supervisor.services import Services
 from dsq.supervisor.strays import Strays, minutes_bought
+from dsq.supervisor.views import in_parts
+from dsq.supervisor.waiting import bounded
 
 if TYPE_CHECKING:
     from dsq.core.chain import Head
@@ -19,8 +21,6 @@ log = logging.getLogger("dsq.supervisor.reconcile")
 
 REORG_SECONDS = 3600.0
 """After the chain went back, jobs closed within so long are looked at again."""
-
-SCAN_CHUNK = 500
 
 RESCAN_JOBS = 1_000
 """After the chain went back, so many of the newest jobs are looked through; what is older
@@ -123,9 +123,8 @@ class Reconciler:
     async def _scan(self, count: int, *, first: int = 1) -> None:
         """Looks through jobs on chain for ones of ours that the journal does not know."""
         s = self._s
-        for high in range(count, first - 1, -SCAN_CHUNK):
-            ids = range(max(first, high - SCAN_CHUNK + 1), high + 1)
-            for job in await bounded(s.chain.jobs(ids), "The chain"):
+        for part in in_parts(range(count, first - 1, -1)):
+            for job in await bounded(s.chain.jobs(part[::-1]), "The chain"):
                 if job.provider != s.me:
                     continue
                 if job.status is JobStatus.META_SCHEDULED:
@@ -193,7 +192,7 @@ class Reconciler:
         if due is None or s.clock.monotonic() < due:
             return
         again: list[int] = []
-        for part in _parts([record.job_id for record in s.journal.open_records()]):
+        for part in in_parts([record.job_id for record in s.journal.open_records()]):
             again += await self._recount(part)
         if not again and self._recount_at == due:
             self._recount_at = None
@@ -235,8 +234,3 @@ class Reconciler:
                 s.journal.update(job_id, words, bought_minutes=bought, limit_denied=False)
                 self._wake(job_id)
         return again
-
-
-def _parts(ids: Sequence[int]) -> Iterator[Sequence[int]]:
-    for start in range(0, len(ids), SCAN_CHUNK):
-        yield ids[start : start + SCAN_CHUNK]

@@ -23,8 +23,9 @@ from dsq.supervisor.benchmark.store import ResultStore
 from dsq.supervisor.capacity import Room
 from dsq.supervisor.poller import Poller
 from dsq.supervisor.scheduler.port import ClusterInfo, Node
-from dsq.supervisor.services import Services, Waker, bounded
+from dsq.supervisor.services import Services
 from dsq.supervisor.settings import ProviderSettings, normalise
+from dsq.supervisor.waiting import Waker, bounded
 
 log = logging.getLogger("dsq.supervisor.registration")
 

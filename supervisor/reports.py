@@ -22,7 +22,8 @@ from dsq.core.errors import ContractError, DsqError, UnreachableError
 from dsq.core.model import JobStatus
 from dsq.supervisor.ends import End
 from dsq.supervisor.gas import BatchGas, is_too_large_for_a_block
-from dsq.supervisor.services import Services, Waker, bounded
+from dsq.supervisor.services import Services
+from dsq.supervisor.waiting import Waker, bounded
 from dsq.supervisor.wishes import Wish, entries_of, intent_of, outcome_of
 
 if TYPE_CHECKING:

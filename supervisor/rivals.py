@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING
 
 from dsq.core.errors import DsqError
 from dsq.supervisor.lock import RivalError
-from dsq.supervisor.services import Services, bounded
+from dsq.supervisor.services import Services
+from dsq.supervisor.waiting import bounded
 
 if TYPE_CHECKING:
     from dsq.core.chain import Event, Foreign

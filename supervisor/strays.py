@@ -22,8 +22,9 @@ from dsq.core.errors import DsqError
 from dsq.core.model import Job, JobStatus, job_hex_id
 from dsq.supervisor.records import JobRecord, Phase
 from dsq.supervisor.rivals import Rivals
-from dsq.supervisor.services import Services, bounded
+from dsq.supervisor.services import Services
 from dsq.supervisor.tokens import attempt_token
+from dsq.supervisor.waiting import bounded
 
 if TYPE_CHECKING:
     from dsq.core.chain.client import ClaimTerms

@@ -20,7 +20,7 @@ from dsq.supervisor.scheduler.port import (
     SlurmJobId,
     SubmitRefused,
 )
-from dsq.supervisor.services import Waker
+from dsq.supervisor.waiting import Waker
 from tests.support.world import Crash, World
 
 LOOK_SECONDS = 1.0

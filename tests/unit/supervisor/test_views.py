@@ -8,9 +8,11 @@ from pathlib import Path
 
 from dsq.core.errors import UnreachableError
 from dsq.core.model import Constants, Job
+from dsq.supervisor.connections import Health
 from dsq.supervisor.journal import Journal
 from dsq.supervisor.observe import ChainView
-from dsq.supervisor.services import PART, ChainViews, Health, Services
+from dsq.supervisor.services import Services
+from dsq.supervisor.views import PART, ChainViews
 from tests.support.fakes import ME, FakeChain, FakeScheduler, FakeScripts, FakeSender, World
 from tests.support.virtual import run_virtual
 
