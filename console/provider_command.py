@@ -74,10 +74,11 @@ def command(
     from dsq.core.wallet import load_wallet
     from dsq.supervisor.logcontext import configure_logging
     from dsq.supervisor.run import check_account
-    from dsq.supervisor.settings import load_settings
+    from dsq.supervisor.settings import check_files, load_settings
 
     settings = load_settings(find_config(config, home, name))
     check_account(settings, shared_account=shared_account)
+    check_files(settings)
     wallet = load_wallet(settings.wallet.ref, passphrase_file=passphrase_file)
     if check:
         click.echo(f"{wallet.address}: settings, key and account are fine.", err=True)

@@ -76,6 +76,14 @@ def init(
     if not config.sbatch_grpc:
         raise SettingsError(f"The grid '{config.name}' has no sbatch_grpc: providers need it.")
     user, _, host = (target or "").rpartition("@")
+    # As 'dsq up --cluster' takes it; an IPv6 address has more colons.
+    if host.count(":") == 1:
+        host, _, text = host.partition(":")
+        if not text.isdecimal() or not 0 < int(text) < 65536 or port is not None:
+            raise UsageError(
+                f"'{target}' names no SSH port.", hint="Write USER@HOST or USER@HOST:PORT."
+            )
+        port = int(text)
     wanted = Target(
         host=host,
         user=user,

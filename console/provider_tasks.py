@@ -14,6 +14,7 @@ from dsq.core.errors import DsqError
 
 if TYPE_CHECKING:
     from dsq.supervisor.enrolment import Enrolment
+    from dsq.supervisor.settings import ProviderSettings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -179,6 +180,22 @@ def account(
     click.echo(account_map(settings).account_of(Address.parse(wallet)))
 
 
+def is_at_work(settings: ProviderSettings) -> bool:
+    """Whether a supervisor is at work with a provider's settings on this machine."""
+    import fcntl
+
+    from dsq.supervisor.lock import LOCK_FILE
+
+    try:
+        with (settings.state_dir / LOCK_FILE).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def _holding(mode: str, summary: str, said: str) -> click.Command:
     @click.command(mode, help=summary)
     @which_provider
@@ -196,7 +213,10 @@ def _holding(mode: str, summary: str, said: str) -> click.Command:
             part.replace(path)
         except OSError as error:
             raise DsqError(f"{path} cannot be written: {error.strerror}.") from error
-        click.echo(said, err=True)
+        if is_at_work(settings):
+            click.echo(said, err=True)
+        else:
+            click.echo(f"{said}, once it is started: no supervisor is at work now", err=True)
 
     return hold
 

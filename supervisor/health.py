@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
@@ -90,6 +91,12 @@ def application(agent: Agent, metrics: Metrics) -> web.Application:
     return made
 
 
+def reason(error: OSError) -> str:
+    """Why, in the system's words; asyncio's repeat the address in them."""
+    known = error.errno is not None and error.errno > 0
+    return os.strerror(error.errno or 0).lower() if known else str(error.strerror or error)
+
+
 @contextlib.asynccontextmanager
 async def served(agent: Agent, metrics: Metrics, listen: str | None) -> AsyncIterator[str]:
     """Serves the pages for the length of a ``with``; gives the address, "" if there is none.
@@ -117,10 +124,10 @@ async def served(agent: Agent, metrics: Metrics, listen: str | None) -> AsyncIte
         except OSError as error:
             if listen is not None:
                 raise SettingsError(
-                    f"http.listen: {text} cannot be used: {error.strerror}.",
+                    f"http.listen: {text} cannot be used: {reason(error)}.",
                     hint='Name another address, or "" for none.',
                 ) from error
-            log.warning("http=off listen=%s reason=%r", text, error.strerror)
+            log.warning("http=off listen=%s reason=%r", text, reason(error))
             yield ""
             return
         address = runner.addresses[0]

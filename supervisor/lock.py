@@ -10,6 +10,9 @@ from dsq.core.errors import TryAgainError
 from dsq.core.model import Address
 from dsq.core.place import Place
 
+LOCK_FILE = "supervisor.lock"
+"""In the state folder."""
+
 
 class AnotherSupervisorError(TryAgainError):
     """Another supervisor with the same key, or the same journal, is at work."""
@@ -34,7 +37,7 @@ def only_supervisor(
         AnotherSupervisorError: The key, or the journal in ``state_dir``, is in use.
         SettingsError: The state folder cannot be used.
     """
-    place = Place("provider", state_dir / "supervisor.lock", chain_id, contract, me)
+    place = Place("provider", state_dir / LOCK_FILE, chain_id, contract, me)
     holder = place.take()
     if holder:
         raise AnotherSupervisorError(

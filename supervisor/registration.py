@@ -191,6 +191,7 @@ class Registrar:
         self.room: Room | None = None
         self.can_raise_limit: bool | None = None
         self.native_balance: int | None = None
+        self._is_broke = False
         self.credit_balance: int | None = None
         self.state = "not registered yet"
 
@@ -307,8 +308,9 @@ class Registrar:
         self.room = Room.of_hardware(provider.hardware) if provider.is_approved else None
         self.native_balance = await bounded(chain.native_balance(me), "The chain")
         self.credit_balance = await bounded(chain.balance(me), "The chain")
-        if self.native_balance == 0:
-            log.warning("the provider's account has no coins for gas: %s", me)
+        if self.native_balance == 0 and not self._is_broke:
+            log.warning("the provider's account has no coins for gas: send some to %s", me)
+        self._is_broke = self.native_balance == 0
 
     def _differs(self, target: Registration, info: ClusterInfo) -> bool:
         standing = self.proposal or self.provider

@@ -24,7 +24,7 @@ from dsq.supervisor.overview import snapshot
 from dsq.supervisor.ports import Feed
 from dsq.supervisor.scheduler.build import build_scheduler
 from dsq.supervisor.scheduler.port import Free
-from dsq.supervisor.settings import ProviderSettings, account_problem
+from dsq.supervisor.settings import ProviderSettings, account_problem, check_files
 from dsq.supervisor.snapshot import AgentSnapshot
 from dsq.supervisor.tokens import seed_of
 
@@ -179,6 +179,7 @@ async def run_provider(
         DsqError: It could not be started, with the reason (see :func:`built_agent`).
     """
     check_account(settings, shared_account=shared_account)
+    check_files(settings)
     wallet = wallet or load_wallet(settings.wallet.ref)
     lines = RecentLines()
     logger = logging.getLogger("dsq")

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import math
+import os
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -280,6 +281,10 @@ class SshTransport:
                 "agent."
             )
         reason = str(error).rstrip(".") or type(error).__name__
+        if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
+            # asyncio's own words repeat the address.
+            about = f"{error.filename}: " if error.filename else ""
+            reason = about + os.strerror(error.errno).lower()
         words = f"No SSH connection to {self.where}: {reason}. {hint}".strip()
         self._reason = kind, words
         self.stats.connect_failures += 1

@@ -5,7 +5,7 @@ Relative paths are relative to the file that names them.
 """
 
 from dsq.supervisor.settings.cluster import ClusterSettings, Kind
-from dsq.supervisor.settings.file import load_settings, parse_settings
+from dsq.supervisor.settings.file import check_files, load_settings, parse_settings
 from dsq.supervisor.settings.owner import account_problem, is_this_host
 from dsq.supervisor.settings.tables import (
     BenchmarkKind,
@@ -35,6 +35,7 @@ __all__ = [
     "TimingSettings",
     "WalletSettings",
     "account_problem",
+    "check_files",
     "is_this_host",
     "load_settings",
     "normalise",

@@ -33,7 +33,8 @@ def load_settings(path: Path) -> ProviderSettings:
     except OSError as error:
         raise SettingsError(
             f"The settings file {path} cannot be read: {error.strerror}.",
-            hint="Name it with --config FILE, or a local grid with --home DIR.",
+            hint="'dsq-provider init USER@HOST' writes one; --config FILE names another, "
+            "--home DIR that of a local grid.",
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"The settings file {path} does not parse: {error}.") from error
@@ -51,6 +52,25 @@ def parse_settings(data: dict[str, Any], *, base: Path, where: str) -> ProviderS
         return ProviderSettings.model_validate(data)
     except ValidationError as error:
         raise SettingsError(_explain(error, where)) from None
+
+
+def check_files(settings: ProviderSettings) -> None:
+    """Makes sure that the files which the settings name can be read; their wallet says so itself.
+
+    Raises:
+        SettingsError: One cannot, with the field that names it.
+    """
+    for name in _PATH_FIELDS["cluster"]:
+        path: Path | None = getattr(settings.cluster, name)
+        if path is None or name == "root":
+            continue
+        try:
+            path.open("rb").close()
+        except OSError as error:
+            raise SettingsError(
+                f"cluster.{name}: {path} cannot be read: {error.strerror}.",
+                hint="Correct the setting, or put the file there.",
+            ) from error
 
 
 def _with_absolute_paths(data: dict[str, Any], base: Path) -> dict[str, Any]:
@@ -76,6 +96,8 @@ def _explain(error: ValidationError, where: str) -> str:
     if first["type"] == "extra_forbidden":
         known = close_matches(str(first["loc"][-1]), _siblings(first["loc"]))
         return f"{where}: unknown field '{path}'.{known}"
+    if first["type"] == "missing":
+        return f"{where}: the field '{path}' is missing."
     words = first["msg"].removeprefix("Value error, ")
     return f"{where}: field '{path}': {words[:1].lower()}{words[1:]}."
 

@@ -6,8 +6,9 @@ import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from dsq.core.errors import UsageError
 from dsq.core.model import Address, Label, ProviderPrices
@@ -42,6 +43,19 @@ class ChainSettings(Strict):
         """The most that a unit of gas may cost, in wei."""
         return None if self.max_fee_gwei is None else self.max_fee_gwei * 10**9
 
+    @field_validator("rpc_url", "rpc_urls", "ws_url")
+    @classmethod
+    def _urls(
+        cls, value: str | tuple[str, ...] | None, info: ValidationInfo
+    ) -> str | tuple[str, ...] | None:
+        schemes = ("ws", "wss") if info.field_name == "ws_url" else ("http", "https")
+        for url in (value,) if isinstance(value, str) else value or ():
+            parts = urlsplit(url)
+            # It is not repeated: providers of nodes put keys into it.
+            if parts.scheme not in schemes or not parts.hostname:
+                raise ValueError(f"write {schemes[0]}://host:port or {schemes[1]}://host/…")
+        return value
+
     @field_validator("metascheduler")
     @classmethod
     def _address(cls, text: str) -> str:
@@ -61,6 +75,17 @@ class ServiceSettings(Strict):
 
     sbatch_grpc: str
     logger_grpc: str = ""
+
+    @field_validator("sbatch_grpc", "logger_grpc")
+    @classmethod
+    def _service(cls, text: str) -> str:
+        scheme, mark, rest = text.rpartition("://")
+        place = rest.rstrip("/") if mark else text
+        port = place.rpartition(":")[2]
+        is_known = scheme in ("https", "grpcs", "http", "grpc") if mark else port.isdecimal()
+        if text and (not is_known or not place or "/" in place):
+            raise ValueError("write host:port, or https://host:port for TLS")
+        return text
 
 
 class WalletSettings(Strict):

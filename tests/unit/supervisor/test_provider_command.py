@@ -9,6 +9,8 @@ import click
 import pytest
 
 from dsq.console.provider_command import command, run
+from dsq.core.model import Address
+from dsq.supervisor.lock import only_supervisor
 
 GUIDE = Path(__file__).parents[3] / "docs" / "provider.md"
 WALLET = "0x" + "a1" * 20
@@ -81,3 +83,44 @@ def test_a_typo_names_the_close_match(capsys: pytest.CaptureFixture[str]) -> Non
     """As everywhere in dsq."""
     assert run(["regsiter"]) == 64
     assert "Did you mean 'register'" in capsys.readouterr().err
+
+
+def test_a_hold_says_when_nobody_hears_it(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It counts at the next start; beside a supervisor at work it counts at once."""
+    me = Address.parse(WALLET)
+    assert run(["pause", "--config", str(config)]) == 0
+    assert "no supervisor is at work now" in capsys.readouterr().err
+    with only_supervisor(tmp_path / "state", 1, me, me):
+        assert run(["resume", "--config", str(config)]) == 0
+        assert capsys.readouterr().err == "claims again\n"
+    assert run(["drain", "--config", str(config)]) == 0
+    assert "no supervisor is at work now" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["identity_file", "identity_passphrase_file", "known_hosts", "ssh_config", "users_file"],
+)
+def test_files_that_are_not_there_are_named_at_the_start(
+    config: Path, field: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not tried again and again as a cluster that does not answer; --check says it, too."""
+    monkeypatch.setenv("ETH_PRIVATE_KEY", "11" * 32)
+    config.write_text(config.read_text() + f'{field} = "nowhere"\n')
+    for mode in ("--check", "--headless"):
+        assert run([mode, "--config", str(config)]) == 78
+        shown = capsys.readouterr().err
+        assert f"cluster.{field}: {config.parent / 'nowhere'} cannot be read" in shown
+    (config.parent / "nowhere").touch()
+    assert run(["--check", "--config", str(config)]) == 0
+
+
+def test_who_has_no_settings_learns_how_to_get_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first thing that many will see."""
+    monkeypatch.setenv("DSQ_CONFIG_DIR", str(tmp_path))
+    assert run([]) == 78
+    assert "dsq-provider init USER@HOST" in capsys.readouterr().err
