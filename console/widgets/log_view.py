@@ -216,8 +216,13 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
             self._to_end()
 
     def on_mount(self) -> None:
-        self.app.theme_changed_signal.subscribe(self, lambda _theme: self.refresh())
+        self.app.theme_changed_signal.subscribe(self, lambda _theme: self._repaint())
         self.sync(force=True)
+
+    def _repaint(self) -> None:
+        """Paints all lines anew: the colours of names and marks are the theme's."""
+        self._cache.clear()
+        self.refresh()
 
     # -- search ---------------------------------------------------------------------
 
@@ -283,8 +288,9 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         line = self.buffer.line(number)
         text = styled_line(line.text)
         if line.source is not None:
-            prefix = Text(f"{line.source.label}│ ", palette.style(line.source.colour), end="")
-            text = prefix.append_text(text)
+            # A span, not the base style: what the job wrote keeps its own colours.
+            prefix = (f"{line.source.label}│ ", palette.style(line.source.colour))
+            text = Text.assemble(prefix, text, end="")
         if self.chosen is not None and self.buffer.base_of(number) == self.chosen:
             text.stylize(palette.style("cursor-text", "cursor"))
         if self.needle:

@@ -8,7 +8,9 @@ from dsq.console.user.log_session import LogSession
 from dsq.console.user.many_logs import ManyLogs
 from dsq.console.widgets.log_buffer import BufferLine, LogBuffer, Source
 from dsq.console.widgets.log_fold import FoldedLog, Folds
-from tests.support.console import jobs_shown
+from dsq.console.widgets.log_view import LogView
+from dsq.console.widgets.palette import Palette
+from tests.support.console import Robot, jobs_shown
 from tests.support.fake_grid import NOW, FakeGrid, some_jobs
 
 LOG = """\
@@ -190,6 +192,30 @@ async def test_several_jobs_in_one_log() -> None:
         await robot.sees("40 sweep-lr │ b3", "4 lines")
         await robot.press("escape")
         await robot.sees("2 marked")
+
+
+async def test_names_in_several_logs_have_the_colours_of_the_theme() -> None:
+    """The jobs' names are told apart by colour, their output is not; another theme paints both."""
+    grid = FakeGrid().add(*some_jobs())
+    grid.write(41, "a0", at=NOW)
+    grid.write(40, "b1", at=NOW + 10)
+
+    def colours(robot: Robot) -> list[list[object]]:
+        view = robot.app.screen.query_one(LogView)
+        strips = [view.render_line(y) for y in range(2)]
+        return [[one.style and one.style.color for one in strip][:2] for strip in strips]
+
+    async with jobs_shown(grid, size=(100, 30)) as robot:
+        await robot.press("space", "space", "l")
+        await robot.sees("2 lines", "40 sweep-lr │ b1")
+        for theme in ("dsq-dark", "dsq-paper"):
+            robot.app.theme = theme
+            await robot.settle()
+            palette = Palette.of(robot.app)
+            shown = [palette.style(name).color for name in ("primary", "accent", "foreground")]
+            (one, text), (other, _) = colours(robot)
+            assert {one, other} == set(shown[:2])
+            assert text == shown[2]
 
 
 def test_late_lines_are_put_in_their_place() -> None:
