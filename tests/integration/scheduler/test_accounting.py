@@ -297,6 +297,8 @@ async def test_a_data_base_that_is_down_hides_only_the_jobs_that_left_the_queue(
             told = await cluster.scheduler.poll([runs, job])
             assert (told[runs.id].state, told[job.id].state) == ("RUNNING", UNTOLD)
             assert not told[job.id].ended
+            state = cluster.scheduler.accounting()
+            assert (state.ok, "sacct got no answer" in state.detail) == (False, True)
             assert time.monotonic() - began < 10
         fresh = look(slurm, folder).scheduler
         for _ in range(PATIENCE):  # who knows nothing yet waits for it, and not for ever
@@ -306,6 +308,7 @@ async def test_a_data_base_that_is_down_hides_only_the_jobs_that_left_the_queue(
     finally:
         slurm.start_books()
     told_end = await cluster.ended(job, 60)
+    assert cluster.scheduler.accounting().ok
     assert (told_end.exit_code, told_end.start) == (4, seen.start)
     assert 1 <= told_end.end - told_end.start <= 5
     await cluster.scheduler.cancel(runs)

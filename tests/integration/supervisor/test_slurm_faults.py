@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -75,6 +76,36 @@ async def load(site: Site, folder: Path, kept: None) -> Load:
     """A started provider and nothing to do yet."""
     await site.start()
     return await Load.on(site, folder)
+
+
+async def test_a_waiting_job_that_an_administrator_cancels_goes_back(
+    site: Site, slurm: MiniSlurm
+) -> None:
+    """It never ran, so the grid may place it elsewhere, and nobody pays for it."""
+    await site.start()
+    await said(slurm, "scontrol", "update", "NodeName=ALL", "State=DRAIN", "Reason=test")
+    job_id = await site.submit("echo never")
+    await site.wait(job_id, JobStatus.SCHEDULED)
+    numbers: list[str] = []
+
+    async def waits() -> bool:
+        numbers[:] = (await said(slurm, "squeue", "-h", "-t", "PENDING", "-o", "%i")).split()
+        return bool(numbers)
+
+    await site.until(waits, "it waits in Slurm")
+    await said(slurm, "scancel", *numbers)
+    job = await site.wait(job_id, JobStatus.PENDING, JobStatus.FAILED, JobStatus.PANICKED)
+    assert (job.status, job.cost.final_cost) == (JobStatus.PENDING, 0)
+
+
+async def said(slurm: MiniSlurm, *words: str) -> str:
+    """What one of Slurm's programs prints."""
+    process = await asyncio.create_subprocess_exec(
+        *words, env={**os.environ, **slurm.env()}, stdout=asyncio.subprocess.PIPE
+    )
+    text, _ = await process.communicate()
+    assert process.returncode == 0, words
+    return text.decode()
 
 
 @pytest.mark.parametrize("count", [FEW, MANY])
