@@ -288,7 +288,7 @@ class Agent:
         async for batch in feed:
             # A batch is committed when all of it was taken in; taking in twice is harmless.
             await self._when_reachable(functools.partial(self._hear, batch))
-            if self.claims.foreign:
+            if self.claims.intake.foreign:
                 await self._when_reachable(self._meet_rivals)
                 if self._rival is not None:
                     raise self._rival
@@ -298,7 +298,7 @@ class Agent:
                 committed_at = now
 
     async def _meet_rivals(self) -> None:
-        self._rival = await self.claims.meet_rivals()
+        self._rival = await self.claims.intake.meet_rivals()
 
     async def _hear(self, batch: Batch) -> None:
         s = self.services
@@ -320,7 +320,7 @@ class Agent:
             else:
                 is_newest = event.block_hash == batch.head.hash
                 claim_time = batch.head.timestamp if is_newest else 0
-                self.claims.take_any(event, claim_time=claim_time)
+                self.claims.intake.take_any(event, claim_time=claim_time)
         # Of a job that has moved several times its last state counts.
         for event in moved.values():
             self._heard_transition(event)
@@ -370,7 +370,7 @@ class Agent:
 
     async def _reconcile_at_start(self) -> None:
         head = await self._reconciler.at_start()
-        self.claims.first_block = head.number
+        self.claims.intake.first_block = head.number
         self._read_after = head.number - LAG_BLOCKS
         self.head_number, self.head_timestamp = head.number, head.timestamp
         self.fee_percent = await self.services.fee_percent()

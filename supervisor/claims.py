@@ -1,33 +1,32 @@
 """The three queues that the chain keeps for a provider: claims, cancels, top-ups.
 
-They do not wait for each other. What a transaction took from a queue is in its receipt;
-the same events come once more through the follower, so nothing is lost when this
-process dies between the two. Taking an event in twice changes nothing.
+They do not wait for each other. What a transaction took from a queue is in its receipt, and
+taken in from there (:mod:`.intake`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from dsq.core.errors import ContractError, DsqError
 from dsq.core.model import JobDefinition
 from dsq.supervisor.capacity import Room, claimable, never_runs
 from dsq.supervisor.gas import BatchGas, is_too_large_for_a_block
+from dsq.supervisor.intake import Intake
 from dsq.supervisor.lock import RivalError
 from dsq.supervisor.observe import WAITING_STATES
 from dsq.supervisor.offers import FULL, PAUSED, SILENT, Offers
 from dsq.supervisor.poller import Poller
-from dsq.supervisor.records import JobRecord, Phase
+from dsq.supervisor.records import Phase
 from dsq.supervisor.rivals import Rivals
 from dsq.supervisor.services import Services
 from dsq.supervisor.waiting import Waker, bounded
 
 if TYPE_CHECKING:
-    from dsq.core.chain import Call, Event
+    from dsq.core.chain import Call
 
 log = logging.getLogger("dsq.supervisor.claims")
 
@@ -46,14 +45,9 @@ MOST_POPS = 16
 BUSY_SECONDS = 1.0
 """Pause between looks at the queues while jobs are open or offered."""
 
-BEGUN = "begun"
-"""Mark in the journal: no job of ours on chain is older than it."""
-
-Wake = Callable[[int], None]
-
 
 class Claims:
-    """Takes jobs, cancel requests and top-ups from the chain into the journal.
+    """Takes jobs, cancel requests and top-ups from the chain.
 
     Args:
         services: Chain, scheduler, journal.
@@ -66,13 +60,19 @@ class Claims:
         idle: Seconds between looks at the queues while nothing is open.
         is_paused: True while the operator lets nothing new in.
         patience: Seconds that a job may wait here unclaimed (see :mod:`.offers`).
+
+    Attributes:
+        offers: What is placed with us and not claimed.
+        rivals: Who else works with the key.
+        intake: Takes the events of the queues into the journal.
+        registered: What the record on chain has room for, None before it was read.
     """
 
     def __init__(
         self,
         services: Services,
         poller: Poller,
-        wake: Wake,
+        wake: Callable[[int], None],
         *,
         stray: Callable[[int], None],
         rivals_job: Callable[[int], None],
@@ -84,9 +84,6 @@ class Claims:
     ) -> None:
         self._s = services
         self._poller = poller
-        self._wake = wake
-        self._stray = stray
-        self._rivals_job = rivals_job
         self._may_claim = may_claim
         self._ahead = claim_ahead
         self._idle = idle
@@ -95,14 +92,14 @@ class Claims:
         self.offers = Offers(services, patience=patience)
         self._tasks: dict[str, set[asyncio.Task[None]]] = {"claim": set(), "cancel": set()}
         self._tasks["top_up"] = set()
-        self._taken = 0
         self._asked = 0
         self._most = MOST_CLAIMS
         self._gas = BatchGas()
         self._width = {"cancel": 1, "top_up": 1}
-        self.first_block: int | None = None
         self.rivals = Rivals(services)
-        self.foreign: list[Event] = []
+        self.intake = Intake(
+            services, self.offers, self.rivals, wake, stray=stray, rivals_job=rivals_job
+        )
         self.registered: Room | None = None
 
     @property
@@ -154,7 +151,7 @@ class Claims:
     async def look(self) -> None:
         """One look at the three queues, and what follows from it."""
         await self.rivals.look()
-        started, taken = self._s.clock.monotonic(), self._taken
+        started, taken = self._s.clock.monotonic(), self.intake.taken
         claims, cancels, top_ups = await bounded(self._s.chain.queues(self._s.me), "The chain")
         self._s.health.good("chain", latency_ms=(self._s.clock.monotonic() - started) * 1000)
         calls = self._s.chain.calls
@@ -164,12 +161,12 @@ class Claims:
             self._pop_some("top_up", calls.claim_next_top_up_job())
         await self.offers.read()
         # Before the follower has its first block, a chain that goes back would go unnoticed.
-        if self.first_block is not None and (claims or self.offered):
+        if self.intake.first_block is not None and (claims or self.offered):
             await self._serve(taken)
 
     async def _serve(self, taken: int) -> None:
         """Claims what fits, or hands on what would wait too long; ``taken`` as below."""
-        if not self.offered and not self._asked and taken == self._taken:
+        if not self.offered and not self._asked and taken == self.intake.taken:
             await self.offers.search()
         if self._poller.is_dark:
             self.offers.hand_on_waiting(SILENT)
@@ -192,7 +189,7 @@ class Claims:
             return
         known = self.offers.definitions
         offered = list(known.values())
-        if not self.offered and not self._asked and taken == self._taken:
+        if not self.offered and not self._asked and taken == self.intake.taken:
             offered = [JobDefinition(1, 1, 1)]  # its event was missed: any room will do
         waiting = [
             record.definition
@@ -263,7 +260,7 @@ class Claims:
         at = await self._time_of(receipt.block_number)
         claims = [event for event in receipt.events if event.name == "ClaimJobEvent"]
         self._gas.learn(len(claims), receipt.gas_used)
-        self.take_all(claims, claim_time=at)
+        self.intake.take_all(claims, claim_time=at)
         self._waker.set()
 
     async def _time_of(self, block_number: int) -> int:
@@ -286,118 +283,6 @@ class Claims:
             raise
         self._width[kind] = min(MOST_POPS, 2 * self._width[kind])
         for event in receipt.events:
-            self.cancel(event)
-            self.top_up(event)
+            self.intake.cancel(event)
+            self.intake.top_up(event)
         self._waker.set()
-
-    # --- taking events in; from receipts and from the follower ---------------------------
-
-    def take(self, event: Event, *, claim_time: int = 0) -> None:
-        """A job was claimed for us; see :meth:`take_all`."""
-        self.take_all([event], claim_time=claim_time)
-
-    def take_all(self, events: Sequence[Event], *, claim_time: int = 0) -> None:
-        """Jobs were claimed for us; all go into the journal at once.
-
-        Args:
-            claim_time: When, by the chain's clock; 0 if that is not known.
-        """
-        for event in events:
-            if event.name == "ClaimJobEvent" and event.args["provider"] == self._s.me:
-                if self._is_ours(event):
-                    self.rivals.claimed(event)
-                    words = f"claimed for {event.args['max_duration_minute']} min"
-                    record = _claimed(event, claim_time, self._s.clock.now())
-                    leaves = self.offers.reason_to_leave(record.job_id)
-                    self.adopt(replace(record, refuse_reason=leaves), words)
-                else:
-                    self._foreign(event)
-
-    def _is_ours(self, event: Event) -> bool:
-        """The claim was sent from here. The key alone proves nothing: a second supervisor
-        with it would claim as well, and submits what it claims."""
-        record = self._s.journal.get(int(event.args["job_id"]))
-        if record is not None and record.claim_tx == event.tx_hash:
-            return True
-        is_new = self._s.journal.get_meta(BEGUN) is None
-        is_before = self.first_block is None or event.block_number <= self.first_block
-        # An earlier journal may have submitted what was claimed before this one began.
-        return self._s.sender.knows(event.tx_hash) and not (is_new and is_before)
-
-    def _foreign(self, event: Event) -> None:
-        job_id = int(event.args["job_id"])
-        self.not_offered(job_id)
-        if self.first_block is None or event.block_number <= self.first_block:
-            self._stray(job_id)  # before our time
-            return
-        self.foreign.append(event)
-
-    async def meet_rivals(self) -> RivalError | None:
-        """Looks who made claims with this key that were not sent from here.
-
-        Returns:
-            The error with which this supervisor gives way, None if it stays.
-
-        Raises:
-            UnreachableError: The chain does not answer.
-        """
-        while self.foreign:
-            event = self.foreign[0]
-            job_id = int(event.args["job_id"])
-            if not await self.rivals.stays(event.block_number):
-                return self.rivals.gives_way(job_id, "it claimed")
-            self.rivals.outlasts(job_id)
-            self._rivals_job(job_id)
-            self.foreign.pop(0)
-        return None
-
-    def adopt(self, record: JobRecord, event: str) -> None:
-        """A job is ours on chain: into the journal, if it is not there."""
-        self.offers.claimed(record.job_id)
-        self._taken += 1
-        _, is_new = self._s.journal.claim(record, event)
-        if is_new:
-            log.info("job=%d %s", record.job_id, event)
-            self._s.views.forget(record.job_id)
-            self._wake(record.job_id)
-
-    def cancel(self, event: Event) -> None:
-        """The customer wants a running job to end."""
-        if event.name != "ClaimNextCancellingJobEvent" or event.args["provider"] != self._s.me:
-            return
-        job_id = int(event.args["job_id"])
-        record = self._s.journal.get(job_id)
-        self._s.views.forget(job_id)
-        if record is None or not record.is_open:
-            return
-        if not record.cancel_requested:
-            self._s.journal.update(job_id, "the customer cancelled it", cancel_requested=True)
-        self._wake(job_id)
-
-    def top_up(self, event: Event) -> None:
-        """The customer bought more time for a job."""
-        if event.name != "ClaimNextTopUpJobEvent" or event.args["provider"] != self._s.me:
-            return
-        job_id, minutes = int(event.args["job_id"]), int(event.args["max_duration_minute"])
-        if self._s.journal.top_up(job_id, minutes, event.tx_hash) is not None:
-            log.info("job=%d topped_up=%d", job_id, minutes)
-            self._s.views.forget(job_id)
-            self._wake(job_id)
-
-    def take_any(self, event: Event, *, claim_time: int = 0) -> None:
-        """Takes in an event of any of the three queues; see :meth:`take_all`."""
-        self.take(event, claim_time=claim_time)
-        self.cancel(event)
-        self.top_up(event)
-
-
-def _claimed(event: Event, claim_time: int, now: float) -> JobRecord:
-    return JobRecord(
-        job_id=int(event.args["job_id"]),
-        customer=event.args["customer"],
-        definition=event.args["definition"],
-        claim_tx=event.tx_hash,
-        claimed_at=int(now),
-        claim_time=claim_time,
-        bought_minutes=int(event.args["max_duration_minute"]),
-    )

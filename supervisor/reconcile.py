@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from dsq.core.model import JobStatus
-from dsq.supervisor.claims import BEGUN, Claims
+from dsq.supervisor.claims import Claims
+from dsq.supervisor.intake import BEGUN
 from dsq.supervisor.observe import ChainView
 from dsq.supervisor.services import Services
 from dsq.supervisor.strays import Strays, minutes_bought
@@ -144,7 +145,7 @@ class Reconciler:
             mine = [e for e in events if e.args["job_id"] == job.id and e.args["provider"] == s.me]
             is_known = bool(mine) and s.sender.knows(mine[-1].tx_hash)
             if is_known and s.journal.get_meta(BEGUN) is not None:
-                self._claims.take(mine[-1])
+                self._claims.intake.take(mine[-1])
                 return
         if record is None or job.status is JobStatus.SCHEDULED:
             self._strays.add(job.id, job.status)

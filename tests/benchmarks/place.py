@@ -14,7 +14,7 @@ from pathlib import Path
 from dsq.core.chain import Cursor
 from dsq.core.model import Job, JobDefinition, JobStatus
 from dsq.core.wallet import Wallet
-from dsq.supervisor.claims import BEGUN
+from dsq.supervisor.intake import BEGUN
 from dsq.supervisor.journal import Journal
 from dsq.supervisor.reconcile import DOUBT
 from dsq.supervisor.records import JobRecord, Phase

@@ -21,8 +21,8 @@ from dsq.core.chain import Event
 from dsq.core.model import JobStatus
 from dsq.core.units import CREDIT
 from dsq.supervisor import poller, rules
-from dsq.supervisor.claims import Claims
 from dsq.supervisor.ends import End
+from dsq.supervisor.intake import Intake
 from dsq.supervisor.journal import Journal
 from dsq.supervisor.journal_disk import DiskError, JournalDisk
 from dsq.supervisor.reconcile import Reconciler
@@ -120,22 +120,22 @@ def a_full_disk_unnoticed(patch: pytest.MonkeyPatch) -> None:
 def an_event_passed_over(patch: pytest.MonkeyPatch) -> None:
     """Claims are taken from receipts alone, which die with the process."""
 
-    def deaf(self: Claims, event: Event, **_: int) -> None:
+    def deaf(self: Intake, event: Event, **_: int) -> None:
         self.cancel(event)
         self.top_up(event)
 
-    patch.setattr(Claims, "take_any", deaf)
+    patch.setattr(Intake, "take_any", deaf)
 
 
 def a_claim_forgotten(patch: pytest.MonkeyPatch) -> None:
     """It never comes into the journal."""
-    adopt = Claims.adopt
+    adopt = Intake.adopt
 
-    def forgetful(self: Claims, record: JobRecord, event: str) -> None:
+    def forgetful(self: Intake, record: JobRecord, event: str) -> None:
         if record.job_id != 2:
             adopt(self, record, event)
 
-    patch.setattr(Claims, "adopt", forgetful)
+    patch.setattr(Intake, "adopt", forgetful)
 
 
 def a_report_forgotten(patch: pytest.MonkeyPatch) -> None:
