@@ -15,14 +15,13 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from dsq.core.clock import Clock
-from dsq.core.errors import DsqError
+from dsq.core.errors import DiskError, DsqError, ReorgError
 from dsq.core.model import JobStatus
 from dsq.supervisor.chores import Chores
 from dsq.supervisor.claims import Claims
 from dsq.supervisor.clockwatch import ClockWatch
 from dsq.supervisor.effects import Effects
 from dsq.supervisor.journal import Journal
-from dsq.supervisor.journal_disk import DiskError
 from dsq.supervisor.lock import RivalError
 from dsq.supervisor.logcontext import job_context
 from dsq.supervisor.logship import LogShipper
@@ -40,7 +39,7 @@ from dsq.supervisor.snapshot import Mode
 from dsq.supervisor.states import Policy
 from dsq.supervisor.stepper import Stepper
 from dsq.supervisor.strays import Strays
-from dsq.supervisor.waiting import Waker
+from dsq.supervisor.waiting import Waker, bounded
 
 if TYPE_CHECKING:
     from dsq.core.chain import Batch, Event
@@ -162,6 +161,8 @@ class Agent:
         )
         self._chores = Chores(s, proofs, self._reconciler, self.strays, settings.keep_days)
         self._tick = Waker()
+        self._placed = asyncio.Event()
+        s.views.is_trusted = False
         self._clock_watch = ClockWatch(s)
         self.head_number = 0
         self.head_timestamp = 0
@@ -225,30 +226,47 @@ class Agent:
     async def run(self, stop: asyncio.Event) -> None:
         """Works until ``stop`` is set, then ends within five seconds; jobs go on in Slurm."""
         log.info("provider=%s started", self.services.me)
-        async with asyncio.TaskGroup() as group:
-            loops = [
-                group.create_task(loop, name=f"dsq-{name}")
-                for name, loop in (
-                    ("follow", self._follow()),
-                    ("poll", self.poller.run(self._is_stopping)),
-                    ("queues", self.claims.run(self._is_stopping)),
-                    ("logs", self.shipper.run(self._is_stopping)),
-                    ("registration", self.registrar.run(self._is_stopping)),
-                    ("reports", self.reporter.run(self._is_stopping)),
-                    ("tick", self._tick_loop()),
-                    ("chores", self._chores.run(self._is_stopping)),
-                )
-            ]
-            await self._until(stop, loops)
-            self.mode = Mode.STOPPING
-            for waker in (self._tick, self._chores.waker, self.shipper.waker, self.registrar.waker):
-                waker.set()
-            self.reporter.stop()
-            self.claims.soon()
-            self.poller.soon()
-            await self._let_go(loops)
+        try:
+            async with asyncio.TaskGroup() as group:
+                loops = self._begin(group)
+                await self._until(stop, loops)
+                self.mode = Mode.STOPPING
+                self._end_pauses()
+                await self._let_go(loops)
+        finally:
+            # When an error ends it, nothing goes on that was begun.
+            for task in self._under_way([]):
+                task.cancel()
         self.services.journal.flush()
         log.info("provider=%s stopped", self.services.me)
+
+    def _begin(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
+        """Starts the loops; the follower of the chain is the first of them."""
+        loops = (
+            ("follow", self._follow()),
+            ("poll", self.poller.run(self._is_stopping)),
+            ("queues", self._once_placed(self.claims.run)),
+            ("logs", self.shipper.run(self._is_stopping)),
+            ("registration", self._once_placed(self.registrar.run)),
+            ("reports", self._once_placed(self.reporter.run)),
+            ("tick", self._tick_loop()),
+            ("chores", self._once_placed(self._chores.run)),
+        )
+        return [group.create_task(loop, name=f"dsq-{name}") for name, loop in loops]
+
+    async def _once_placed(self, run: Callable[[Callable[[], bool]], Awaitable[None]]) -> None:
+        """Runs a loop once the follower has found its place: until then nothing is sent, and to
+        the steps of jobs the chain is silent. It may be another one than was read."""
+        await self._placed.wait()
+        await run(self._is_stopping)
+
+    def _end_pauses(self) -> None:
+        self._placed.set()
+        for waker in (self._tick, self._chores.waker, self.shipper.waker, self.registrar.waker):
+            waker.set()
+        self.reporter.stop()
+        self.claims.soon()
+        self.poller.soon()
 
     def _is_stopping(self) -> bool:
         return self.mode is Mode.STOPPING
@@ -281,21 +299,39 @@ class Agent:
     # --- hearing -------------------------------------------------------------------------
 
     async def _follow(self) -> None:
-        """Reads the chain's events; the first thing is to make sure of what is open."""
-        await self._when_reachable(self._reconcile_at_start)
+        """Reads the chain's events; the first thing is to make sure of what is open.
+
+        Raises:
+            ReorgError: The chain went back further than the settings allow.
+            RivalError: Another supervisor uses the key, and was there first.
+        """
+        s = self.services
+        await self._when_reachable(self._read_head)
         self.feed = feed = self._feed(self.head_number)
         committed_at = float("-inf")
-        async for batch in feed:
-            # A batch is committed when all of it was taken in; taking in twice is harmless.
-            await self._when_reachable(functools.partial(self._hear, batch))
-            if self.claims.intake.foreign:
-                await self._when_reachable(self._meet_rivals)
-                if self._rival is not None:
-                    raise self._rival
-            now = self.services.clock.monotonic()
-            if batch.events or batch.reset or now - committed_at >= COMMIT_SECONDS:
-                await feed.commit(batch)
-                committed_at = now
+        try:
+            async for batch in feed:
+                if not self._placed.is_set():
+                    s.views.is_trusted = True
+                    self._placed.set()
+                    await self._when_reachable(self._reconcile_at_start)
+                # A batch is committed when all of it was taken in; taking in twice is harmless.
+                await self._when_reachable(functools.partial(self._hear, batch))
+                if self.claims.intake.foreign:
+                    await self._when_reachable(self._meet_rivals)
+                    if self._rival is not None:
+                        raise self._rival
+                now = s.clock.monotonic()
+                if batch.events or batch.reset or now - committed_at >= COMMIT_SECONDS:
+                    await feed.commit(batch)
+                    committed_at = now
+        except ReorgError:
+            await feed.keep_halt()  # another start ends here, too
+            raise
+
+    async def _read_head(self) -> None:
+        head = await bounded(self.services.chain.head(), "The chain")
+        self.head_number, self.head_timestamp = head.number, head.timestamp
 
     async def _meet_rivals(self) -> None:
         self._rival = await self.claims.intake.meet_rivals()

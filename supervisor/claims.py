@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
-from dsq.core.errors import ContractError, DsqError
+from dsq.core.errors import ContractError, DiskError, DsqError
 from dsq.core.model import JobDefinition
 from dsq.supervisor.capacity import Room, claimable, never_runs
 from dsq.supervisor.gas import BatchGas, is_too_large_for_a_block
@@ -138,6 +138,9 @@ class Claims:
                 failures = 0
             except RivalError:
                 raise
+            except DiskError as error:
+                failures += 1
+                log.error("queues=not_written reason=%r", str(error))
             except DsqError as error:
                 failures += 1
                 self._s.health.bad("chain", error)

@@ -135,6 +135,10 @@ class Feed(Protocol):
         """Keeps that the batch was handled."""
         ...
 
+    async def keep_halt(self) -> None:
+        """Keeps where it ended with a ReorgError: the next one ends there, too."""
+        ...
+
 
 class ScriptSource(Protocol):
     """The service that keeps batch scripts."""

@@ -23,6 +23,10 @@ log = logging.getLogger("dsq.supervisor.reconcile")
 REORG_SECONDS = 3600.0
 """After the chain went back, jobs closed within so long are looked at again."""
 
+REORG_NOTES, START_NOTES = 2_000, 200
+"""So are closed jobs that the journal's last lines are about, then and (fewer) at each start: their
+order holds whatever was done to the clock. A job has about eight lines."""
+
 RESCAN_JOBS = 1_000
 """After the chain went back, so many of the newest jobs are looked through; what is older
 was claimed long before, and is in the journal."""
@@ -84,7 +88,10 @@ class Reconciler:
         # What happened behind the cursor may have been undone while nobody looked.
         since = min(float(s.journal.last_event_at()), s.clock.now()) - CONFIRM_SECONDS
         doubted = s.journal.get_meta(DOUBT)
-        self._doubt_since(min(since, float(doubted)) if doubted else since)
+        if doubted:
+            self._doubt_since(min(since, float(doubted)), REORG_NOTES)
+        else:
+            self._doubt_since(since, START_NOTES)
         await self._wake_all([record.job_id for record in s.journal.open_records()])
         return head
 
@@ -110,7 +117,7 @@ class Reconciler:
         log.warning("chain=went_back jobs are read again")
         self._heard = -1
         s.views.forget_all()
-        closed = self._doubt_since(s.clock.now() - REORG_SECONDS)
+        closed = self._doubt_since(s.clock.now() - REORG_SECONDS, REORG_NOTES)
         s.journal.change_all([(r.job_id, "", {"claim_time": 0}) for r in s.journal.open_records()])
         await self._wake_all([record.job_id for record in s.journal.open_records()] + closed)
         count = await s.chain.job_count()
@@ -158,10 +165,13 @@ class Reconciler:
         """Whether a closed job will be looked at again."""
         return job_id in self._doubtful or job_id in self._confirm_at
 
-    def _doubt_since(self, since: float) -> list[int]:
-        """Jobs closed since then are doubted, and what all have bought, also after a restart."""
-        self._s.journal.set_meta(DOUBT, str(since))
-        closed = [record.job_id for record in self._s.journal.finished_since(since)]
+    def _doubt_since(self, since: float, notes: int) -> list[int]:
+        """Jobs closed since then, and those of the last lines of history, are doubted, and what
+        all have bought, also after a restart."""
+        journal = self._s.journal
+        journal.set_meta(DOUBT, str(since))
+        by_clock = (record.job_id for record in journal.finished_since(since))
+        closed = sorted({*by_clock, *journal.finished_lately(notes)})
         until = self._s.clock.monotonic() + DOUBT_SECONDS
         self._doubtful.update(dict.fromkeys(closed, until))
         self._recount_at = self._s.clock.monotonic() + RECOUNT_SECONDS

@@ -29,6 +29,9 @@ FAR = 64
 Mark = tuple[int, bytes]
 """A block's number and hash."""
 
+NO_BLOCK = b""
+"""The hash of a block that was replaced: no block has it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
@@ -52,6 +55,11 @@ class Cursor:
         """The cursor at the newest remembered block that is not above ``number``."""
         kept = tuple(mark for mark in self.recent if mark[0] <= number)
         return Cursor(*kept[-1], kept) if kept else START
+
+    def without(self, number: int) -> Cursor:
+        """The same place, and that the chain does not have the block of this number any more."""
+        kept = tuple(mark for mark in self.recent if mark[0] != number)
+        return Cursor(self.number, self.hash, tuple(sorted((*kept, (number, NO_BLOCK)))))
 
     def to_json(self) -> str:
         """The cursor as text."""

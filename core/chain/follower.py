@@ -135,6 +135,14 @@ class Follower:
         self._store.save(batch.cursor)
         self._committed = batch.cursor.number
 
+    async def keep_halt(self) -> None:
+        """Keeps the place at which it halted (:class:`~dsq.core.errors.ReorgError`), and how far
+        the chain surely went back: a chain that has grown since would not tell it any more.
+
+        What was yielded must have been handled.
+        """
+        self._store.save(self._position)
+
     def __aiter__(self) -> AsyncIterator[Batch]:
         return self._run()
 
@@ -256,6 +264,7 @@ class Follower:
             common,
             where,
         )
+        self._position = self._position.without(replaced)
         raise ReorgError(
             f"The chain at {where} went back at least {depth} blocks,"
             f" from {self._position.number}; {self._max_reorg} are allowed.",

@@ -68,7 +68,8 @@ class Attention:
     def _is_well(self) -> bool:
         p = self._p
         is_down = p.chain.is_down or p.chain.is_stalled or p.slurm.is_down or p.scripts.error
-        return not (is_down or p.world.disk_full or p.slurm.closed or p.slurm.refuses)
+        is_full = p.world.disk_full or p.world.sender_disk_full
+        return not (is_down or is_full or p.slurm.closed or p.slurm.refuses)
 
     def _overdue(self, agent: Agent, record: JobRecord, now: float) -> str:
         stepper, job_id = agent._stepper, record.job_id

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Any, cast
 
 from dsq.core.chain import Batch, Chain, Event, Follower
+from dsq.core.chain.follower import MAX_REORG
 from dsq.core.chain.rpc import Head
 from dsq.supervisor.journal import Journal
 from dsq.supervisor.run import JournalCursor
@@ -120,7 +121,9 @@ class FakeFeed:
         repeats: Batches that come a second time.
     """
 
-    def __init__(self, chain: FakeChain, journal: Journal, start: int) -> None:
+    def __init__(
+        self, chain: FakeChain, journal: Journal, start: int, max_reorg: int = MAX_REORG
+    ) -> None:
         self._world = chain.world
         self._node = FakeNodeLogs(chain)
         self.follower = Follower(
@@ -128,6 +131,7 @@ class FakeFeed:
             JournalCursor(journal),
             start_block=start,
             poll_seconds=SHORT_SECONDS,
+            max_reorg=max_reorg,
             clock=_BlockClock(chain),
         )
         self.reset_next = False
@@ -146,6 +150,9 @@ class FakeFeed:
             if self.repeats and batch.events:
                 self.repeats -= 1
                 yield batch
+
+    async def keep_halt(self) -> None:
+        await self.follower.keep_halt()
 
     async def commit(self, batch: Batch) -> None:
         self._world.boundary("before cursor")

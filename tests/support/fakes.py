@@ -16,10 +16,11 @@ from dsq.core.errors import UnreachableError
 from dsq.core.model import Address, Job
 from dsq.core.rpc.logger import LogLine
 from dsq.core.rpc.sbatch import Script
-from tests.support.fake_chain import CONSTANTS, CUSTOMER, ME, OTHER, PRICES, FakeChain, refused
+from tests.support.fake_chain import FakeChain
 from tests.support.fake_cluster import FakeScheduler, FakeSlurmJob
 from tests.support.fake_feed import FakeFeed
 from tests.support.fake_sender import FakeSender
+from tests.support.fake_state import CONSTANTS, CUSTOMER, ME, OTHER, PRICES, refused
 from tests.support.world import Crash, CrashingJournal, World
 
 __all__ = [

@@ -60,6 +60,7 @@ class Provider:
 
     def __init__(self, tmp_path: Path, *, crash_at: int = 0, **cluster: Any) -> None:
         self.settings = settings(tmp_path, **cluster)
+        self.reorg_depth = self.settings.chain.reorg_depth
         self.world = World(crash_at=crash_at)
         self.chain = FakeChain(self.world)
         self.sender = FakeSender(self.chain)
@@ -84,7 +85,7 @@ class Provider:
         journal = CrashingJournal(self.settings.state_dir / "journal.db", self.world)
 
         def feed(start: int) -> FakeFeed:
-            self.feed = FakeFeed(self.chain, journal, start)
+            self.feed = FakeFeed(self.chain, journal, start, self.reorg_depth)
             return self.feed
 
         self.agent = Agent(

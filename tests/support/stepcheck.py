@@ -137,6 +137,9 @@ class StepCheck:
 
     def _unintended(self, name: str) -> Iterator[str]:
         """An effect that the journal on the disk does not tell of."""
+        if name.startswith("sent tx"):
+            for p in self._providers:
+                yield from (f"{call} is sent and not saved" for call in p.sender.unsaved())
         if not name.startswith("before"):
             return
         match name.split():

@@ -48,6 +48,7 @@ class World:
         crashes: At how many boundaries of each kind the process died.
         met: How often something that comes seldom was met.
         disk_full: The journal's disk takes nothing more.
+        sender_disk_full: The disk of the sender's file takes nothing more.
         violations: What never may happen, and did.
         trace: What happened, for a failed run.
     """
@@ -65,6 +66,7 @@ class World:
     crashes: Counter[str] = field(default_factory=Counter)
     met: Counter[str] = field(default_factory=Counter)
     disk_full: bool = False
+    sender_disk_full: bool = False
     violations: list[str] = field(default_factory=list)
     trace: list[str] = field(default_factory=list)
 

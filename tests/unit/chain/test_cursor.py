@@ -57,6 +57,15 @@ def test_going_back() -> None:
     assert cursor.back_to(2) == START
 
 
+def test_a_block_that_is_gone_is_remembered_as_such() -> None:
+    """No block has its hash, also after the text; going back below it forgets it."""
+    cursor = Cursor.from_json(_walk(3, 9).without(6).to_json())
+    assert (cursor.number, cursor.hash) == (9, _hash(9))
+    assert cursor.recent == ((3, _hash(3)), (6, b""), (9, _hash(9)))
+    assert cursor.without(6) == cursor
+    assert cursor.back_to(3) == _walk(3)
+
+
 def test_text_round_trip() -> None:
     """A cursor is the same after it was written and read."""
     cursor = _walk(1, 2, 70)

@@ -6,25 +6,28 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import itertools
 import math
 import random
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-from dsq.core.chain import Event
+from dsq.core.chain import Event, Follower
+from dsq.core.errors import DiskError
 from dsq.core.model import JobStatus
 from dsq.core.units import CREDIT
 from dsq.supervisor import poller, rules
+from dsq.supervisor.agent import Agent
 from dsq.supervisor.ends import End
 from dsq.supervisor.intake import Intake
 from dsq.supervisor.journal import Journal
-from dsq.supervisor.journal_disk import DiskError, JournalDisk
+from dsq.supervisor.journal_disk import JournalDisk
 from dsq.supervisor.reconcile import Reconciler
 from dsq.supervisor.records import JobRecord
 from dsq.supervisor.reports import Reporter
@@ -32,9 +35,13 @@ from dsq.supervisor.scheduler.port import JobSpec, SlurmJob, SlurmJobId
 from dsq.supervisor.states import BodyState, ChainState
 from dsq.supervisor.stepper import Stepper
 from dsq.supervisor.wishes import Wish
-from tests.support import chaos
 from tests.support.boundaries import KINDS, kinds_of
-from tests.support.fakes import FakeScheduler
+from tests.support.chaos import command
+from tests.support.chaos.faults import FAULTS, RARE, faults_of
+from tests.support.chaos.play import play
+from tests.support.chaos.story import Story
+from tests.support.chaos.tally import MEETINGS, Tally
+from tests.support.fakes import FakeScheduler, FakeSender
 from tests.support.provider import provider
 from tests.support.virtual import run_virtual
 
@@ -42,12 +49,12 @@ from tests.support.virtual import run_virtual
 @pytest.mark.parametrize("seed", [0, 3, 9, 12, 17, 24])
 def test_whatever_happens(seed: int) -> None:
     """Seeds with lost journals (divisible by 4) and with two supervisors (ending in 9) among them."""
-    assert chaos.run_seed(seed) == ""
+    assert command.run_seed(seed) == ""
 
 
 def test_a_seed_is_told_again_exactly(tmp_path: Path) -> None:
     """The same seed, the same story: what failed once can be looked at."""
-    first, second = (run_virtual(chaos.play(5, tmp_path / name)) for name in "ab")
+    first, second = (run_virtual(play(5, tmp_path / name)) for name in "ab")
     assert first == second
     assert len(first) > 50
 
@@ -115,6 +122,32 @@ def a_full_disk_unnoticed(patch: pytest.MonkeyPatch) -> None:
             self._synced = self._written
 
     patch.setattr(JournalDisk, "commit", careless)
+
+
+def an_unsaved_transaction(patch: pytest.MonkeyPatch) -> None:
+    """What the sender's file did not take is sent all the same."""
+    save = FakeSender._save
+
+    def careless(self: FakeSender, tx_hash: bytes) -> None:
+        with contextlib.suppress(DiskError):
+            save(self, tx_hash)
+
+    patch.setattr(FakeSender, "_save", careless)
+
+
+def no_halt(patch: pytest.MonkeyPatch) -> None:
+    """However far the chain went back, it goes on."""
+    patch.setattr(Follower, "_check_depth", lambda *_: None)
+
+
+def a_late_look_at_the_place(patch: pytest.MonkeyPatch) -> None:
+    """A start works while it looks whether the chain still is the one that was read."""
+
+    async def at_once(self: Agent, run: Callable[[Callable[[], bool]], Awaitable[None]]) -> None:
+        self.services.views.is_trusted = True
+        await run(self._is_stopping)
+
+    patch.setattr(Agent, "_once_placed", at_once)
 
 
 def an_event_passed_over(patch: pytest.MonkeyPatch) -> None:
@@ -204,7 +237,7 @@ def a_reset_passed_over(patch: pytest.MonkeyPatch) -> None:
 def no_second_look(patch: pytest.MonkeyPatch) -> None:
     """What was closed on a block that was replaced unheard stays closed."""
     patch.setattr(Reconciler, "closed", lambda self, job_id: None)
-    patch.setattr(Reconciler, "_doubt_since", lambda self, since: [])
+    patch.setattr(Reconciler, "_doubt_since", lambda self, since, notes: [])
 
 
 BROKEN: list[tuple[Patch, str, int]] = [
@@ -214,6 +247,9 @@ BROKEN: list[tuple[Patch, str, int]] = [
     (two_submissions, "was submitted 2 times", 0),
     (no_sync, "on the disk", 0),
     (a_full_disk_unnoticed, "on the disk|is lost", 2),
+    (an_unsaved_transaction, "is sent and not saved", 3),
+    (no_halt, "and it goes on", 11),
+    (a_late_look_at_the_place, "after its halt", 3),
     (an_event_passed_over, "is lost", 0),
     (a_claim_forgotten, "is lost", 0),
     (a_report_forgotten, "not all jobs have ended", 0),
@@ -245,7 +281,7 @@ def test_what_is_broken_is_noticed(
 ) -> None:
     """Each invariant has a supervisor that breaks it; the simulation says so, by its own words."""
     broken(monkeypatch)
-    problems = filter(None, map(chaos.run_seed, range(first, first + MOST_SEEDS)))
+    problems = filter(None, map(command.run_seed, range(first, first + MOST_SEEDS)))
     assert any(re.search(words, problem.splitlines()[0]) for problem in problems)
 
 
@@ -253,30 +289,66 @@ def test_the_command_line_counts_and_exits(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The last line says how many failed; the exit code is 1 if any did."""
-    monkeypatch.setattr(chaos, "run_seeds", lambda first, _count: chaos.Tally(int(first == 7)))
-    assert chaos.main(["30", "0"]) == 0
+    monkeypatch.setattr(command, "run_seeds", lambda first, _count: Tally(int(first == 7)))
+    assert command.main(["30", "0"]) == 0
     assert capsys.readouterr().out.endswith("\n30 seeds, 0 failed\n")
-    assert chaos.main(["30", "7"]) == 1
+    assert command.main(["30", "7"]) == 1
     assert capsys.readouterr().out.endswith("\n30 seeds, 1 failed\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["many"], "argument SEEDS: 'many' is no number of seeds: 1 or more."),
+        (["0"], "argument SEEDS: '0' is no number of seeds"),
+        (["-3"], "argument SEEDS: '-3' is no number of seeds"),
+        (["10", "1e3"], "argument FIRST_SEED: '1e3' is no seed: a whole number, 0 or more."),
+        (["--trace", "x"], "argument --trace: 'x' is no seed"),
+        (["1", "2", "3"], "unrecognized arguments: 3"),
+    ],
+)
+def test_bad_words_are_one_sentence(
+    words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 2, and nothing is played."""
+    with pytest.raises(SystemExit) as ended:
+        command.main(words)
+    assert ended.value.code == 2
+    assert sentence in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_help_tells_the_words(capsys: pytest.CaptureFixture[str]) -> None:
+    """As `make chaos` gives them."""
+    with pytest.raises(SystemExit) as ended:
+        command.main(["--help"])
+    assert ended.value.code == 0
+    assert "[SEEDS] [FIRST_SEED]" in capsys.readouterr().out
+
+
+def test_rare_faults_come_in_some_seeds_only() -> None:
+    """In 200 seeds often enough; where they do not come the story is as it was without them."""
+    with_them = [seed for seed in range(200) if set(RARE) <= set(faults_of(seed))]
+    assert len(with_them) == 25
+    assert set(faults_of(0)) == set(FAULTS) - set(RARE)
 
 
 def test_what_is_never_met_is_a_failure(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Over 200 seeds the process must have died at every kind of boundary, and every fault come."""
-    total = chaos.Tally(
+    total = Tally(
         crashes=Counter(KINDS[1:]),
-        faults=Counter(chaos.FAULTS),
-        met=Counter(chaos.MEETINGS[1:]),
+        faults=Counter(FAULTS),
+        met=Counter(MEETINGS[1:]),
     )
-    monkeypatch.setattr(chaos, "run_seeds", lambda _first, _count: total)
-    assert chaos.main(["200"]) == 1
+    monkeypatch.setattr(command, "run_seeds", lambda _first, _count: total)
+    assert command.main(["200"]) == 1
     assert f"never met in 200 seeds: a death {KINDS[0]}\n" in capsys.readouterr().out
     total.crashes[KINDS[0]] += 1
-    assert chaos.main(["200"]) == 1
-    assert f"never met in 200 seeds: {chaos.MEETINGS[0]}\n" in capsys.readouterr().out
-    total.met[chaos.MEETINGS[0]] += 1
-    assert chaos.main(["200"]) == 0
+    assert command.main(["200"]) == 1
+    assert f"never met in 200 seeds: {MEETINGS[0]}\n" in capsys.readouterr().out
+    total.met[MEETINGS[0]] += 1
+    assert command.main(["200"]) == 0
 
 
 def test_every_boundary_is_of_a_known_kind(tmp_path: Path) -> None:
@@ -306,7 +378,7 @@ def test_credits_that_drift_are_noticed_at_that_step(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with provider(tmp_path) as p:
-            story = chaos.Story(0, p, random.Random(0))
+            story = Story(0, p, random.Random(0))
             story.watch()
             story.submit()
             await asyncio.sleep(5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import sqlite3
 from pathlib import Path
@@ -26,6 +27,24 @@ def test_a_job_closed_on_a_block_that_was_replaced_is_taken_up_again(tmp_path: P
         p.chain.ends.clear()
         await p.until_over(job_id, seconds=120)
         assert p.chain.ends == ends
+
+    scenario(tmp_path, story)
+
+
+def test_a_clock_set_ahead_hides_no_closed_job(tmp_path: Path) -> None:
+    """What the chain took back is doubted by the order of what was written, not by its times."""
+
+    async def story(p: Provider) -> None:
+        job_id = p.chain.request(script="seconds=5")
+        p.chain.offer(job_id)
+        await p.until_over(job_id)
+        await asyncio.sleep(90)  # it has been looked at once more
+        p.world.clock.step(86_400)
+        await asyncio.sleep(5)
+        p.chain.force(job_id, status=JobStatus.RUNNING)
+        ends = p.chain.ends.pop(job_id)
+        p.chain.reorganise(2)
+        await p.until(lambda: p.chain.ends.get(job_id) == ends, 60)
 
     scenario(tmp_path, story)
 
