@@ -74,7 +74,7 @@ def price_rows(snapshot: AgentSnapshot) -> list[PriceRow]:
     if len(snapshot.nodes) > 1:
         nodes = snapshot.nodes
         cpus, gpus = sum(node.cpus for node in nodes), sum(node.gpus for node in nodes)
-        words = f"all {len(nodes):,} nodes, fully used"
+        words = f"all {len(nodes):,} nodes"
         rows.append(row(words, cpus, gpus, sum(node.mem_mb for node in nodes)))
     return rows
 
@@ -86,7 +86,7 @@ def _minute(prices: ProviderPrices, cpus: int, gpus: int, mem_mb: int) -> int:
 def _node_words(cpus: int, gpus: int, mem_mb: int, count: int) -> str:
     parts = [plural(cpus, "CPU"), plural(gpus, "GPU")] if gpus else [plural(cpus, "CPU")]
     parts.append(f"{mem_mb / 1000:,.0f} GB")
-    return f"a node of {', '.join(parts)}" + (f" (×{count:,})" if count > 1 else "")
+    return f"node: {', '.join(parts)}" + (f" ×{count:,}" if count > 1 else "")
 
 
 def approved_prices(snapshot: AgentSnapshot) -> ProviderPrices | None:
@@ -109,7 +109,7 @@ def price_columns() -> list[Column[PriceRow]]:
         return [(exact_credits(row.chain), "warning")]
 
     return [
-        Column("what", "FULLY USED", 26, lambda row, _: amount(row.what), grow=20),
+        Column("what", "FULLY USED", 26, lambda row, _: amount(row.what), grow=20, eager=1),
         Column(
             "minute",
             "A MINUTE",

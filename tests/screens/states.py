@@ -492,7 +492,7 @@ PROVIDER: dict[str, State] = {
     "provider-leave": State(supervised(), ("q",), sees=("Slurm",)),
     "provider-cluster": State(supervised(), ("2",), sees=("FREE CPUS", "◑ mixed", "× down")),
     "provider-prices": State(
-        supervised(), ("3",), sees=("A MINUTE", "a node of 64 CPUs", "the grid keeps 20 %")
+        supervised(), ("3",), sees=("A MINUTE", "node: 64 CPUs", "the grid keeps 20 %")
     ),
     "provider-prices-changed": State(
         supervised(prices=ProviderPrices(CREDIT, CREDIT // 10, CREDIT // 10**7)),

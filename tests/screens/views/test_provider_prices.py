@@ -34,10 +34,10 @@ def test_a_node_costs_what_a_job_that_fills_it_would() -> None:
     rows = {row.what: row for row in price_rows(snapshot)}
     assert rows["CPU"].minute == CREDIT // 2
     assert rows["GB of memory"].minute == CREDIT // 10
-    node = rows["a node of 32 CPUs, 4 GPUs, 128 GB (×2)"]
+    node = rows["node: 32 CPUs, 4 GPUs, 128 GB ×2"]
     assert node.minute == (16 + 32) * CREDIT + 128_000 * CREDIT // 10_000
     assert (node.hour, node.share) == (60 * node.minute, 48 * node.minute)
-    assert rows["all 2 nodes, fully used"].hour == 2 * node.hour
+    assert rows["all 2 nodes"].hour == 2 * node.hour
     assert price_rows(some_snapshot(prices=None)) == []
 
 

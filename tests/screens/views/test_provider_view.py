@@ -149,7 +149,7 @@ async def test_the_other_views() -> None:
     async with using(provider_screen(), WIDE) as robot:
         for key, texts in (
             ("2", ("FREE CPUS", "◑ mixed", "16/64", "× down*", "partition main")),
-            ("3", ("A MINUTE", "a node of 32 CPUs, 4 GPUs, 128 GB (×2)")),
+            ("3", ("A MINUTE", "node: 32 CPUs, 4 GPUs, 128 GB ×2")),
             ("4", ("claimNextJob()", "143,201", "◷ sending")),
             ("5", ("cluster=slow", "provider=gaia started")),
             ("6", ("Nothing to tell yet.",)),
