@@ -1,28 +1,25 @@
 """The agent: what was heard from chain and cluster becomes steps, one job at a time.
 
-Several loops run side by side and wait for nobody: the follower of the chain's events,
-the three queues (:mod:`.claims`), the poll (:mod:`.poller`), the output (:mod:`.logship`),
-chores (:mod:`.chores`) and a clock tick for what only time decides. Each only says *this job
-is to be judged*; what then happens is one step of that job (:mod:`.stepper`).
+Several loops run side by side and wait for nobody: the follower of the chain's events
+(:mod:`.hearing`), the three queues (:mod:`.claims`), the poll (:mod:`.poller`), the output
+(:mod:`.logship`), chores (:mod:`.chores`) and a clock tick for what only time decides. Each only
+says *this job is to be judged*; what then happens is one step of that job (:mod:`.stepper`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from dsq.core.clock import Clock
-from dsq.core.errors import DiskError, DsqError, ReorgError
-from dsq.core.model import JobStatus
 from dsq.supervisor.chores import Chores
 from dsq.supervisor.claims import Claims
 from dsq.supervisor.clockwatch import ClockWatch
 from dsq.supervisor.effects import Effects
+from dsq.supervisor.hearing import Hearing
 from dsq.supervisor.journal import Journal
-from dsq.supervisor.lock import RivalError
 from dsq.supervisor.logcontext import job_context
 from dsq.supervisor.logship import LogShipper
 from dsq.supervisor.poller import Poller
@@ -39,38 +36,17 @@ from dsq.supervisor.snapshot import Mode
 from dsq.supervisor.states import Policy
 from dsq.supervisor.stepper import Stepper
 from dsq.supervisor.strays import Strays
-from dsq.supervisor.waiting import Waker, bounded
+from dsq.supervisor.waiting import Waker
 
 if TYPE_CHECKING:
-    from dsq.core.chain import Batch, Event
     from dsq.core.model import Address
 
 log = logging.getLogger("dsq.supervisor.agent")
 
-EVENTS = (
-    "ClaimJobEvent",
-    "ClaimNextCancellingJobEvent",
-    "ClaimNextTopUpJobEvent",
-    "JobCancelRequested",
-    "JobTransitionEvent",
-    "ProviderApproved",
-    "ProviderRemoved",
-    "ProviderBanChanged",
-)
-"""What the follower reads."""
-
 TICK_SECONDS = 1.0
-FIRST_RETRY, LAST_RETRY = 0.5, 30.0
 
 STOP_SECONDS = 3.0
 """What is in flight gets so long after a stop; the journal covers the rest."""
-
-COMMIT_SECONDS = 30.0
-"""Blocks without events are committed so often: each commit is a write to disk."""
-
-LAG_BLOCKS = 8
-"""What was read after a block was the newest one shows what happened so many blocks before it,
-also where several nodes answer of which one is a little behind."""
 
 EVICTED = "the provider closed its cluster"
 """``last_error`` of jobs that :meth:`Agent.evict` ended."""
@@ -152,22 +128,22 @@ class Agent:
             ship=self.shipper.poke,
             deliver_note=self.shipper.deliver_note,
         )
-        self._feed = feed
-        self.feed: Feed | None = None
-        self._rival: RivalError | None = None
         self._reconciler = Reconciler(s, self.claims, self.strays, self.wake)
+        self.hearing = Hearing(
+            s,
+            self.claims,
+            self._reconciler,
+            self.wake,
+            provider_changed=self.registrar.waker.set,
+            feed=feed,
+        )
         self._stepper = Stepper(
             s, self.poller, self._effects, self._is_stopping, self._reconciler.closed
         )
         self._chores = Chores(s, proofs, self._reconciler, self.strays, settings.keep_days)
         self._tick = Waker()
-        self._placed = asyncio.Event()
         s.views.is_trusted = False
         self._clock_watch = ClockWatch(s)
-        self.head_number = 0
-        self.head_timestamp = 0
-        self._read_after = -1
-        self.fee_percent = 0
         self._evicting = False
 
     # --- what the operator may ask -------------------------------------------------------
@@ -243,7 +219,7 @@ class Agent:
     def _begin(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         """Starts the loops; the follower of the chain is the first of them."""
         loops = (
-            ("follow", self._follow()),
+            ("follow", self.hearing.run()),
             ("poll", self.poller.run(self._is_stopping)),
             ("queues", self._once_placed(self.claims.run)),
             ("logs", self.shipper.run(self._is_stopping)),
@@ -257,11 +233,11 @@ class Agent:
     async def _once_placed(self, run: Callable[[Callable[[], bool]], Awaitable[None]]) -> None:
         """Runs a loop once the follower has found its place: until then nothing is sent, and to
         the steps of jobs the chain is silent. It may be another one than was read."""
-        await self._placed.wait()
+        await self.hearing.placed.wait()
         await run(self._is_stopping)
 
     def _end_pauses(self) -> None:
-        self._placed.set()
+        self.hearing.placed.set()
         for waker in (self._tick, self._chores.waker, self.shipper.waker, self.registrar.waker):
             waker.set()
         self.reporter.stop()
@@ -296,120 +272,7 @@ class Agent:
         tasks = {*loops, *self._stepper.tasks, *self.claims.in_flight, *self.reporter.in_flight}
         return {task for task in tasks if not task.done()}
 
-    # --- hearing -------------------------------------------------------------------------
-
-    async def _follow(self) -> None:
-        """Reads the chain's events; the first thing is to make sure of what is open.
-
-        Raises:
-            ReorgError: The chain went back further than the settings allow.
-            RivalError: Another supervisor uses the key, and was there first.
-        """
-        s = self.services
-        await self._when_reachable(self._read_head)
-        self.feed = feed = self._feed(self.head_number)
-        committed_at = float("-inf")
-        try:
-            async for batch in feed:
-                if not self._placed.is_set():
-                    s.views.is_trusted = True
-                    self._placed.set()
-                    await self._when_reachable(self._reconcile_at_start)
-                # A batch is committed when all of it was taken in; taking in twice is harmless.
-                await self._when_reachable(functools.partial(self._hear, batch))
-                if self.claims.intake.foreign:
-                    await self._when_reachable(self._meet_rivals)
-                    if self._rival is not None:
-                        raise self._rival
-                now = s.clock.monotonic()
-                if batch.events or batch.reset or now - committed_at >= COMMIT_SECONDS:
-                    await feed.commit(batch)
-                    committed_at = now
-        except ReorgError:
-            await feed.keep_halt()  # another start ends here, too
-            raise
-
-    async def _read_head(self) -> None:
-        head = await bounded(self.services.chain.head(), "The chain")
-        self.head_number, self.head_timestamp = head.number, head.timestamp
-
-    async def _meet_rivals(self) -> None:
-        self._rival = await self.claims.intake.meet_rivals()
-
-    async def _hear(self, batch: Batch) -> None:
-        s = self.services
-        self.head_number, self.head_timestamp = batch.head.number, batch.head.timestamp
-        s.health.good("chain")
-        if batch.reset:
-            self._read_after = -1
-            await self._reconciler.after_reset()
-        moved: dict[int, Event] = {}
-        for event in batch.events:
-            if event.name == "JobTransitionEvent":
-                moved[event.args["job_id"]] = event
-                if event.args["to_status"] is not JobStatus.META_SCHEDULED:
-                    self.claims.not_offered(event.args["job_id"])
-            elif event.name == "JobCancelRequested":
-                self._heard_cancel(event)
-            elif event.name.startswith("Provider"):
-                self.registrar.waker.set()
-            else:
-                is_newest = event.block_hash == batch.head.hash
-                claim_time = batch.head.timestamp if is_newest else 0
-                self.claims.intake.take_any(event, claim_time=claim_time)
-        # Of a job that has moved several times its last state counts.
-        for event in moved.values():
-            self._heard_transition(event)
-        self._reconciler.heard(batch.head.number)
-
-    def _is_known(self, event: Event) -> bool:
-        """What was read of its job since the start shows what it tells; it comes once more."""
-        is_old = event.block_number <= self._read_after
-        return is_old and self.services.views.peek(event.args["job_id"]) is not None
-
-    def _heard_transition(self, event: Event) -> None:
-        s, job_id, to = self.services, event.args["job_id"], event.args["to_status"]
-        if self._is_known(event):
-            if s.views.shows(job_id, JobStatus.META_SCHEDULED):
-                self.claims.hint(job_id)
-            return
-        if to is JobStatus.META_SCHEDULED:
-            self.claims.hint(job_id)
-        if to in (JobStatus.SCHEDULED, JobStatus.RUNNING) and s.views.shows(job_id, to):
-            return  # our own doing, and read after it
-        self._read_again(job_id)
-
-    def _heard_cancel(self, event: Event) -> None:
-        """The request is on the job already; its place in the queue comes later."""
-        if not self._is_known(event):
-            self._read_again(event.args["job_id"])
-
-    def _read_again(self, job_id: int) -> None:
-        self.services.views.forget(job_id)
-        if self.services.journal.is_open(job_id):
-            self.wake(job_id)
-
-    async def _when_reachable(self, work: Callable[[], Awaitable[None]]) -> None:
-        delay = FIRST_RETRY
-        while True:
-            try:
-                await work()
-            except DsqError as error:
-                if isinstance(error, DiskError):
-                    log.error("journal=not_written reason=%r", str(error))
-                else:
-                    self.services.health.bad("chain", error)
-                await asyncio.sleep(delay)
-                delay = min(2 * delay, LAST_RETRY)
-            else:
-                return
-
-    async def _reconcile_at_start(self) -> None:
-        head = await self._reconciler.at_start()
-        self.claims.intake.first_block = head.number
-        self._read_after = head.number - LAG_BLOCKS
-        self.head_number, self.head_timestamp = head.number, head.timestamp
-        self.fee_percent = await self.services.fee_percent()
+    # --- what the parts tell each other ---------------------------------------------------
 
     def _on_discovery(self) -> None:
         """The cluster's limits were read."""

@@ -186,7 +186,7 @@ class AgentCollector(Collector):
         from dsq.core.chain import Chain, Follower, Sender
         from dsq.core.chain.metrics import endpoint_metrics, follower_metrics, sender_metrics
 
-        services, feed = self._agent.services, self._agent.feed
+        services, feed = self._agent.services, self._agent.hearing.feed
         if isinstance(services.sender, Sender):
             yield from sender_metrics(services.sender.snapshot())
         if isinstance(services.chain, Chain):

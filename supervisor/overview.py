@@ -49,8 +49,8 @@ def snapshot(
         mode=agent.mode,
         cluster_kind=agent.settings.cluster.kind,
         chain_id=s.chain.chain_id,
-        head_number=agent.head_number,
-        head_timestamp=agent.head_timestamp,
+        head_number=agent.hearing.head_number,
+        head_timestamp=agent.hearing.head_timestamp,
         provider=registrar.provider,
         proposal=registrar.proposal,
         prices=agent.settings.prices.wei,
@@ -65,7 +65,7 @@ def snapshot(
         counts=replace(_counts(open_records, closed, rows), untold=agent.poller.untold),
         connections=s.health.all(),
         rows=tuple(rows),
-        fee_percent=agent.fee_percent,
+        fee_percent=agent.hearing.fee_percent,
         shares=_shares(agent, open_records, free),
         nodes=_nodes(agent, open_records, free),
         txs=s.txs.rows(),
@@ -128,7 +128,7 @@ def _earned(agent: Agent, record: JobRecord, view: ChainView | None, elapsed: in
     cost = cost_of(record.definition, prices, billed_minutes(elapsed))
     if view is not None:
         cost = min(cost, view.job.cost.max_cost)
-    return cost - cost * agent.fee_percent // 100
+    return cost - cost * agent.hearing.fee_percent // 100
 
 
 def _counts(open_records: list[JobRecord], closed: list[JobRecord], rows: list[JobRow]) -> Counts:

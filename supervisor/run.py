@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from dsq.core.clock import Clock, SystemClock
 from dsq.core.errors import DsqError, SettingsError
 from dsq.core.wallet import Wallet, load_wallet
-from dsq.supervisor.agent import EVENTS, Agent
+from dsq.supervisor.agent import Agent
 from dsq.supervisor.control import ControlFile
 from dsq.supervisor.ending import Ending
 from dsq.supervisor.health import served
+from dsq.supervisor.hearing import EVENTS
 from dsq.supervisor.journal import Journal
 from dsq.supervisor.lock import only_supervisor
 from dsq.supervisor.logcontext import RecentLines

@@ -37,7 +37,7 @@ from dsq.core.config import cache_dir
 from dsq.core.metascheduler.loop import EVENTS
 from dsq.core.metascheduler.picture import Picture
 from dsq.core.model import JobStatus
-from dsq.supervisor.agent import EVENTS as HEARD
+from dsq.supervisor.hearing import EVENTS as HEARD
 from tests.benchmarks.place import Claimed, Place
 from tests.benchmarks.restarted import Restarted
 from tests.benchmarks.table import print_table

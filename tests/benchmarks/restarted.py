@@ -95,14 +95,14 @@ def are_judged(agent: Agent) -> bool:
 def heard(agent: Agent) -> Counter[str]:
     """Counts the events that the agent hears."""
     found: Counter[str] = Counter()
-    hear = agent._hear
+    hear = agent.hearing.hear
 
     async def seen(batch: Any) -> None:
         found["events"] += len(batch.events)
         await hear(batch)
         found["block"] = batch.head.number
 
-    agent._hear = seen  # type: ignore[method-assign]
+    agent.hearing.hear = seen  # type: ignore[method-assign]
     return found
 
 

@@ -184,7 +184,7 @@ class Faults(Scene):
             await asyncio.sleep(0.5)
             if p.world.is_dead or p.has_stopped or p.agent is None:
                 return False
-            feed = p.agent.feed
+            feed = p.agent.hearing.feed
             place = feed.follower.snapshot().position if isinstance(feed, FakeFeed) else -1
             if 0 <= p.chain.block - 1 - place <= 1:
                 return True

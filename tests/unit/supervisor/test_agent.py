@@ -848,9 +848,9 @@ def test_old_events_that_come_again_have_nothing_read_again(tmp_path: Path) -> N
             "to_status": JobStatus.SCHEDULED,
         }
         old = Event("JobTransitionEvent", "JobRepository", args, 1, b"", b"", 0)
-        await agent._hear(Batch((old,), head, False))
+        await agent.hearing.hear(Batch((old,), head, False))
         assert agent.services.views.peek(job_id) is view
-        await agent._hear(Batch((replace(old, block_number=head.number),), head, False))
+        await agent.hearing.hear(Batch((replace(old, block_number=head.number),), head, False))
         assert agent.services.views.peek(job_id) is None
         assert not agent.claims.offered
 
