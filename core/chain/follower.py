@@ -202,6 +202,11 @@ class Follower:
                 return None
             await self._go_back(head.number)
         self._behind_since = None
+        if self._position.hash and head.number == self._position.number:
+            # Another block of the same height: nothing is behind it yet that would show it.
+            await self._go_back(head.number - 1)
+            self._caught_up = False
+            return None
         first = max(self._position.number + 1, self._start)
         if first > head.number:
             return self._batch((), head)

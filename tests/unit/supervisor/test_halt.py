@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from dsq.core.chain import Cursor
 from dsq.core.errors import ReorgError
 from dsq.core.model import JobStatus
 from tests.support.chaos.faults import EFFECTS
@@ -59,6 +60,29 @@ def test_it_halts_and_goes_on_when_it_may(tmp_path: Path) -> None:
         await p.until_over(job_id)
         assert p.job(job_id).status is JobStatus.FINISHED
         assert [one.state for one in p.accepted(job_id)] == ["COMPLETED"]
+
+    scenario(tmp_path, story)
+
+
+def test_a_head_of_the_same_height_is_no_place(tmp_path: Path) -> None:
+    """The other history is just as long as the one that was read: nothing comes behind it yet."""
+
+    async def story(p: Provider) -> None:
+        await p.stop()
+        p.reorg_depth = DEPTH
+        p.start()
+        await asyncio.sleep(45)
+        p.chain.reorganise(DEPTH + 4)
+        await _halted(p)
+        place = Cursor.from_json(p.journal.get_meta("cursor") or "").number
+        await p.until(lambda: p.chain.block - 1 == place, 60)
+        p.journal.close()
+        agent = p.start()
+        await _halted(p)
+        assert not agent.services.views.is_trusted
+        p.journal.close()
+        p.reorg_depth = 1000
+        p.start()
 
     scenario(tmp_path, story)
 
