@@ -14,9 +14,13 @@ import pytest
 from dsq.supervisor.ending import Ending
 
 
+STAY = int
+"""In the place of what ends the process, which would take the tests that still run with it."""
+
+
 async def test_a_signal_ends_work_that_has_begun_by_its_stop() -> None:
     """It is told to stop, and finishes by itself."""
-    ending = Ending(seconds=60)
+    ending = Ending(seconds=60, leave=STAY)
     done = []
 
     async def work() -> None:
@@ -32,7 +36,7 @@ async def test_a_signal_ends_work_that_has_begun_by_its_stop() -> None:
 
 async def test_a_start_is_broken_off() -> None:
     """What hangs before the work has begun is not waited for."""
-    ending = Ending(seconds=60)
+    ending = Ending(seconds=60, leave=STAY)
 
     async def work() -> None:
         asyncio.get_running_loop().call_soon(ending.end)
@@ -47,7 +51,7 @@ async def test_the_handlers_of_before_hold_again() -> None:
     heard: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
     try:
-        ending = Ending(seconds=60)
+        ending = Ending(seconds=60, leave=STAY)
 
         async def work() -> None:
             os.kill(os.getpid(), signal.SIGTERM)
