@@ -13,7 +13,6 @@ import pytest
 
 from dsq.supervisor.ending import Ending
 
-
 STAY = int
 """In the place of what ends the process, which would take the tests that still run with it."""
 
