@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -115,6 +116,7 @@ async def test_an_unknown_host_is_unreachable() -> None:
 
 
 Answer = Callable[[str, dict[str, str]], bytes]
+Handle = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @asynccontextmanager
@@ -122,18 +124,29 @@ async def served(answer: Answer, tls: ssl.SSLContext | None = None) -> AsyncIter
     """A real HTTP server on loopback; ``answer`` makes the reply of path and headers."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-        headers = {
-            name.lower(): value.strip()
-            for name, _, value in (line.partition(":") for line in head[1:] if line)
-        }
-        writer.write(answer(head[0].split()[1], headers))
-        await writer.drain()
-        writer.close()
+        # Who does not like the certificate goes without a word.
+        with closing(writer), suppress(asyncio.IncompleteReadError, ConnectionError):
+            head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+            headers = {
+                name.lower(): value.strip()
+                for name, _, value in (line.partition(":") for line in head[1:] if line)
+            }
+            writer.write(answer(head[0].split()[1], headers))
+            await writer.drain()
 
-    server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls)
+    async with listening(handle, tls) as port:
+        yield port
+
+
+@asynccontextmanager
+async def listening(handle: Handle, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+    """A server on loopback; its connections end with it, not some turns of the loop later."""
+    server: Any = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls)
     async with server:
         yield server.sockets[0].getsockname()[1]
+    async with asyncio.timeout(5):
+        while server._active_count:
+            await asyncio.sleep(0)
 
 
 def reply(body: bytes = b"", status: str = "200 OK", **headers: str) -> bytes:
@@ -231,12 +244,12 @@ async def test_answers_have_a_time() -> None:
         await reader.read()
         writer.close()
 
-    server = await asyncio.start_server(silent, "127.0.0.1", 0)
-    async with server:
-        port = server.sockets[0].getsockname()[1]
-        async with Outbound(allowing(port, seconds=0.05), lookup=loopback) as outbound:
-            with pytest.raises(UnreachableError, match="did not answer within"):
-                await outbound.get(f"http://inside.test:{port}/")
+    async with (
+        listening(silent) as port,
+        Outbound(allowing(port, seconds=0.05), lookup=loopback) as outbound,
+    ):
+        with pytest.raises(UnreachableError, match="did not answer within"):
+            await outbound.get(f"http://inside.test:{port}/")
 
 
 async def test_a_name_is_resolved_for_each_request() -> None:
