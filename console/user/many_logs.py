@@ -15,8 +15,9 @@ from dsq.console.widgets.safe import fit, one_line
 LATE_NS = 2 * 10**9
 """A line that is older than the newest by more than this begins the merging anew."""
 
+SOURCE_COLOURS = ("primary", "status-cancelled", "success", "accent", "secondary")
+"""Of the jobs' names, one after the other; neighbours are told apart in every theme."""
 
-SOURCE_COLOURS = ("primary", "accent", "success", "secondary", "warning", "status-running")
 NAME_WIDTH = 12
 """Cells of a job's name before its lines."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from dsq.console.user.log_session import LogSession
-from dsq.console.user.many_logs import ManyLogs
+from dsq.console.user.many_logs import SOURCE_COLOURS, ManyLogs
 from dsq.console.widgets.log_buffer import BufferLine, LogBuffer, Source
 from dsq.console.widgets.log_fold import FoldedLog, Folds
 from dsq.console.widgets.log_view import LogView
@@ -212,10 +212,10 @@ async def test_names_in_several_logs_have_the_colours_of_the_theme() -> None:
             robot.app.theme = theme
             await robot.settle()
             palette = Palette.of(robot.app)
-            shown = [palette.style(name).color for name in ("primary", "accent", "foreground")]
+            names = [palette.style(name).color for name in SOURCE_COLOURS[:2]]
             (one, text), (other, _) = colours(robot)
-            assert {one, other} == set(shown[:2])
-            assert text == shown[2]
+            assert {one, other} == set(names)
+            assert text == palette.style("foreground").color
 
 
 def test_late_lines_are_put_in_their_place() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from pathlib import Path
 
 import pytest
 from textual.color import Color
 from textual.widgets import Static
 
+from dsq.console.user.many_logs import SOURCE_COLOURS
 from dsq.console.widgets.palette import (
     Palette,
     contrast,
@@ -70,6 +73,16 @@ def test_high_contrast_is_told_by_what_it_is() -> None:
     """One of ours has it, whatever a theme is called."""
     strong = {theme.name for theme in THEMES if is_high_contrast(to_textual(theme))}
     assert strong == {"dsq-contrast"}
+
+
+@pytest.mark.parametrize("theme", THEMES, ids=NAMES)
+def test_names_in_several_logs_are_told_apart(theme: ThemeFile) -> None:
+    """The first three, of which there are mostly no more, differ by more than a shade."""
+    palette = Palette({**to_textual(theme).to_color_system().generate(), **variables(theme)})
+    shown = [palette.style(name).color for name in SOURCE_COLOURS[:3]]
+    triplets = [color.get_truecolor() for color in shown if color is not None]
+    for one, other in itertools.combinations(triplets, 2):
+        assert math.dist(one, other) > 50, (one, other)
 
 
 async def test_the_list_of_themes_tells_the_kind() -> None:
