@@ -72,11 +72,13 @@ def test_a_job_does_not_run_again_when_nothing_of_it_is_known(tmp_path: Path) ->
     even its tokens can be made again. It is handed back and claimed anew; its script ends."""
 
     async def story(p: Provider) -> None:
+        await asyncio.sleep(20)  # there are blocks to be undone
         job_id = p.chain.request(script="seconds=400")
         p.chain.offer(job_id)
         await p.until(lambda: p.accepted(job_id) and p.accepted(job_id)[0].runs, 20)
         p.chain.is_stalled = True  # the claim is mined again after a while
         p.chain.reorganise(6)
+        assert p.job(job_id).status is not JobStatus.SCHEDULED
         await asyncio.sleep(5)
         await p.kill()
         p.chain.is_stalled = False
