@@ -388,7 +388,7 @@ class Effects:
 
 def _vanished(record: JobRecord, never_began: bool, now: float) -> tuple[JobRecord, str]:
     """What was found out about a job that the cluster took and forgot."""
-    if not never_began:
+    if record.started_at or not never_began:
         return replace(record, slurm_state=FORGOTTEN), "its script began, and the cluster forgot it"
     # Nor will it begin: the search left its mark where the script makes its own.
     words = f"the cluster forgot attempt {record.attempt}, whose script never began"

@@ -129,8 +129,11 @@ def _observe_chain(record: JobRecord, chain: ChainView | None) -> tuple[JobRecor
 
 
 def _count(count: int, since: int, at: float) -> tuple[int, int]:
-    """Counts sightings up to two; looks within one second are one sighting."""
-    if count == 0:
+    """Counts sightings up to two; looks within one second are one sighting.
+
+    A clock that was set back begins the count anew: the grace is not longer by what it lost.
+    """
+    if count == 0 or at < since:
         return 1, int(at)
     return (2 if at >= since + 1 else count), since
 

@@ -110,10 +110,19 @@ def _disagrees(view: ChainView | None, body: BodyState) -> bool:
     return view is not None and body not in _AGREEING.get(chain_state(view), set())
 
 
+_GONE = {
+    BodyState.MISSING,
+    BodyState.MISLAID,
+    BodyState.LOST,
+    BodyState.VANISHED,
+    BodyState.LOST_UNSEEN,
+}
+
+
 def _slurm_words(record: JobRecord, body: BodyState) -> str:
     if body is BodyState.DARK:
         return "unknown"
-    if body in (BodyState.MISSING, BodyState.LOST, BodyState.VANISHED, BodyState.LOST_UNSEEN):
+    if body in _GONE:
         return "gone"
     return record.end_state or record.slurm_state
 

@@ -98,6 +98,9 @@ class BodyState(enum.StrEnum):
     """It was sent; the cluster does not answer."""
     MISSING = "missing"
     """Slurm does not know it; not yet long enough to call it lost."""
+    MISLAID = "mislaid"
+    """Slurm does not know a job that was seen running by its id; whether it is there under another
+    time of submission, put back into the queue, was not asked yet."""
     LOST = "lost"
     """Slurm forgot a job that was seen running."""
     VANISHED = "vanished"
@@ -162,10 +165,10 @@ def _sent_state(slurm: SlurmView, record: JobRecord, now: float, policy: Policy)
         waited = now - record.missing_since
         if record.missing_count < 2 or waited < policy.lost_grace:
             return BodyState.MISSING
+        is_sought = record.slurm_state == FORGOTTEN or slurm.job is not None
         if record.started_at:
-            return BodyState.LOST
-        is_known = record.slurm_state == FORGOTTEN or slurm.job is not None
-        return BodyState.LOST_UNSEEN if is_known else BodyState.VANISHED
+            return BodyState.LOST if is_sought else BodyState.MISLAID
+        return BodyState.LOST_UNSEEN if is_sought else BodyState.VANISHED
     if record.requeued:
         return BodyState.REQUEUED
     if record.slurm_state in ALIVE_STATES:

@@ -98,6 +98,23 @@ async def test_a_waiting_job_that_an_administrator_cancels_goes_back(
     assert (job.status, job.cost.final_cost) == (JobStatus.PENDING, 0)
 
 
+@pytest.mark.slow
+async def test_a_running_job_that_is_put_back_is_taken_out(site: Site, slurm: MiniSlurm) -> None:
+    """Waiting again it has another time of submission: after the grace it is found by its token,
+    and leaves the queue. Its bill ends with its last sighting."""
+    await site.start()
+    job_id = await site.submit("echo begun; sleep 600")
+    await site.wait(job_id, JobStatus.RUNNING)
+    await said(slurm, "scontrol", "update", "NodeName=ALL", "State=DRAIN", "Reason=test")
+    number = (await said(slurm, "squeue", "-h", "-t", "RUNNING", "-o", "%i")).split()[0]
+    await said(slurm, "scontrol", "update", f"JobId={number}", "Requeue=1")
+    await said(slurm, "scontrol", "requeue", number)
+    job = await site.wait(job_id, seconds=300)
+    assert job.status is JobStatus.FAILED
+    assert "requeued" in job.last_error
+    assert not await said(slurm, "squeue", "-h", "-t", "PENDING,RUNNING")
+
+
 async def said(slurm: MiniSlurm, *words: str) -> str:
     """What one of Slurm's programs prints."""
     process = await asyncio.create_subprocess_exec(

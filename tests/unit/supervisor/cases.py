@@ -106,8 +106,19 @@ BODIES: dict[BodyState, tuple[JobRecord, SlurmView]] = {
         sent(started_at=NOW - 80, missing_count=2, missing_since=NOW - 10),
         ABSENT,
     ),
+    BodyState.MISLAID: (
+        sent(
+            slurm_state="RUNNING",
+            started_at=NOW - 800,
+            last_alive_at=NOW - 500,
+            missing_count=2,
+            missing_since=LONG_AGO,
+        ),
+        ABSENT,
+    ),
     BodyState.LOST: (
         sent(
+            slurm_state=FORGOTTEN,
             started_at=NOW - 800,
             last_alive_at=NOW - 500,
             missing_count=2,

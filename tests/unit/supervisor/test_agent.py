@@ -444,6 +444,25 @@ def test_a_job_that_slurm_forgot_is_billed_to_its_last_sighting(tmp_path: Path) 
     scenario(tmp_path, story)
 
 
+def test_a_job_that_slurm_put_back_is_found_by_its_token_and_taken_out(tmp_path: Path) -> None:
+    """It has a new time of submission; what waits there would do nothing, and must not stay."""
+
+    async def story(p: Provider) -> None:
+        job_id = p.chain.request(script="seconds=200")
+        p.chain.offer(job_id)
+        await p.until(lambda: p.job(job_id).status is JobStatus.RUNNING, 20)
+        await asyncio.sleep(50)
+        p.slurm.closed = "DOWN"  # else the second run begins, and ends, at once
+        p.slurm.requeue("1000")
+        await p.until_over(job_id)
+        assert p.slurm.jobs_by_id["1000"].state == "CANCELLED"
+        status, minutes, words, _ = p.chain.ends[job_id][0]
+        assert (status, minutes) == (JobStatus.FAILED, 1)
+        assert "requeued" in words
+
+    scenario(tmp_path, story)
+
+
 def test_a_job_killed_by_the_operator_failed(tmp_path: Path) -> None:
     """CANCELLED in Slurm without a request on chain is no CANCELLED there."""
 

@@ -55,6 +55,7 @@ requeued                  w        w        w        X         X        X       
 leaving                   w        w        w        rw        w        w        w
 dark                      w        w        w        w         w        w        w
 missing                   w        w        w        w         w        w        w
+mislaid                   f        f        f        f         f        f        f
 lost                      w        F        w        rE        E        E        lF
 vanished                  w        F        w        f         E        E        lF
 lost-unseen               w        F        w        E         E        E        lF
@@ -195,7 +196,7 @@ def test_lost_needs_two_sightings_and_the_grace() -> None:
     for count, ago, body in (
         (1, 5000, BodyState.MISSING),
         (2, 119, BodyState.MISSING),
-        (2, 120, BodyState.LOST),
+        (2, 120, BodyState.MISLAID),
     ):
         journal = sent(started_at=NOW - 9000, missing_count=count, missing_since=NOW - ago)
         assert body_state(ABSENT, journal, NOW, policy) is body

@@ -148,6 +148,13 @@ def test_absences_are_counted_by_looks_not_by_judgements() -> None:
     assert (later.missing_count, later.missing_since) == (2, NOW)
 
 
+def test_a_clock_that_is_set_back_begins_an_absence_anew() -> None:
+    """Else the grace would last as long as the clock went back."""
+    absent = replace(RUNNING, missing_count=2, missing_since=NOW + 3600)
+    seen, _ = observe(absent, None, ABSENT, NOW)
+    assert (seen.missing_count, seen.missing_since) == (1, NOW)
+
+
 def test_a_sighting_ends_an_absence() -> None:
     """Found again: the count starts anew."""
     missing = replace(RUNNING, missing_count=2, missing_since=NOW - 50)
