@@ -18,7 +18,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dsq.core.errors import NotFoundError, SettingsError
+from dsq.core.disk import REMEDY, is_disks_fault
+from dsq.core.errors import DiskError, NotFoundError, SettingsError
 from dsq.core.model import Address, job_hex_id
 from dsq.supervisor.journal_disk import JournalDisk
 from dsq.supervisor.journal_schema import NOTE, UPSERT, record_of, row_of
@@ -34,6 +35,7 @@ class Journal(JournalDisk):
 
     Raises:
         SettingsError: The file is no journal, or of a newer dsq.
+        DiskError: Its disk is full, or fails.
     """
 
     def __init__(self, path: Path, *, now: Callable[[], float] = time.time) -> None:
@@ -43,8 +45,11 @@ class Journal(JournalDisk):
             self._open = {record.job_id: record for record in self._load_open()}
             self._touched: set[int] = set()
         except sqlite3.DatabaseError as error:
+            words = f"The journal {path} cannot be used: {error}."
+            if is_disks_fault(error):
+                raise DiskError(words, hint=REMEDY) from error
             raise SettingsError(
-                f"The journal {path} cannot be used: {error}.",
+                words,
                 hint="Restore it from a copy; without it running jobs cannot be recognised.",
             ) from error
 

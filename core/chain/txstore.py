@@ -22,6 +22,7 @@ from pathlib import Path
 from dsq.core.chain.calls import Call
 from dsq.core.chain.fees import Fees
 from dsq.core.chain.receipts import Receipt
+from dsq.core.disk import REMEDY, is_disks_fault
 from dsq.core.errors import DiskError, SettingsError
 from dsq.core.model import Address
 
@@ -108,6 +109,7 @@ class TxStore:
 
     Raises:
         SettingsError: The file cannot be opened.
+        DiskError: Its disk is full, or fails.
     """
 
     def __init__(self, path: Path | None, chain: str, account: Address) -> None:
@@ -119,9 +121,10 @@ class TxStore:
             self._db.execute("PRAGMA busy_timeout = 5000")
             self._db.executescript(SCHEMA)
         except sqlite3.Error as error:
-            raise SettingsError(
-                f"The file of transactions {path} cannot be used: {error}."
-            ) from error
+            words = f"The file of transactions {path} cannot be used: {error}."
+            if is_disks_fault(error):
+                raise DiskError(words, hint=REMEDY) from error
+            raise SettingsError(words) from error
         self._key = (chain, bytes(account))
         self._path = path
 

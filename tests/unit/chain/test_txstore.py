@@ -9,8 +9,9 @@ import pytest
 from dsq.core.chain import Call, txstore
 from dsq.core.chain.fees import Fees
 from dsq.core.chain.txstore import Attempt, Pending, TxStore
-from dsq.core.errors import SettingsError
+from dsq.core.errors import DiskError, SettingsError
 from dsq.core.model import Address
+from tests.support.disk import no_room
 
 ACCOUNT = Address(b"\x01" * 20)
 CALL = Call(Address(b"\x02" * 20), b"data", "it()")
@@ -85,3 +86,14 @@ def test_file_that_is_no_database(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="cannot be used"):
         TxStore(path, "1/a", ACCOUNT)
     assert path.read_text().startswith("this is no")
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_file_without_room(tmp_path: Path, is_new: bool) -> None:
+    """A full disk at the start is told as such; with room the file is as it was."""
+    path = tmp_path / "txs.sqlite"
+    if not is_new:
+        TxStore(path, "1/a", ACCOUNT).close()
+    with no_room(), pytest.raises(DiskError, match="cannot be used"):
+        TxStore(path, "1/a", ACCOUNT)
+    TxStore(path, "1/a", ACCOUNT).close()

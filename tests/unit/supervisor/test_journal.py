@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from dsq.core.disk import REMEDY
 from dsq.core.errors import DiskError, NotFoundError, SettingsError
 from dsq.core.model import JobStatus
 from dsq.supervisor.journal import Journal
 from dsq.supervisor.journal_disk import LATE_SECONDS
 from dsq.supervisor.records import JobRecord, Phase
+from tests.support.disk import no_room
 from tests.support.fakes import CUSTOMER
 from tests.unit.supervisor.cases import DEFINITION, record, sent
 
@@ -174,6 +176,17 @@ async def test_a_full_disk_stops_effects_and_loses_nothing(path: Path) -> None:
     await journal.settled()
     assert journal.top_up(7, 5, b"\x01") is not None
     assert [n.text for n in reopened(journal).history(7)] == ["planned", "topped up by 5 min"]
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_journal_that_finds_no_room_is_no_damaged_one(path: Path, is_new: bool) -> None:
+    """Nothing has to be restored, and another start may work: not the code of wrong settings."""
+    if not is_new:
+        Journal(path).close()
+    with no_room(), pytest.raises(DiskError, match=r"cannot be used") as error:
+        Journal(path)
+    assert error.value.hint == REMEDY
+    Journal(path).close()
 
 
 def test_a_journal_is_closed_also_when_its_disk_is_full(path: Path) -> None:
