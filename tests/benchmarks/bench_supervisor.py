@@ -17,19 +17,17 @@ import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from dsq.console.local.minislurm import MiniSlurm
 from dsq.core.chain import find_anvil
 from dsq.core.config import cache_dir
 from dsq.core.model import JobStatus
-from dsq.core.quoting import quote
 from dsq.core.wallet import load_wallet
-from dsq.sbatch.render import render
-from dsq.sbatch.workflow import load_workflow
 from dsq.supervisor.agent import Agent
 from dsq.supervisor.run import built_agent
 from dsq.supervisor.scheduler.ssh import SshTransport
@@ -37,7 +35,7 @@ from dsq.supervisor.settings import load_settings
 from tests.benchmarks import cpu
 from tests.benchmarks.table import print_table
 from tests.integration.supervisor.conftest import Site, built_site
-from tests.integration.supervisor.load import PLACED_AT_ONCE, RESOURCES, Load
+from tests.integration.supervisor.load import PLACED_AT_ONCE, Load
 from tests.support.slurm import open_folder, running_slurm
 from tests.support.sshd import SshServer, ssh_account, sshd
 
@@ -50,24 +48,27 @@ def share(part: float, whole: float) -> str:
     return f"{100 * part / whole:.0f} %" if whole else "-"
 
 
-EMPTY = "#!/bin/bash\n:\n"
+@contextlib.asynccontextmanager
+async def no_job_starts(slurm: MiniSlurm) -> AsyncIterator[None]:
+    """The nodes take no jobs: what jobs do, on the same processors, is no part of a rate."""
+
+    async def nodes(*words: str) -> None:
+        process = await asyncio.create_subprocess_exec(
+            *("scontrol", "update", "NodeName=ALL", *words), env={**os.environ, **slurm.env()}
+        )
+        assert await process.wait() == 0
+
+    await nodes("State=DRAIN", "Reason=measure")
+    try:
+        yield
+    finally:
+        await nodes("State=RESUME")
 
 
-def same_job(cluster: Mapping[str, Any]) -> str:
-    """The script that the load's jobs run, with the site's folders."""
-    lines = [
-        f"export {name}={quote(str(cluster[key]))}"
-        for name, key in (("DSQ_CACHE_ROOT", "cache_root"), ("DSQ_SCRATCH_ROOT", "scratch_root"))
-    ]
-    script = render(load_workflow(f"{RESOURCES}steps: []\n"))
-    return "\n".join(["#!/bin/bash", *lines, script])
-
-
-async def bare_sbatch(server: SshServer, count: int, script: str) -> tuple[float, dict[str, float]]:
-    """sbatch a second, as many at once as the supervisor's connection has sessions; CPU of each.
-
-    What the jobs do counts: they start while others are submitted, on the same processors.
-    """
+async def bare_sbatch(
+    server: SshServer, slurm: MiniSlurm, count: int
+) -> tuple[float, dict[str, float]]:
+    """sbatch a second, as many at once as the supervisor's connection has sessions; CPU of each."""
     line = SshTransport(
         "127.0.0.1", port=server.port, user=server.user,
         identity_file=server.identity, known_hosts=server.known_hosts,
@@ -78,18 +79,20 @@ async def bare_sbatch(server: SshServer, count: int, script: str) -> tuple[float
         async with gate:
             done = await line.run(
                 ["sbatch", "--parsable", "--mem-per-cpu=10", "-n1", "-o/dev/null", "-D/tmp"],
-                stdin=script.encode(),
+                stdin=b"#!/bin/bash\n:\n",
                 timeout=120,
             )
             assert done.returncode == 0, done.stderr
 
-    await one()
-    before, began = cpu.spent(None), time.monotonic()
-    await asyncio.gather(*(one() for _ in range(count)))
-    took = time.monotonic() - began
-    costs = cpu.each(before, cpu.spent(None), count)
-    while (await line.run(["squeue", "-h"], timeout=60)).stdout.strip():
-        await asyncio.sleep(0.2)
+    async with no_job_starts(slurm):
+        await one()
+        before, began = cpu.spent(None), time.monotonic()
+        await asyncio.gather(*(one() for _ in range(count)))
+        took = time.monotonic() - began
+        costs = cpu.each(before, cpu.spent(None), count)
+        await line.run(["scancel", f"--user={server.user}"], timeout=120)
+        while (await line.run(["squeue", "-h"], timeout=60)).stdout.strip():
+            await asyncio.sleep(0.2)
     await line.close()
     return count / took, costs
 
@@ -125,7 +128,7 @@ class HeldLoad(Load):
 
 
 async def throughput(
-    site: Site, load: HeldLoad, count: int
+    site: Site, slurm: MiniSlurm, load: HeldLoad, count: int
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Claims and submissions of ``count`` jobs; the time begins when they are placed.
 
@@ -140,24 +143,14 @@ async def throughput(
     process = psutil.Process(site.process.pid)
     own = sum(process.cpu_times()[:2])
     began_block = (await site.chain.head()).number
-    await load.place(load.jobs)
-    before, began = cpu.spent(process.pid), time.monotonic()
-    journal = sqlite3.connect(site.folder / "state" / "journal.db")
-    first = claimed = submitted = 0.0
-    while not submitted:
-        rows = dict(journal.execute("SELECT phase, count(*) FROM jobs GROUP BY phase"))
-        now = time.monotonic() - began
-        if not first and rows:
-            first = now
-        if not claimed and sum(rows.values()) >= count:
-            claimed = now
-        if sum(rows.values()) - rows.get("claimed", 0) - rows.get("planned", 0) >= count:
-            submitted = now
-        assert now < 900, rows
-        await asyncio.sleep(0.1)
-    costs = cpu.each(before, cpu.spent(process.pid), count)
+    async with no_job_starts(slurm):
+        await load.place(load.jobs)
+        before = cpu.spent(process.pid)
+        first, claimed, submitted = await _course(site, count)
+        costs = cpu.each(before, cpu.spent(process.pid), count)
+    resumed = time.monotonic()
     await load.ended(900)
-    settled = time.monotonic() - began
+    settled = time.monotonic() - resumed
     own = sum(process.cpu_times()[:2]) - own
     claims, reports, gas = await spent(site, began_block)
     return {
@@ -171,6 +164,24 @@ async def throughput(
         "claim txs": claims,
         "report txs": reports,
     }, costs
+
+
+async def _course(site: Site, count: int) -> tuple[float, float, float]:
+    """Seconds until the first is claimed, all are claimed, and all are submitted."""
+    began = time.monotonic()
+    first = claimed = 0.0
+    with contextlib.closing(sqlite3.connect(site.folder / "state" / "journal.db")) as journal:
+        while True:
+            rows = dict(journal.execute("SELECT phase, count(*) FROM jobs GROUP BY phase"))
+            now = time.monotonic() - began
+            if not first and rows:
+                first = now
+            if not claimed and sum(rows.values()) >= count:
+                claimed = now
+            if sum(rows.values()) - rows.get("claimed", 0) - rows.get("planned", 0) >= count:
+                return first, claimed, now
+            assert now < 900, rows
+            await asyncio.sleep(0.1)
 
 
 async def spent(site: Site, first_block: int) -> tuple[int, int, int]:
@@ -255,7 +266,7 @@ async def lag_and_commands(site: Site, load: HeldLoad) -> tuple[list[float], dic
     return sorted(lags), rates
 
 
-async def measure(folder: Path, server: SshServer, slurm: Any, count: int) -> None:
+async def measure(folder: Path, server: SshServer, slurm: MiniSlurm, count: int) -> None:
     """Runs all parts and prints the tables."""
     workdir = folder / secrets.token_hex(4)
     workdir.mkdir()
@@ -270,12 +281,11 @@ async def measure(folder: Path, server: SshServer, slurm: Any, count: int) -> No
     try:
         anvil = find_anvil(cache_dir())
         async with built_site(anvil, home, cluster, block_time=BLOCK_SECONDS) as site:
-            raw_empty, _ = await bare_sbatch(server, count, EMPTY)
-            raw_slurm, raw_costs = await bare_sbatch(server, count, same_job(cluster))
+            raw_slurm, raw_costs = await bare_sbatch(server, slurm, count)
             raw_chain = await bare_transactions(site, count)
             await site.start()
             load = await HeldLoad.on(site, folder)
-            found, costs = await throughput(site, load, count)
+            found, costs = await throughput(site, slurm, load, count)
             assert {job.status for job in await load.states()} == {JobStatus.FINISHED}
             await site.stop()
             lags, rates = await lag_and_commands(site, load)
@@ -283,13 +293,12 @@ async def measure(folder: Path, server: SshServer, slurm: Any, count: int) -> No
         shutil.rmtree(home, ignore_errors=True)
     lower = min(raw_slurm, raw_chain)
     rows = [
-        ["bare sbatch over the same SSH, of scripts that do nothing", f"{raw_empty:.1f} /s", share(raw_empty, lower)],
-        ["bare sbatch over the same SSH, of the same scripts", f"{raw_slurm:.1f} /s", share(raw_slurm, lower)],
+        ["bare sbatch over the same SSH", f"{raw_slurm:.1f} /s", share(raw_slurm, lower)],
         ["single transactions, pipelined, same node", f"{raw_chain:.1f} /s", share(raw_chain, lower)],
         ["claims confirmed", f"{found['claims/s']:.1f} /s", share(found["claims/s"], lower)],
         ["claimed and submitted", f"{found['submitted/s']:.1f} /s", share(found["submitted/s"], lower)],
         ["submitted, from the first claim on", f"{found['onward/s']:.1f} /s", share(found["onward/s"], lower)],
-        ["settled", f"{found['settled/s']:.1f} /s", share(found["settled/s"], lower)],
+        ["run and settled, once the nodes take jobs", f"{found['settled/s']:.1f} /s", share(found["settled/s"], lower)],
     ]  # fmt: skip
     print_table(
         f"{count} no-op jobs, blocks of 2 s, journal on",
@@ -317,7 +326,7 @@ async def measure(folder: Path, server: SshServer, slurm: Any, count: int) -> No
 
 def main() -> None:
     """Starts Slurm and sshd, and measures."""
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 300
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
     folder = open_folder("dsq-bench-")
     with contextlib.ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
