@@ -11,32 +11,42 @@ a job is Slurm's doing.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Collection, Iterable
+
+from dsq.console.local.minislurm import MiniSlurm
 
 _START = re.compile(r"slurmctld version \S+ started")
 _BEGUN = re.compile(r"Allocate JobId=(\d+)\b")
 _ENDED = re.compile(r"_job_complete: JobId=(\d+) done")
+_RECORD = re.compile(r"^JobId=(\d+) .*\bJobState=COMPLETED\b", re.MULTILINE)
 
 
-def interrupted(lines: Iterable[str]) -> set[str]:
+def interrupted(lines: Iterable[str], recorded: Collection[str]) -> set[str]:
     """Ids of the jobs that ran at a moment at which the controller died.
 
-    After it an id may come again: then it stands for both jobs.
+    After it an id may come again: then it stands for both jobs. The end of a job comes into the
+    accounting only when its nodes are cleaned up, so one that had just ended may be lost, too.
+
+    Args:
+        recorded: Ids of the jobs of which the accounting has an end.
     """
     running: set[str] = set()
+    ended: set[str] = set()
     found: set[str] = set()
     for line in lines:
         if _START.search(line):
-            found |= running
-            running = set()
+            found |= running | ended.difference(recorded)
+            running, ended = set(), set()
         elif match := _BEGUN.search(line):
             running.add(match[1])
         elif match := _ENDED.search(line):
             running.discard(match[1])
+            ended.add(match[1])
     return found
 
 
-def interrupted_in(root: Path) -> set[str]:
-    """The same for a mini-slurm's folder."""
-    return interrupted((root / "log" / "slurmctld.log").read_text(errors="replace").splitlines())
+def interrupted_in(slurm: MiniSlurm) -> set[str]:
+    """The same for a mini-slurm."""
+    records = (slurm.place() / "run" / "jobcomp.txt").read_text(errors="replace")
+    log = (slurm.root / "log" / "slurmctld.log").read_text(errors="replace")
+    return interrupted(log.splitlines(), set(_RECORD.findall(records)))
