@@ -408,9 +408,14 @@ async def test_a_provider_drains_before_maintenance() -> None:
 
 
 async def test_a_provider_looks_through_its_views() -> None:
-    """Jobs, cluster, transactions, log: one number each."""
+    """Jobs, cluster, prices, transactions, log: one number each."""
     async with using(provider_screen(), MIDDLE) as robot:
-        for key, text in (("2", "FREE CPUS"), ("3", "claimNextJob()"), ("4", "cluster=slow")):
+        for key, text in (
+            ("2", "FREE CPUS"),
+            ("3", "FULLY USED"),
+            ("4", "claimNextJob()"),
+            ("5", "cluster=slow"),
+        ):
             await robot.press(key)
             await robot.sees(text)
         await robot.press("1")
